@@ -1,0 +1,22 @@
+"""Registries of the scope ``hpvit_mm``.
+
+mmengine imports this module by its name when a config says
+``type='hpvit_mm.X'``, and then imports the ``locations`` below. It hides
+errors that are raised here, so this file imports mmengine and nothing else.
+"""
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import \
+    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import Registry
+
+MODELS = Registry(
+    'model', parent=MMENGINE_MODELS, scope='hpvit_mm',
+    locations=['hpvit_mm.models'])
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope='hpvit_mm',
+    locations=['hpvit_mm.engine'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, scope='hpvit_mm',
+    locations=['hpvit_mm.engine'])
