@@ -1,0 +1,3 @@
+from .hpvit import HPViT
+
+__all__ = ['HPViT']

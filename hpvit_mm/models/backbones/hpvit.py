@@ -1,0 +1,466 @@
+"""HPViT: a pre-trained plain ViT, regrouped into a hierarchical one."""
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn as nn
+from mmcv.cnn import build_norm_layer
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from hpvit_mm.errors import UserError
+from hpvit_mm.registry import MODELS
+from ..layers import (AvgPooling, Block, ConvPooling, PatchEmbed, TokenLayout,
+                      pool_tokens, regroup, resample_pos_embed,
+                      sincos_pos_embed)
+from ..layers.token_layout import ATTENTION_KINDS
+
+ARCHS = {
+    'tiny': dict(embed_dims=192, num_layers=12, num_heads=3,
+                 feedforward_channels=768),
+    'small': dict(embed_dims=384, num_layers=12, num_heads=6,
+                  feedforward_channels=1536),
+    'base': dict(embed_dims=768, num_layers=12, num_heads=12,
+                 feedforward_channels=3072),
+    'large': dict(embed_dims=1024, num_layers=24, num_heads=16,
+                  feedforward_channels=4096),
+    'huge': dict(embed_dims=1280, num_layers=32, num_heads=16,
+                 feedforward_channels=5120),
+}  # yapf: disable
+
+STAGE_DEPTHS = {12: (2, 2, 6, 2), 24: (2, 2, 18, 2), 32: (2, 2, 26, 2)}
+
+POOLINGS = ('conv', 'avg')
+OUT_TYPES = ('featmap', 'avg_featmap')
+
+
+@MODELS.register_module()
+class HPViT(BaseModule):
+    """A plain vision transformer, made hierarchical.
+
+    The patch embedding keeps its pre-trained kernel and takes a smaller
+    stride; the pre-trained blocks are divided into stages, with 2x2 pooling
+    between them. From "Rethinking Hierarchies in Pre-trained Plain Vision
+    Transformer" (arXiv 2211.01785). What the paper's abstract leaves open is
+    decided here: 'dilated' attention makes the network compute, before the
+    first pooling, exactly the plain ViT on the shifted images.
+
+    **A plain ViT** is the network of one stage: ``patch_stride=16,
+    stage_depths=(12, )``.
+
+    Parameter names are MAE's; ``pools.{s}`` (between stage s and s + 1) and
+    ``norms.{s}`` (of the output of stage s) are new. Blocks behind the last
+    output are not built, so that every parameter gets a gradient.
+
+    Args:
+        arch: 'tiny', 'small', 'base', 'large' or 'huge', or a dict with
+            ``embed_dims``, ``num_layers``, ``num_heads`` and
+            ``feedforward_channels``. Defaults to 'base'.
+        img_size: Side of the pre-training images in pixels, or (height,
+            width). It sets the grid of ``pos_embed`` and nothing else: the
+            input may have any size. Defaults to 224.
+        patch_size: Side of the patches of the pre-training, in pixels.
+            Defaults to 16.
+        patch_stride: Stride of the first stage, in pixels. Defaults to 4.
+        in_channels: Channels of the image. Defaults to 3.
+        stage_depths: Blocks per stage, summing to ``num_layers``; 0 is
+            allowed. Defaults to (2, 2, 6, 2), (2, 2, 18, 2) and
+            (2, 2, 26, 2) for 12, 24 and 32 layers.
+        pooling: 'conv' (a 2x2 convolution that starts as the average) or
+            'avg'. Defaults to 'conv'.
+        attention: 'global', 'window' or 'dilated' for all blocks, or a
+            sequence with one entry per stage, each a word or a sequence of
+            words with one per block. Defaults to 'dilated' where the stride
+            is smaller than ``patch_size`` and 'global' elsewhere.
+        window_size: Most tokens along a side of a window; the windows of a
+            grid are evened out below it. Defaults to 14.
+        out_indices: Stages whose output is returned, ascending; negative
+            ones count from the end. Defaults to all stages for 'featmap' and
+            to the last one for 'avg_featmap'.
+        out_type: 'featmap' returns maps of shape (B, C, H_i, W_i), whose
+            memory is channels-last; 'avg_featmap' returns their averages of
+            shape (B, C), normalised after the averaging as in MAE's
+            fine-tuning. Defaults to 'featmap'.
+        qkv_bias: Whether queries, keys and values have a bias. Defaults to
+            True.
+        norm_cfg: The normalisation layers. Defaults to LayerNorm with MAE's
+            eps of 1e-6.
+        layer_scale_init_value: Start of LayerScale; 0 leaves it out.
+            Defaults to 0.
+        drop_rate: Dropout after the position embedding, the attention and
+            the MLP layers. Defaults to 0.
+        drop_path_rate: Probability of leaving out a branch of the last
+            block; it rises linearly from 0 at the first. Defaults to 0.
+        with_cls_token: Whether to keep the cls token: one copy per attention
+            group, averaged when groups are pooled. It takes part in the
+            attention and is not returned. Defaults to False.
+        with_cp: Whether to compute activations again in the backward pass
+            instead of keeping them; one value, or one per stage. Defaults to
+            False.
+        frozen_stages: -1 freezes nothing, 0 the embeddings, n also the first
+            n stages, with their output norms and the pooling between them.
+            Defaults to -1.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` loads a
+            plain or a hierarchical checkpoint; a missing or misshapen tensor
+            is an error. Defaults to None: MAE's initialisation.
+
+    Raises:
+        UserError: If an argument has a value that is not allowed, or if
+            arguments contradict each other.
+    """
+
+    def __init__(self,
+                 arch: Union[str, dict] = 'base',
+                 img_size: Union[int, Sequence[int]] = 224,
+                 patch_size: int = 16,
+                 patch_stride: int = 4,
+                 in_channels: int = 3,
+                 stage_depths: Optional[Sequence[int]] = None,
+                 pooling: str = 'conv',
+                 attention: Union[str, Sequence, None] = None,
+                 window_size: int = 14,
+                 out_indices: Union[int, Sequence[int], None] = None,
+                 out_type: str = 'featmap',
+                 qkv_bias: bool = True,
+                 norm_cfg: Optional[dict] = None,
+                 layer_scale_init_value: float = 0.,
+                 drop_rate: float = 0.,
+                 drop_path_rate: float = 0.,
+                 with_cls_token: bool = False,
+                 with_cp: Union[bool, Sequence[bool]] = False,
+                 frozen_stages: int = -1,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        arch = _check_arch(arch)
+        self.embed_dims = arch['embed_dims']
+        self.stage_depths = _check_stage_depths(stage_depths,
+                                                arch['num_layers'])
+        num_stages = len(self.stage_depths)
+        _check_choice('pooling', pooling, POOLINGS)
+        _check_choice('out_type', out_type, OUT_TYPES)
+        self.out_type = out_type
+        self.out_indices = _check_out_indices(out_indices, out_type,
+                                              num_stages)
+        if patch_stride < 1 or patch_stride > patch_size or (
+                patch_size - patch_stride) % 2:
+            raise UserError(
+                f'patch_stride={patch_stride} does not fit '
+                f'patch_size={patch_size}: it must be from 1 to patch_size, '
+                'and their difference even, so that tokens stay centred on '
+                'their cells.')
+        if window_size < 1:
+            raise UserError(
+                f'window_size must be at least 1, but it is {window_size}.')
+        self.patch_size = patch_size
+        self.strides = tuple(patch_stride << s for s in range(num_stages))
+        self.attention = _check_attention(attention, self.stage_depths,
+                                          self.strides, patch_size)
+        self.window_size = window_size
+        with_cp = _check_with_cp(with_cp, num_stages)
+        if not -1 <= frozen_stages <= num_stages:
+            raise UserError(
+                f'frozen_stages must be from -1 to {num_stages}, the number '
+                f'of stages, but it is {frozen_stages}.')
+        self.frozen_stages = frozen_stages
+        if norm_cfg is None:
+            norm_cfg = dict(type='LN', eps=1e-6)
+
+        self.patch_embed = PatchEmbed(in_channels, self.embed_dims,
+                                      patch_size, patch_stride)
+        height, width = _pair('img_size', img_size)
+        self.pos_grid = (-(-height // patch_size), -(-width // patch_size))
+        self.pos_embed = nn.Parameter(
+            sincos_pos_embed(self.embed_dims, self.pos_grid))
+        self.num_prefix = int(with_cls_token)
+        if with_cls_token:
+            self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
+        self.drop_after_pos = nn.Dropout(drop_rate)
+
+        # What lies behind the last output would get no gradient, and stop
+        # distributed training.
+        used_stages = max(self.out_indices) + 1
+        num_blocks = sum(self.stage_depths[:used_stages])
+        stage_of_block = [
+            s for s in range(used_stages) for _ in range(self.stage_depths[s])
+        ]
+        drop_path_rates = torch.linspace(0, drop_path_rate,
+                                         arch['num_layers']).tolist()
+        self.blocks = nn.ModuleList(
+            Block(self.embed_dims, arch['num_heads'],
+                  arch['feedforward_channels'], qkv_bias, norm_cfg,
+                  layer_scale_init_value, drop_rate, drop_path_rates[i],
+                  with_cp[stage_of_block[i]]) for i in range(num_blocks))
+        self.pools = nn.ModuleList(
+            ConvPooling(self.embed_dims) if pooling == 'conv' else AvgPooling(
+            ) for _ in range(used_stages - 1))
+        self.norms = nn.ModuleDict({
+            str(s): build_norm_layer(norm_cfg, self.embed_dims)[1]
+            for s in self.out_indices
+        })
+
+        self._pos_cache = {}
+        self._init_parameters()
+        self._freeze()
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Compute the features of images.
+
+        Args:
+            x: Images of shape (B, in_channels, H, W), of any H and W.
+
+        Returns:
+            One tensor per stage in ``out_indices``: (B, C, H_i, W_i) with
+            ``H_i = ceil(H / stride_i)`` for 'featmap', (B, C) for
+            'avg_featmap'.
+        """
+        x = self.patch_embed(x)  # (B, H, W, C)
+        grid = tuple(x.shape[1:3])
+        x = self.drop_after_pos(x + self._position(grid))
+        layout = TokenLayout.raster(grid)
+        x = layout.group(x)  # (B, 1, H * W, C)
+        if self.num_prefix:
+            cls_token = self.cls_token.expand(len(x), 1, -1, -1)
+            x = torch.cat([cls_token, x], dim=2)
+
+        outs = []
+        blocks = iter(self.blocks)
+        for s in range(len(self.pools) + 1):
+            if s > 0:
+                x, layout = pool_tokens(x, layout, self.pools[s - 1],
+                                        self.num_prefix)
+            for kind in self.attention[s]:
+                wanted = TokenLayout.create(
+                    kind, layout.grid,
+                    max(1, self.patch_size // self.strides[s]),
+                    self.window_size)
+                x = regroup(x, layout, wanted, self.num_prefix)
+                layout = wanted
+                x = next(blocks)(x, layout.key_mask(self.num_prefix,
+                                                    x.device))
+            if s in self.out_indices:
+                outs.append(self._output(x, layout, s))
+        return tuple(outs)
+
+    def _output(self, x: Tensor, layout: TokenLayout, stage: int) -> Tensor:
+        """The normalised output of a stage, without prefix tokens."""
+        norm = self.norms[str(stage)]
+        x = x[:, :, self.num_prefix:]
+        if self.out_type == 'avg_featmap':
+            # (B, G, T, C) -> (B, H, W, C) -> (B, C)
+            return norm(layout.ungroup(x).mean(dim=(1, 2)))
+        # (B, G, T, C) -> (B, H, W, C) -> (B, C, H, W)
+        return layout.ungroup(norm(x)).permute(0, 3, 1, 2)
+
+    def _position(self, grid: Tuple[int, int]) -> Tensor:
+        """The position embedding on a grid, (1, H, W, C).
+
+        It is kept only while no gradient is wanted. The version of a tensor
+        grows with each change in place, and ``train`` empties the cache,
+        because averaged weights are exchanged behind the version's back.
+        """
+        pos_embed = self.pos_embed
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return resample_pos_embed(pos_embed, self.pos_grid, grid)
+        key = (grid, pos_embed.dtype, pos_embed.device, pos_embed.data_ptr(),
+               pos_embed._version, torch.is_inference_mode_enabled())
+        if key not in self._pos_cache:
+            # One size at a time: data sets with many sizes must not fill
+            # the memory.
+            self._pos_cache = {
+                key: resample_pos_embed(pos_embed, self.pos_grid, grid)
+            }
+        return self._pos_cache[key]
+
+    def _init_parameters(self) -> None:
+        """MAE's initialisation; ConvPooling and norms have their own."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.xavier_uniform_(self.patch_embed.proj.weight.flatten(1))
+        nn.init.zeros_(self.patch_embed.proj.bias)
+        if self.num_prefix:
+            nn.init.normal_(self.cls_token, std=.02)
+
+    def init_weights(self) -> None:
+        """Load ``init_cfg``'s checkpoint, whole or not at all."""
+        # Here, because the checkpoints' code needs the layers of this package.
+        from hpvit_mm.checkpoints import load_pretrained
+        cfg = self.init_cfg
+        if isinstance(cfg, dict) and cfg.get('type') == 'Pretrained':
+            report = load_pretrained(self, cfg['checkpoint'])
+            print_log(str(report), logger='current')
+            self._is_init = True
+        else:
+            super().init_weights()
+
+    def _frozen_modules(self):
+        """The modules that ``frozen_stages`` freezes."""
+        if self.frozen_stages < 0:
+            return []
+        frozen = [self.patch_embed, self.drop_after_pos]
+        frozen += self.blocks[:sum(self.stage_depths[:self.frozen_stages])]
+        frozen += self.pools[:max(0, self.frozen_stages - 1)]
+        frozen += [
+            norm for s, norm in self.norms.items()
+            if int(s) < self.frozen_stages
+        ]
+        return frozen
+
+    def _freeze(self) -> None:
+        if self.frozen_stages >= 0:
+            self.pos_embed.requires_grad_(False)
+            if self.num_prefix:
+                self.cls_token.requires_grad_(False)
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'HPViT':
+        super().train(mode)
+        self._pos_cache = {}
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def get_layer_depth(self, param_name: str,
+                        prefix: str = '') -> Tuple[int, int]:
+        """The depth of a parameter, for layer-wise learning rate decay.
+
+        As in MAE's fine-tuning: the embeddings have depth 0, block i has
+        depth i + 1, and the rest (heads, and the norms of the outputs, which
+        are new) has the last depth. A pooling layer has the depth of the
+        block before it.
+
+        Args:
+            param_name: Name of the parameter.
+            prefix: What precedes the backbone's own names, with its dot.
+                Defaults to ''.
+
+        Returns:
+            The depth, and the number of depths, ``len(blocks) + 2``.
+        """
+        num_depths = len(self.blocks) + 2
+        if not param_name.startswith(prefix):
+            return num_depths - 1, num_depths
+        name, *rest = param_name[len(prefix):].split('.')
+        if name in ('patch_embed', 'pos_embed', 'cls_token'):
+            return 0, num_depths
+        if name == 'blocks':
+            return int(rest[0]) + 1, num_depths
+        if name == 'pools':
+            return sum(self.stage_depths[:int(rest[0]) + 1]), num_depths
+        return num_depths - 1, num_depths
+
+    def no_weight_decay(self) -> Tuple[str, ...]:
+        """Names of parameters of two or more dimensions without decay."""
+        names = dict(self.named_parameters())
+        return tuple(n for n in ('pos_embed', 'cls_token') if n in names)
+
+
+def _pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or min(pair) < 1:
+        raise UserError(f'{name} must be a number or (height, width), all at '
+                        f'least 1, but it is {value}.')
+    return pair
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(f'{name} must be one of {tuple(choices)}, but it is '
+                        f'{value!r}.')
+
+
+def _check_arch(arch: Union[str, dict]) -> dict:
+    if isinstance(arch, str):
+        _check_choice('arch', arch, tuple(ARCHS))
+        return ARCHS[arch]
+    keys = set(ARCHS['base'])
+    if not isinstance(arch, dict) or set(arch) != keys:
+        raise UserError(f'arch must be one of {tuple(ARCHS)} or a dict with '
+                        f'exactly the keys {sorted(keys)}, but it is {arch}.')
+    if arch['embed_dims'] % arch['num_heads'] or arch['embed_dims'] % 4:
+        raise UserError(
+            f'embed_dims={arch["embed_dims"]} of arch must be a multiple of '
+            f'num_heads={arch["num_heads"]} and of 4.')
+    return dict(arch)
+
+
+def _check_stage_depths(depths: Optional[Sequence[int]],
+                        num_layers: int) -> Tuple[int, ...]:
+    if depths is None:
+        if num_layers not in STAGE_DEPTHS:
+            raise UserError(
+                f'arch has num_layers={num_layers}, for which there are no '
+                'default stage_depths: give stage_depths that sum to it.')
+        return STAGE_DEPTHS[num_layers]
+    depths = tuple(depths)
+    if not depths or min(depths) < 0 or sum(depths) != num_layers:
+        raise UserError(
+            f'stage_depths={depths} must be numbers of blocks that sum to '
+            f'num_layers={num_layers} of arch, but they sum to '
+            f'{sum(depths)}.')
+    return depths
+
+
+def _check_out_indices(indices: Union[int, Sequence[int], None],
+                       out_type: str, num_stages: int) -> Tuple[int, ...]:
+    if indices is None:
+        every = tuple(range(num_stages))
+        return every if out_type == 'featmap' else every[-1:]
+    given = (indices, ) if isinstance(indices, int) else tuple(indices)
+    positive = tuple(i + num_stages if i < 0 else i for i in given)
+    if not positive or list(positive) != sorted(set(positive)) or not (
+            0 <= positive[0] and positive[-1] < num_stages):
+        raise UserError(
+            f'out_indices={given} must be ascending stages from 0 to '
+            f'{num_stages - 1} (or -{num_stages} to -1): stage_depths has '
+            f'{num_stages}.')
+    return positive
+
+
+def _check_attention(attention: Union[str, Sequence, None],
+                     depths: Tuple[int, ...], strides: Tuple[int, ...],
+                     patch_size: int) -> Tuple[Tuple[str, ...], ...]:
+    """One kind of attention per block, nested by stage."""
+    if attention is None:
+        attention = [
+            'dilated' if stride < patch_size else 'global'
+            for stride in strides
+        ]
+    elif isinstance(attention, str):
+        attention = [attention] * len(depths)
+    if len(attention) != len(depths):
+        raise UserError(
+            f'attention has {len(attention)} entries, but stage_depths has '
+            f'{len(depths)} stages: give one entry per stage.')
+    kinds = []
+    for s, (stage, depth) in enumerate(zip(attention, depths)):
+        stage = (stage, ) * depth if isinstance(stage, str) else tuple(stage)
+        if len(stage) != depth:
+            raise UserError(
+                f'attention[{s}] has {len(stage)} entries, but stage {s} has '
+                f'{depth} blocks: give one word, or one per block.')
+        for kind in stage:
+            _check_choice(f'attention[{s}]', kind, ATTENTION_KINDS)
+        if 'dilated' in stage and strides[s] < patch_size and (
+                patch_size % strides[s]):
+            raise UserError(
+                f"attention[{s}]='dilated' needs a patch_size that is a "
+                f'multiple of the stride {strides[s]} of stage {s}, but it '
+                f"is {patch_size}: use 'window' or 'global'.")
+        kinds.append(stage)
+    return tuple(kinds)
+
+
+def _check_with_cp(with_cp: Union[bool, Sequence[bool]],
+                   num_stages: int) -> Tuple[bool, ...]:
+    if isinstance(with_cp, bool):
+        return (with_cp, ) * num_stages
+    with_cp = tuple(with_cp)
+    if len(with_cp) != num_stages:
+        raise UserError(
+            f'with_cp has {len(with_cp)} entries, but stage_depths has '
+            f'{num_stages} stages: give one value, or one per stage.')
+    return with_cp

@@ -1,0 +1,13 @@
+from .attention import Attention
+from .block import Block
+from .norm import LayerNorm2d
+from .patch_embed import PatchEmbed
+from .pooling import AvgPooling, ConvPooling
+from .position import resample_pos_embed, sincos_pos_embed
+from .token_layout import TokenLayout, pool_tokens, regroup
+
+__all__ = [
+    'Attention', 'AvgPooling', 'Block', 'ConvPooling', 'LayerNorm2d',
+    'PatchEmbed', 'TokenLayout', 'pool_tokens', 'regroup',
+    'resample_pos_embed', 'sincos_pos_embed'
+]

@@ -1,0 +1,62 @@
+"""Absolute position embeddings: MAE's sine-cosine table, and resampling."""
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def sincos_pos_embed(embed_dims: int, grid: Tuple[int, int]) -> Tensor:
+    """MAE's fixed two-dimensional sine-cosine table (arXiv 2111.06377).
+
+    The first half of the channels encodes the column, the second half the
+    row; each half is sines followed by cosines of the position at
+    frequencies ``10000 ** -(k / (embed_dims / 4))``.
+
+    Args:
+        embed_dims: Width C of the tokens, a multiple of 4.
+        grid: Tokens along the height and the width.
+
+    Returns:
+        A table of shape (1, H * W, C).
+    """
+    quarter = embed_dims // 4
+    frequencies = 10000.**-(
+        torch.arange(quarter, dtype=torch.float64) / quarter)
+    rows, columns = torch.meshgrid(
+        torch.arange(grid[0], dtype=torch.float64),
+        torch.arange(grid[1], dtype=torch.float64), indexing='ij')
+    # (H * W, 1) * (C/4,) -> (H * W, C/4)
+    column_angles = columns.reshape(-1, 1) * frequencies
+    row_angles = rows.reshape(-1, 1) * frequencies
+    table = torch.cat([
+        column_angles.sin(), column_angles.cos(),
+        row_angles.sin(), row_angles.cos()
+    ], dim=1)
+    return table.float().unsqueeze(0)
+
+
+def resample_pos_embed(pos_embed: Tensor, source: Tuple[int, int],
+                       target: Tuple[int, int]) -> Tensor:
+    """Resample a table to another grid: bicubic, no antialias, in fp32.
+
+    This is what MAE, ViTDet and mmpretrain do. With ``align_corners=False``
+    a table upsampled by 4 has its samples at the centres of the cells of
+    stride 4, where :class:`PatchEmbed` puts its tokens.
+
+    Args:
+        pos_embed: Table of shape (1, h * w, C) on the grid ``source``.
+        source: Tokens along the height and width of the table, (h, w).
+        target: Tokens along the height and width that are wanted, (H, W).
+
+    Returns:
+        The table on the grid ``target``, of shape (1, H, W, C).
+    """
+    # (1, h * w, C) -> (1, h, w, C)
+    table = pos_embed.unflatten(1, source)
+    if tuple(source) == tuple(target):
+        return table
+    # (1, h, w, C) -> (1, C, h, w) -> (1, C, H, W) -> (1, H, W, C)
+    return F.interpolate(
+        table.permute(0, 3, 1, 2).float(), size=tuple(target), mode='bicubic',
+        align_corners=False).permute(0, 2, 3, 1).to(pos_embed.dtype)

@@ -1,0 +1,226 @@
+"""How the tokens of a grid are arranged into attention groups.
+
+All three kinds of attention are self-attention inside groups of tokens; they
+differ only in which tokens form a group. One formula covers them. Row ``r``
+of the grid is written as ::
+
+    r = (window * size + y) * dilation + dy
+
+and columns likewise. ``(dy, dx, window_y, window_x)`` is the group, and
+``(y, x)`` the place in it:
+
+==========  =====================  ========================================
+kind        dilation               tokens along a side of a group
+==========  =====================  ========================================
+global      1                      all
+window      1                      at most ``window_size``
+dilated     patch_size / stride    at most ``window_size``
+==========  =====================  ========================================
+
+Grouped tokens have the shape (B, groups, prefix + tokens, C): each group is
+contiguous, with its copies of the prefix tokens (cls) in front, and attention
+is one 4-D ``scaled_dot_product_attention``.
+"""
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hpvit_mm.errors import UserError
+
+ATTENTION_KINDS = ('global', 'window', 'dilated')
+
+
+@dataclass(frozen=True)
+class TokenLayout:
+    """An arrangement of the tokens of a grid into groups of one size.
+
+    Attributes:
+        grid: Tokens along the height and the width.
+        dilation: Distance, in tokens of the grid, of neighbours in a group.
+        windows: Windows along the height and the width, for each offset
+            (dy, dx).
+        size: Tokens along the height and the width of a group.
+    """
+    grid: Tuple[int, int]
+    dilation: Tuple[int, int]
+    windows: Tuple[int, int]
+    size: Tuple[int, int]
+
+    @classmethod
+    def raster(cls, grid: Tuple[int, int]) -> 'TokenLayout':
+        """One group with all tokens, row by row."""
+        return cls(tuple(grid), (1, 1), (1, 1), tuple(grid))
+
+    @classmethod
+    def create(cls, kind: str, grid: Tuple[int, int], dilation: int,
+               window_size: int) -> 'TokenLayout':
+        """The layout of one kind of attention on a grid.
+
+        Windows are evened out: a side of 50 tokens and ``window_size=14``
+        gives 4 windows of 13, not of 14, because that pads 2 tokens instead
+        of 6.
+
+        Args:
+            kind: 'global', 'window' or 'dilated'.
+            grid: Tokens along the height and the width.
+            dilation: Distance of neighbours for 'dilated'.
+            window_size: Most tokens along a side of a group, for 'window'
+                and 'dilated'.
+        """
+        if kind not in ATTENTION_KINDS:
+            raise UserError(f'attention must be one of {ATTENTION_KINDS}, '
+                            f'but it is {kind!r}.')
+        if kind == 'global':
+            return cls.raster(grid)
+        if kind == 'window':
+            dilation = 1
+        axes = []
+        for length in grid:
+            step = min(dilation, length)
+            rows = -(-length // step)
+            windows = -(-rows // window_size)
+            axes.append((step, windows, -(-rows // windows)))
+        return cls(tuple(grid), *zip(*axes))
+
+    @property
+    def num_groups(self) -> int:
+        return (self.dilation[0] * self.dilation[1] * self.windows[0] *
+                self.windows[1])
+
+    @property
+    def padded_grid(self) -> Tuple[int, int]:
+        """Tokens along the height and the width with padding."""
+        return tuple(
+            d * n * s
+            for d, n, s in zip(self.dilation, self.windows, self.size))
+
+    @property
+    def is_padded(self) -> bool:
+        return self.padded_grid != self.grid
+
+    def group(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, groups, tokens, C), padded with zeros."""
+        if self.num_groups == 1:
+            return x.flatten(1, 2).unsqueeze(1)
+        (height, width), (padded_h, padded_w) = self.grid, self.padded_grid
+        if self.is_padded:
+            x = F.pad(x, (0, 0, 0, padded_w - width, 0, padded_h - height))
+        batch, channels = x.shape[0], x.shape[-1]
+        (dy, dx), (ny, nx), (h, w) = self.dilation, self.windows, self.size
+        # (B, H, W, C) -> (B, ny, h, dy, nx, w, dx, C)
+        #              -> (B, dy, dx, ny, nx, h, w, C) -> (B, G, h * w, C)
+        return x.reshape(batch, ny, h, dy, nx, w, dx, channels).permute(
+            0, 3, 6, 1, 4, 2, 5, 7).reshape(
+                batch, self.num_groups, h * w, channels)
+
+    def ungroup(self, x: Tensor) -> Tensor:
+        """(B, groups, tokens, C) -> (B, H, W, C), the padding cut off."""
+        (height, width), (padded_h, padded_w) = self.grid, self.padded_grid
+        batch, channels = x.shape[0], x.shape[-1]
+        if self.num_groups == 1:
+            return x.reshape(batch, height, width, channels)
+        (dy, dx), (ny, nx), (h, w) = self.dilation, self.windows, self.size
+        # (B, G, h * w, C) -> (B, dy, dx, ny, nx, h, w, C)
+        #                  -> (B, ny, h, dy, nx, w, dx, C) -> (B, H, W, C)
+        x = x.reshape(batch, dy, dx, ny, nx, h, w, channels).permute(
+            0, 3, 5, 1, 4, 6, 2, 7).reshape(
+                batch, padded_h, padded_w, channels)
+        return x[:, :height, :width]
+
+    def key_mask(self, num_prefix: int,
+                 device: torch.device) -> Optional[Tensor]:
+        """Which tokens may act as keys; None where there is no padding.
+
+        A group of nothing but padding keeps all its keys: its results are
+        cut off, but they must stay finite, or they would spoil gradients.
+
+        Returns:
+            A boolean mask of shape (groups, prefix + tokens), or None.
+        """
+        if not self.is_padded:
+            return None
+        real = torch.ones((1, *self.grid, 1), dtype=torch.bool, device=device)
+        # (1, H, W, 1) -> (1, G, T, 1) -> (G, T)
+        mask = self.group(real)[0, :, :, 0]
+        mask = mask | ~mask.any(dim=1, keepdim=True)
+        return F.pad(mask, (num_prefix, 0), value=True)
+
+
+def regroup(x: Tensor, old: TokenLayout, new: TokenLayout,
+            num_prefix: int = 0) -> Tensor:
+    """Move tokens from one layout of a grid to another.
+
+    The prefix tokens of all groups are averaged and copied to the new groups.
+
+    Args:
+        x: Tokens of shape (B, old groups, prefix + old tokens, C).
+        old: The layout that they have.
+        new: The layout that is wanted.
+        num_prefix: Number of prefix tokens in each group.
+
+    Returns:
+        Tokens of shape (B, new groups, prefix + new tokens, C).
+    """
+    if old == new:
+        return x
+    grouped = new.group(old.ungroup(x[:, :, num_prefix:]))
+    if not num_prefix:
+        return grouped
+    # (B, G, P, C) -> (B, 1, P, C) -> (B, G', P, C)
+    prefix = x[:, :, :num_prefix].mean(dim=1, keepdim=True)
+    return torch.cat([prefix.expand(-1, new.num_groups, -1, -1), grouped],
+                     dim=2)
+
+
+def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
+                num_prefix: int = 0) -> Tuple[Tensor, TokenLayout]:
+    """Pool neighbouring tokens 2x2; an odd last row or column is repeated.
+
+    In a dilated layout neighbours lie at the same place of four neighbouring
+    groups, so pooling keeps the layout and halves the dilation: nothing is
+    moved. Otherwise the tokens go back to raster order first.
+
+    Args:
+        x: Tokens of shape (B, groups, prefix + tokens, C).
+        layout: The layout that they have.
+        pooling: Maps the four neighbours (..., C) to (..., C).
+        num_prefix: Number of prefix tokens in each group. They are averaged
+            over the groups that are pooled.
+
+    Returns:
+        The pooled tokens and their layout, on a grid of (ceil(H/2),
+        ceil(W/2)).
+    """
+    batch, channels = x.shape[0], x.shape[-1]
+    (height, width), (dy, dx) = layout.grid, layout.dilation
+    if all(n % 2 == 0 for n in (height, width, dy, dx)):
+        # (B, G, T, C) -> (B, dy/2, 2, dx/2, 2, windows * T, C)
+        x = x.reshape(batch, dy // 2, 2, dx // 2, 2, -1, x.shape[2], channels)
+        corners = [x[:, :, i, :, j] for i in (0, 1) for j in (0, 1)]
+        pooled = TokenLayout((height // 2, width // 2), (dy // 2, dx // 2),
+                             layout.windows, layout.size)
+        # (B, dy/2, dx/2, windows, T, C) -> (B, G/4, T, C)
+        tokens = pooling([c[..., num_prefix:, :] for c in corners]).reshape(
+            batch, pooled.num_groups, -1, channels)
+        if num_prefix:
+            prefix = sum(c[..., :num_prefix, :] for c in corners) * 0.25
+            tokens = torch.cat(
+                [prefix.reshape(batch, pooled.num_groups, -1, channels),
+                 tokens], dim=2)
+        return tokens, pooled
+
+    grid = layout.ungroup(x[:, :, num_prefix:])
+    if height % 2:
+        grid = torch.cat([grid, grid[:, -1:]], dim=1)
+    if width % 2:
+        grid = torch.cat([grid, grid[:, :, -1:]], dim=2)
+    grid = pooling([grid[:, i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    pooled = TokenLayout.raster(grid.shape[1:3])
+    tokens = pooled.group(grid)
+    if num_prefix:
+        prefix = x[:, :, :num_prefix].mean(dim=1, keepdim=True)
+        tokens = torch.cat([prefix, tokens], dim=2)
+    return tokens, pooled
