@@ -183,12 +183,11 @@ class HPViT(BaseModule):
         stage_of_block = [
             s for s in range(used_stages) for _ in range(self.stage_depths[s])
         ]
-        drop_path_rates = torch.linspace(0, drop_path_rate,
-                                         arch['num_layers']).tolist()
+        drop_path_step = drop_path_rate / max(1, arch['num_layers'] - 1)
         self.blocks = nn.ModuleList(
             Block(self.embed_dims, arch['num_heads'],
                   arch['feedforward_channels'], qkv_bias, norm_cfg,
-                  layer_scale_init_value, drop_rate, drop_path_rates[i],
+                  layer_scale_init_value, drop_rate, i * drop_path_step,
                   with_cp[stage_of_block[i]]) for i in range(num_blocks))
         self.pools = nn.ModuleList(
             ConvPooling(self.embed_dims) if pooling == 'conv' else AvgPooling(
