@@ -1,0 +1,51 @@
+"""What every command line tool of this project does alike."""
+import os
+import sys
+from typing import Callable
+
+from hpvit_mm.errors import UserError
+
+# Where the launchers put the index of a process on its machine.
+LOCAL_RANK_VARIABLES = ('LOCAL_RANK', 'SLURM_LOCALID',
+                        'OMPI_COMM_WORLD_LOCAL_RANK')
+
+
+def local_rank() -> int:
+    """Index of this process among those on this machine.
+
+    It is read from the environment, so that it is known before any process
+    group exists.
+    """
+    for name in LOCAL_RANK_VARIABLES:
+        if os.environ.get(name):
+            return int(os.environ[name])
+    return 0
+
+
+def user_error_text(error: UserError) -> str:
+    """The sentence the user is meant to read.
+
+    mmengine's registry catches an error of a constructor and raises another
+    of the same type with 'class `X` in file: ' before the text, once per
+    nested object. The first one in the chain has the plain sentence.
+    """
+    cause = error.__cause__ or error.__context__
+    while isinstance(cause, UserError):
+        error, cause = cause, cause.__cause__ or cause.__context__
+    return ' '.join(str(error).split())
+
+
+def run_tool(run: Callable[[], None]) -> int:
+    """Do what a tool does and return its exit status.
+
+    A user's mistake becomes one line on stderr and status 2. Of several
+    processes on a machine one speaks for all; each machine has its own
+    voice, because a folder may be missing on one of them only.
+    """
+    try:
+        run()
+    except UserError as error:
+        if local_rank() == 0:
+            print(f'error: {user_error_text(error)}', file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,5 @@
+"""Keys of --cfg-options."""
+
+
+def check_options(cfg, options):
+    """To come."""

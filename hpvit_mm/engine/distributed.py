@@ -1,0 +1,101 @@
+"""Several processes, on GPUs or without."""
+import os
+import subprocess
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from hpvit_mm.errors import UserError
+
+# What a launcher tells its processes: (its name, torch's name).
+VARIABLES = {
+    'pytorch': {name: name for name in (
+        'RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')},
+    'slurm': dict(SLURM_PROCID='RANK', SLURM_NTASKS='WORLD_SIZE',
+                  SLURM_LOCALID='LOCAL_RANK'),
+    'mpi': dict(OMPI_COMM_WORLD_RANK='RANK',
+                OMPI_COMM_WORLD_SIZE='WORLD_SIZE',
+                OMPI_COMM_WORLD_LOCAL_RANK='LOCAL_RANK'),
+}
+REMEDIES = dict(
+    pytorch='start it with tools/dist_train.sh or tools/dist_test.sh',
+    slurm='start it with tools/slurm_train.sh or tools/slurm_test.sh',
+    mpi='start it with mpirun')
+
+
+def check_launcher(launcher: str) -> None:
+    """Stop where the named launcher did not start this process."""
+    for name in VARIABLES.get(launcher, ()):
+        if name not in os.environ:
+            raise UserError(
+                f'--launcher {launcher} expects the environment variable '
+                f'{name}, which is not set; {REMEDIES[launcher]}, or leave '
+                '--launcher away for a single process')
+
+
+def set_up(cfg: Config) -> None:
+    """Prepare the processes of a distributed run before the Runner.
+
+    With GPUs all is left to mmengine. Without, mmengine would fail: it
+    selects a GPU for the process and for DistributedDataParallel.
+    """
+    if cfg.launcher == 'none':
+        return
+    # One thread per process, torchrun's default; set here, so that
+    # mmengine does not warn that it sets the same.
+    for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+        os.environ.setdefault(name, '1')
+    if not torch.cuda.is_available():
+        init_gloo(cfg.launcher)
+        wrap_without_gpu(cfg)
+        replace_sync_bn(cfg)
+
+
+def init_gloo(launcher: str) -> None:
+    """Start the process group of a run without GPUs."""
+    for name, torch_name in VARIABLES[launcher].items():
+        os.environ[torch_name] = os.environ[name]
+    if launcher != 'pytorch':
+        os.environ.setdefault('MASTER_PORT', '29500')
+        os.environ.setdefault('MASTER_ADDR', _first_host(launcher))
+    dist.init_process_group('gloo')
+
+
+def _first_host(launcher: str) -> str:
+    if launcher == 'slurm':
+        hosts = subprocess.run(
+            ['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']],
+            capture_output=True, text=True, check=True).stdout
+        return hosts.split()[0]
+    raise UserError('--launcher mpi expects the environment variable '
+                    'MASTER_ADDR; set it to the name of the first host')
+
+
+def wrap_without_gpu(cfg: Config) -> None:
+    """Synchronise gradients on the CPU."""
+    cfg.setdefault('model_wrapper_cfg', dict(
+        type='MMDistributedDataParallel', device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False)))
+
+
+def replace_sync_bn(cfg: Config) -> None:
+    """Replace SyncBN, which exists on GPUs only, by BN."""
+    count = _replace_type(cfg.model, 'SyncBN', 'BN')
+    if count:
+        print_log(f'SyncBN needs GPUs: replaced by BN in {count} places of '
+                  'the config', logger='current')
+
+
+def _replace_type(node, old: str, new: str) -> int:
+    if isinstance(node, dict):
+        count = sum(_replace_type(item, old, new) for item in node.values())
+        if node.get('type') == old:
+            node['type'] = new
+            count += 1
+        return count
+    if isinstance(node, (list, tuple)):
+        return sum(_replace_type(item, old, new) for item in node)
+    return 0

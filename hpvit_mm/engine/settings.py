@@ -1,0 +1,151 @@
+"""From a config file and the flags of a tool to the config of a run."""
+import difflib
+import os.path as osp
+from argparse import Namespace
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict
+
+from hpvit_mm.errors import UserError
+
+from . import outputs
+from .checks.options import check_options
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def training_config(args: Namespace) -> Config:
+    """The config of tools/train.py, all flags applied."""
+    cfg = load_config(args.config)
+    _set_common(cfg, args)
+    if args.amp or args.amp_dtype:
+        set_amp(cfg, args.amp, args.amp_dtype)
+    if args.auto_scale_lr:
+        cfg.setdefault('auto_scale_lr', {})['enable'] = True
+    if args.no_validate:
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    if args.seed is not None:
+        cfg.setdefault('randomness', {})['seed'] = args.seed
+    merge_options(cfg, args.cfg_options)
+    _settle(cfg)
+    return cfg
+
+
+def test_config(args: Namespace) -> Config:
+    """The config of tools/test.py, all flags applied."""
+    cfg = load_config(args.config)
+    _set_common(cfg, args)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.show_dir:
+        outputs.set_show_dir(cfg, args.show_dir)
+    if args.tta:
+        outputs.set_tta(cfg)
+    if args.out:
+        outputs.set_out(cfg, args.out)
+    merge_options(cfg, args.cfg_options)
+    _settle(cfg)
+    return cfg
+
+
+def load_config(path: str) -> Config:
+    """Read a config file; whatever is wrong with it is the user's to mend."""
+    if not osp.isfile(path):
+        raise UserError(f'the config {path} does not exist'
+                        + _similar_config(Path(path)))
+    try:
+        return Config.fromfile(path)
+    except SyntaxError as error:
+        raise UserError(f'the config {path} is not valid Python: {error}; '
+                        'correct that line') from error
+    except FileNotFoundError as error:
+        raise UserError(f'the config {path} needs a file that does not '
+                        f'exist: {error}; correct its _base_') from error
+    except Exception as error:
+        raise UserError(
+            f'the config {path} cannot be read: {type(error).__name__}: '
+            f'{error}; correct the file') from error
+
+
+def _similar_config(path: Path) -> str:
+    names = [file.name for file in path.parent.glob('*.py')]
+    similar = difflib.get_close_matches(path.name, names, n=1)
+    if similar:
+        return f'; did you mean {path.parent / similar[0]}?'
+    return '; give the path of a config file, such as those in configs/'
+
+
+def _set_common(cfg: Config, args: Namespace) -> None:
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('work_dirs', Path(args.config).stem)
+    if cfg.get('default_scope') == 'mmpretrain':
+        set_mmpretrain_loading(cfg)
+
+
+def set_mmpretrain_loading(cfg: Config) -> None:
+    """Give the data loaders what mmpretrain's own tools give them.
+
+    Its configs omit these keys, and its models need stacked images.
+    """
+    for name in DATALOADERS:
+        if cfg.get(name):
+            loader = dict(
+                pin_memory=True, persistent_workers=True,
+                collate_fn=dict(type='default_collate'))
+            loader.update(cfg[name])
+            cfg[name] = ConfigDict(loader)
+
+
+def set_amp(cfg: Config, amp: bool, dtype: str) -> None:
+    """Make the optimizer wrapper one of mixed precision."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise UserError(
+            f'--amp replaces an OptimWrapper, but optim_wrapper.type of the '
+            f'config is {kind}; leave --amp away or change the config')
+    if not amp and kind != 'AmpOptimWrapper':
+        raise UserError(
+            f'--amp-dtype {dtype} has no effect in full precision; '
+            'add --amp or leave it away')
+    wrapper['type'] = 'AmpOptimWrapper'
+    if dtype:
+        wrapper['dtype'] = dtype
+    if wrapper.get('dtype') == 'bfloat16':
+        # bfloat16 has the range of float32: its gradients do not underflow
+        wrapper.setdefault('loss_scale', 1.0)
+
+
+def merge_options(cfg: Config, options: dict) -> None:
+    """Apply --cfg-options, after a look at every key."""
+    check_options(cfg, options)
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, IndexError, AssertionError) as error:
+        raise UserError(f'--cfg-options do not fit the config: {error}') \
+            from error
+
+
+def _settle(cfg: Config) -> None:
+    """Adapt entries to one another and to the machine."""
+    for name in DATALOADERS:
+        loader = cfg.get(name)
+        if not loader:
+            continue
+        if not loader.get('num_workers'):
+            loader.persistent_workers = False  # torch refuses it otherwise
+        if not torch.cuda.is_available():
+            loader.pin_memory = False  # it speeds up copies to a GPU only
+    _ensure_plain_checkpoints(cfg)
+
+
+def _ensure_plain_checkpoints(cfg: Config) -> None:
+    """Resuming must work whatever list of hooks a config ends up with."""
+    hook = dict(type='hpvit_mm.PlainCheckpointHook')
+    hooks = list(cfg.get('custom_hooks') or [])
+    if all(other.get('type') != hook['type'] for other in hooks):
+        cfg.custom_hooks = hooks + [hook]
