@@ -1,0 +1,7 @@
+"""Sample data: real pixels in the layouts of the four data sets.
+
+They are read by the data set classes of mmpretrain, mmdet and mmseg.
+"""
+from .make import check_samples, make_samples
+
+__all__ = ['check_samples', 'make_samples']
