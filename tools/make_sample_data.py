@@ -6,18 +6,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from hpvit_mm.cli import run_tool  # noqa: E402
 from hpvit_mm.datasets import make_samples  # noqa: E402
-from hpvit_mm.errors import UserError  # noqa: E402
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        '--out', default='data/samples', help='folder to make '
-        '(default: %(default)s)')
+        '--out', default='data/samples',
+        help='folder to make (default: %(default)s)')
     parser.add_argument(
-        '--size', type=int, default=128, help='side of a scene in pixels, a '
-        'multiple of 32 from 64 to 512 (default: %(default)s)')
+        '--size', type=int, default=128,
+        help='side of a scene in pixels, a multiple of 32 from 64 to 512 '
+        '(default: %(default)s)')
     parser.add_argument(
         '--seed', type=int, default=0, help='default: %(default)s')
     parser.add_argument(
@@ -30,28 +31,21 @@ def parse_args():
 
 def report(name, split, done, total):
     """Show progress: in place on a terminal, else a line per split."""
+    line = f'{name:<11}{split:<6}{done:5d} of {total}'
     if sys.stdout.isatty():
-        print(f'\r{name:<11}{split:<6}{done:5d} of {total}', end='',
-              flush=True)
-    if done == total:
-        end = '' if sys.stdout.isatty() else \
-            f'{name:<11}{split:<6}{done:5d} of {total}'
-        print(end, flush=True)
+        print(f'\r{line}', end='\n' if done == total else '', flush=True)
+    elif done == total:
+        print(line, flush=True)
 
 
-def main():
-    args = parse_args()
+def main(args):
     start = time.time()
-    try:
-        summary = make_samples(
-            args.out, size=args.size, seed=args.seed, counts=args.counts,
-            force=args.force, progress=report)
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    summary = make_samples(
+        args.out, size=args.size, seed=args.seed, counts=args.counts,
+        force=args.force, progress=report)
     if not summary['built']:
         print(f'{args.out} is already there and complete: nothing to do')
-        return 0
+        return
     print(f'\n{"set":<11}{"train":>7}{"val":>6}{"classes":>9}{"files":>7}'
           f'{"MB":>7}')
     for name, entry in summary['sets'].items():
@@ -59,12 +53,12 @@ def main():
               f'{len(entry["classes"]):>9}{entry["files"]:>7}'
               f'{entry["bytes"] / 1e6:>7.1f}')
     print(f'{args.out}: {time.time() - start:.0f} s')
-    return 0
 
 
 if __name__ == '__main__':
+    arguments = parse_args()
     try:
-        sys.exit(main())
+        sys.exit(run_tool(lambda: main(arguments)))
     except KeyboardInterrupt:
         print('\nerror: interrupted; nothing was left behind',
               file=sys.stderr)

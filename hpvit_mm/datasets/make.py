@@ -65,7 +65,7 @@ def make_samples(out, size=128, seed=0, counts='default', force=False,
         _remove_leftovers(target)
         work = tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent)
     except OSError as error:
-        raise UserError(f'Cannot make {out}: {_why(error)}') from None
+        raise UserError(f'cannot make {out}: {_why(error)}') from None
     work = Path(work)
     try:
         with open(work / 'owner', 'w') as owner:
@@ -73,7 +73,7 @@ def make_samples(out, size=128, seed=0, counts='default', force=False,
             summary = _build(work / 'new', sources, wanted, progress)
             _put_in_place(work, out, target, force)
     except OSError as error:
-        raise UserError(f'Cannot write {out}: {_why(error)}') from None
+        raise UserError(f'cannot write {out}: {_why(error)}') from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return dict(summary, built=True)
@@ -95,18 +95,18 @@ def check_samples(root):
     root = Path(root)
     remedy = f'build it with tools/make_sample_data.py --out {root}'
     if not root.is_dir():
-        raise UserError(f'There is no sample data at {root}: {remedy}')
+        raise UserError(f'there is no sample data at {root}: {remedy}')
     summary = _read_summary(root)
     if summary is None:
         raise UserError(f'{root} is not a folder of sample data: {remedy}')
     if summary['format_version'] != FORMAT_VERSION:
-        raise UserError(f'The sample data at {root} are of another version: '
+        raise UserError(f'the sample data at {root} are of another version: '
                         f'{remedy} --force')
     for name, entry in summary['sets'].items():
         files, size = _weigh(root / entry['folder'])
         if (files, size) != (entry['files'], entry['bytes']):
             raise UserError(
-                f'The {name} samples at {root} are incomplete or changed '
+                f'the {name} samples at {root} are incomplete or changed '
                 f'({files} files of {entry["files"]}, {size} bytes of '
                 f'{entry["bytes"]}): {remedy} --force')
     return summary
@@ -116,13 +116,13 @@ def check_samples(root):
 def _checked(size, seed, counts):
     low, high, step = SIZES
     if (not isinstance(size, int) or not low <= size <= high or size % step):
-        raise UserError(f'The size must be a multiple of {step} from {low} '
+        raise UserError(f'the size must be a multiple of {step} from {low} '
                         f'to {high} pixels, not {size}')
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise UserError(
-            f'The seed must be an integer from 0 to 2**32 - 1, not {seed}')
+            f'the seed must be an integer from 0 to 2**32 - 1, not {seed}')
     if counts not in ('default', 'tiny'):
-        raise UserError(f"The counts are 'default' or 'tiny', not {counts!r}")
+        raise UserError(f"the counts are 'default' or 'tiny', not {counts!r}")
     return size, seed
 
 
@@ -136,7 +136,7 @@ def _is_there(out, target, wanted, force):
         if not any(target.iterdir()):
             return False
     except OSError as error:
-        raise UserError(f'Cannot read {out}: {_why(error)}') from None
+        raise UserError(f'cannot read {out}: {_why(error)}') from None
     summary = _read_summary(target)
     if summary is None:
         raise UserError(
@@ -252,7 +252,12 @@ def _put_in_place(work, out, target, force):
             raise UserError(f'{out} appeared while it was being built: it '
                             'is not touched')
         os.rename(target, work / 'old')
-    os.rename(work / 'new', target)
+    try:
+        os.rename(work / 'new', target)
+    except OSError:
+        if (work / 'old').exists():
+            os.rename(work / 'old', target)
+        raise
 
 
 def _weigh(folder):
@@ -269,4 +274,4 @@ def _dump(data, path):
 
 
 def _why(error):
-    return (error.strerror or str(error)).lower()
+    return error.strerror.lower() if error.strerror else str(error)

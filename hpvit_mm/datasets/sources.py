@@ -83,7 +83,7 @@ def require_packages():
                          ('skimage', 'scikit-image')):
         if importlib.util.find_spec(module) is None:
             raise UserError(
-                f'The sample data are made from pictures inside {name}, '
+                f'the sample data are made from pictures inside {name}, '
                 f'which is not installed: pip install {name}')
 
 
@@ -92,7 +92,7 @@ def _open(package, file):
     path = Path(root) / file
     if not path.is_file():
         raise UserError(
-            f'The installed {package} has no {path}: install the wheels '
+            f'the installed {package} has no {path}: install the wheels '
             'scikit-learn>=1.3 and scikit-image>=0.22 from PyPI')
     with Image.open(path) as image:
         return image.convert('RGB')
@@ -111,6 +111,12 @@ def split_digits(labels):
     for label in np.unique(labels):
         is_val[np.flatnonzero(labels == label)[2::5]] = True
     return dict(train=np.flatnonzero(~is_val), val=np.flatnonzero(is_val))
+
+
+def load_labels():
+    """Class of every digit, (1797,), in the order of their numbers."""
+    from sklearn.datasets import load_digits
+    return load_digits().target
 
 
 class Sources:
