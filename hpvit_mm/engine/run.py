@@ -6,6 +6,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from . import arguments, distributed, outputs, resume, settings
+from .checks import check_run
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
@@ -14,6 +15,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     distributed.check_launcher(args.launcher)
     cfg = settings.training_config(args)
     resume.resume_from(cfg, args.resume)
+    check_run(cfg, training=True)
     distributed.set_up(cfg)
     build_runner(cfg).train()
 
@@ -23,6 +25,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     args = arguments.parse_test(argv)
     distributed.check_launcher(args.launcher)
     cfg = settings.test_config(args)
+    check_run(cfg, training=False)
     distributed.set_up(cfg)
     runner = build_runner(cfg)
     if args.untrained:

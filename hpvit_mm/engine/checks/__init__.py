@@ -1,1 +1,45 @@
-"""What is looked at before a run starts."""
+"""What is looked at before a run starts.
+
+One function per check. Each raises a :class:`UserError`, whose sentence
+names the thing and the remedy.
+"""
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from hpvit_mm.cli import local_rank
+
+from .checkpoint import check_checkpoint
+from .datasets import check_dataset, head_classes
+from .model import build_skeleton, check_pretrained
+from .types import check_host, check_types
+from .work_dir import check_work_dir
+
+COMMON = ('default_hooks', 'custom_hooks', 'visualizer', 'log_processor')
+TRAINING = ('train_cfg', 'optim_wrapper', 'param_scheduler',
+            'train_dataloader')
+VALIDATION = ('val_cfg', 'val_dataloader', 'val_evaluator')
+TESTING = ('test_cfg', 'test_dataloader', 'test_evaluator')
+
+
+def check_run(cfg: Config, training: bool) -> None:
+    """Check all that a run needs, the cheapest first.
+
+    One process of a machine checks; where it stops, its launcher stops the
+    others.
+    """
+    if local_rank() > 0:
+        return
+    used = COMMON + (TRAINING + VALIDATION if training else TESTING)
+    check_work_dir(cfg.work_dir)
+    check_host(cfg)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        check_types(cfg, used)
+        model = build_skeleton(cfg)
+        check_pretrained(cfg)
+        for loader in used:
+            if loader.endswith('_dataloader') and cfg.get(loader):
+                check_dataset(cfg, loader, head_classes(model))
+        if cfg.get('load_from'):
+            check_checkpoint(
+                model, cfg.load_from, resume=cfg.get('resume', False),
+                new_heads=training and not cfg.get('resume'))

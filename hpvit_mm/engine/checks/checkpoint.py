@@ -1,0 +1,99 @@
+"""Whether a checkpoint fits the model, and can be resumed from."""
+import re
+from typing import Dict, List
+
+import torch
+from torch import Tensor, nn
+
+from hpvit_mm.checkpoints import read_checkpoint
+from hpvit_mm.errors import UserError
+
+from .labels import shorten
+
+RESUMED = ('optimizer', 'message_hub', 'meta')
+
+
+def check_checkpoint(model: nn.Module, file: str, resume: bool,
+                     new_heads: bool = False) -> None:
+    """Refuse a checkpoint of another model before it is half loaded.
+
+    Args:
+        model: The model; its parameters need no values.
+        file: The checkpoint.
+        resume: Whether training continues from it.
+        new_heads: Whether the heads may differ, as for fine-tuning on other
+            classes.
+    """
+    content = read_checkpoint(file)
+    if resume:
+        missing = [key for key in RESUMED if key not in content]
+        if missing:
+            raise UserError(
+                f'--resume {file}: the file has no {shorten(missing)}, so '
+                'training cannot continue from it; start a new training from '
+                f'its weights with --cfg-options load_from={file}')
+    tensors = weights(content)
+    if not tensors:
+        raise UserError(f'{file} holds no weights of a model; name a '
+                        'checkpoint that tools/train.py wrote')
+    if fits(model, tensors):
+        return
+    problems = differences(model.state_dict(), tensors, new_heads)
+    if problems:
+        raise UserError(f'{file} does not fit the model of the config: '
+                        + '; '.join(problems) + '; '
+                        + likely_cause(model.state_dict(), tensors, file))
+
+
+def weights(content: dict) -> Dict[str, Tensor]:
+    """The tensors of a checkpoint, named as mmengine will name them."""
+    content = content.get('state_dict', content)
+    return {re.sub(r'^module\.', '', name): tensor
+            for name, tensor in content.items()
+            if isinstance(tensor, Tensor)}
+
+
+def fits(model: nn.Module, tensors: Dict[str, Tensor]) -> bool:
+    """Whether the model takes all tensors, perhaps after adapting them."""
+    shapes = {name: torch.empty_like(tensor, device='meta')
+              for name, tensor in tensors.items()}
+    try:
+        model.load_state_dict(shapes, strict=True)
+    except Exception:  # each module may have its own way to complain
+        return False
+    return True
+
+
+def differences(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
+                new_heads: bool) -> List[str]:
+    """What is missing, unknown and of another shape, in words."""
+    missing = [name for name in own if name not in tensors]
+    unknown = [name for name in tensors if name not in own]
+    misshapen = [
+        f'{name} {tuple(tensors[name].shape)} instead of '
+        f'{tuple(own[name].shape)}' for name in own
+        if name in tensors and own[name].shape != tensors[name].shape
+    ]
+    groups = dict(missing=missing, unknown=unknown, misshapen=misshapen)
+    if new_heads:
+        groups = {title: [name for name in names if 'head' not in name]
+                  for title, names in groups.items()}
+    return [f'{len(names)} {title} ({shorten(names, 3)})'
+            for title, names in groups.items() if names]
+
+
+def likely_cause(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
+                 file: str) -> str:
+    """The end of the sentence: what to look at."""
+    backbone = {name for name in own if name.startswith('backbone.')}
+    if backbone and not any(name.startswith('backbone.') for name in tensors):
+        return ('it seems to hold the weights of a backbone alone, which are '
+                'given by --cfg-options model.backbone.init_cfg.type='
+                f'Pretrained model.backbone.init_cfg.checkpoint={file}')
+    same = [name for name in own if name in tensors
+            and own[name].shape == tensors[name].shape]
+    if backbone <= set(same):
+        return ('its backbone fits, but not its other parts: use the config '
+                'with which it was trained (number of classes, head, neck)')
+    return ('use the config with which it was trained (arch, stage_depths, '
+            'pooling, img_size, head)')

@@ -1,0 +1,133 @@
+"""Whether the data of a run is there, with the classes it should have."""
+import os
+from typing import Any, Iterator, List, Optional, Tuple
+
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from torch import nn
+
+from hpvit_mm.errors import UserError
+
+from .labels import check_labels, shorten
+from .model import translated, unheard
+from .signature import accepted_arguments
+from .types import find_type
+
+
+def check_dataset(cfg: Config, loader: str, heads: List[Tuple[str, int]]) -> None:
+    """Check the data sets of one loader.
+
+    Args:
+        cfg: The config, inside of its default scope.
+        loader: The name of the loader, such as 'train_dataloader'.
+        heads: Names of the model's heads and their numbers of classes.
+    """
+    for path, entry in leaves(cfg[loader].dataset, f'{loader}.dataset'):
+        check_root(entry, path)
+        dataset = build_lazily(entry, path)
+        check_paths(dataset, path)
+        classes = class_names(dataset, path)
+        check_heads(heads, classes, path)
+        number = len(classes) if classes else heads[0][1] if heads else None
+        check_labels(dataset, path, number)
+
+
+def leaves(entry: dict, path: str) -> Iterator[Tuple[str, dict]]:
+    """The data sets inside wrappers such as RepeatDataset."""
+    if 'dataset' in entry:
+        yield from leaves(entry['dataset'], f'{path}.dataset')
+    elif 'datasets' in entry:
+        for index, inner in enumerate(entry['datasets']):
+            yield from leaves(inner, f'{path}.datasets.{index}')
+    else:
+        yield path, entry
+
+
+def is_local(entry: Any) -> bool:
+    """Whether files are on this machine's file system."""
+    backend = entry.get('backend_args') if isinstance(entry, dict) else \
+        getattr(entry, 'backend_args', None)
+    return not backend or backend.get('backend') == 'local'
+
+
+def check_root(entry: dict, path: str) -> None:
+    """The folder of the data set must exist."""
+    root = entry.get('data_root')
+    if root and is_local(entry) and '://' not in root \
+            and not os.path.isdir(root):
+        raise UserError(
+            f'{path}.data_root: the folder {os.path.abspath(root)} does not '
+            'exist; put the data there, link it there, or set data_root')
+
+
+def build_lazily(entry: dict, path: str) -> Any:
+    """The data set without its list of samples."""
+    target = find_type(entry['type'], DATASETS, path)
+    entry = entry.copy()
+    if 'lazy_init' in accepted_arguments(target)[0]:
+        entry['lazy_init'] = True
+    try:
+        with translated(entry, path), unheard():
+            return DATASETS.build(entry)
+    except (AssertionError, OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f'{path}: {innermost_text(error)}; correct the data '
+                        'set or its config') from error
+
+
+def innermost_text(error: BaseException) -> str:
+    """What was said first, before mmengine repeated it with a prefix."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return ' '.join(str(error).split()) or type(error).__name__
+
+
+def check_paths(dataset: Any, path: str) -> None:
+    """The annotation file and the folders of a data set must exist."""
+    if not is_local(dataset):
+        return
+    places = {'ann_file': getattr(dataset, 'ann_file', None)}
+    prefixes = getattr(dataset, 'data_prefix', None)
+    if isinstance(prefixes, dict):
+        places.update({f'data_prefix.{key}': place
+                       for key, place in prefixes.items()})
+    for key, place in places.items():
+        if isinstance(place, str) and place and '://' not in place \
+                and not os.path.exists(place):
+            kind = 'file' if key == 'ann_file' else 'folder'
+            raise UserError(
+                f'{path}.{key}: the {kind} {os.path.abspath(place)} does not '
+                f'exist; put the data there, or correct {key} or data_root')
+
+
+def head_classes(model: nn.Module) -> List[Tuple[str, int]]:
+    """The heads of a model and how many classes each tells apart."""
+    heads = [(name, getattr(module, 'num_classes', None))
+             for name, module in model.named_modules()
+             if name.rstrip('.0123456789').endswith('head')
+             and not name.endswith('rpn_head')]
+    return [(name, number) for name, number in heads
+            if isinstance(number, int)]
+
+
+def check_heads(heads: List[Tuple[str, int]], classes: Optional[tuple],
+                path: str) -> None:
+    """The heads must have as many classes as the data set."""
+    for name, number in heads:
+        if classes and number != len(classes):
+            raise UserError(
+                f'model.{name}.num_classes is {number}, but {path} has '
+                f'{len(classes)} classes ({shorten(classes)}); set '
+                f'num_classes to {len(classes)}, or the classes in '
+                f'{path}.metainfo.classes')
+
+
+def class_names(dataset: Any, path: str) -> Optional[tuple]:
+    """The class list of a data set, None where only its files know it."""
+    classes = dataset.metainfo.get('classes')
+    if isinstance(classes, str):
+        raise UserError(f'{path}.metainfo.classes is the string {classes!r}; '
+                        f'write a list: [{classes!r}]')
+    return tuple(classes) if classes else None
+

@@ -1,0 +1,127 @@
+"""Builds the model of a config without memory for its weights."""
+import contextlib
+import io
+import logging
+import os
+import re
+import warnings
+from typing import Any, Callable, Iterator, List, Optional, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import nn
+
+from hpvit_mm.errors import UserError
+
+from .signature import accepted_arguments
+from .types import find_anywhere, hint_type, unknown_key
+
+UNEXPECTED = re.compile(
+    r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
+LACKING = re.compile(
+    r"(\w+)\.__init__\(\) missing \d+ required (?:positional|keyword-only) "
+    r"arguments?: (.+)")
+UNREGISTERED = re.compile(r"(\S+) is not in the \S+?::(.+?) registry")
+
+
+def build_skeleton(cfg: Config) -> nn.Module:
+    """The model with parameters that have shapes but no values.
+
+    It takes a fraction of a second for the largest models, and brings to
+    light what is wrong with the model's config before anything else is done.
+    """
+    model = cfg.model.copy()
+    if cfg.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    with translated(model, 'model'), unheard():
+        try:
+            with torch.device('meta'):
+                return MODELS.build(model)
+        except (UserError, KeyError, TypeError):
+            raise
+        except Exception:
+            # some constructors compute with values, which need a device
+            return MODELS.build(model)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Say nothing: what is built for a check is built again and says it."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), \
+                contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(previous)
+
+
+@contextlib.contextmanager
+def translated(entry: dict, path: str) -> Iterator[None]:
+    """Turn what a constructor says of its arguments into a UserError.
+
+    Args:
+        entry: The dict in the config from which something is built.
+        path: Where it stands.
+    """
+    try:
+        yield
+    except (TypeError, KeyError) as error:
+        sentence = _sentence(str(error), entry, path)
+        if sentence is None:
+            raise
+        raise UserError(sentence) from error
+
+
+def _sentence(text: str, entry: dict, path: str) -> Optional[str]:
+    found = UNEXPECTED.search(text)
+    if found:
+        name, key = found.groups()
+        for inner, one in typed_dicts(entry, path):
+            target = find_anywhere(one['type'])
+            if key in one and target and name in mro_names(target):
+                return unknown_key(inner, key, target,
+                                   accepted_arguments(target)[0])
+        return f'{path}: {name} has no argument {key}; remove it'
+    found = LACKING.search(text)
+    if found:
+        return f'{path}: {found[1]} needs {found[2]}; add it'
+    found = UNREGISTERED.search(text)
+    if found:
+        name = found[1].strip('\'"')
+        inner = next((inner for inner, one in typed_dicts(entry, path)
+                      if one['type'] == name), path)
+        return f'{inner}: there is no {name} among the {found[2]}s; ' \
+            + hint_type(name)
+    return None
+
+
+def mro_names(target: Callable) -> List[str]:
+    """The names of a class and of its bases, as errors print them."""
+    return [one.__name__ for one in getattr(target, '__mro__', (target, ))]
+
+
+def check_pretrained(cfg: Config) -> None:
+    """The files of pre-trained weights must exist."""
+    for path, entry in typed_dicts(cfg.model, 'model'):
+        file = entry.get('checkpoint')
+        if entry['type'] == 'Pretrained' and file and '://' not in file \
+                and not os.path.isfile(os.path.expanduser(file)):
+            raise UserError(
+                f'{path}.checkpoint: the file {file} does not exist; put the '
+                f'pre-trained weights there, or set {path}.checkpoint')
+
+
+def typed_dicts(node: Any, path: str) -> Iterator[Tuple[str, dict]]:
+    """All dicts with a ``type``, outer ones first."""
+    if isinstance(node, dict):
+        if 'type' in node:
+            yield path, node
+        for key, value in node.items():
+            yield from typed_dicts(value, f'{path}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from typed_dicts(value, f'{path}.{index}')
