@@ -16,7 +16,7 @@ PALETTE = ((120, 120, 180), (180, 90, 70), (140, 140, 140), (80, 160, 60),
            (230, 25, 75), (245, 130, 48), (255, 225, 25), (188, 246, 12),
            (60, 220, 200), (70, 240, 240), (0, 130, 200), (145, 60, 255),
            (240, 50, 230), (250, 190, 212))
-COUNTS = dict(default=dict(train=400, val=80), tiny=dict(train=20, val=16))
+COUNTS = dict(default=dict(train=600, val=80), tiny=dict(train=20, val=16))
 TINTS = dict(brick=(110, 62, 48), gravel=(92, 92, 96), grass=(58, 88, 40))
 # Texture pixels along the shorter side of a picture.
 WINDOWS = dict(brick=300, gravel=330, grass=300)
@@ -71,8 +71,8 @@ def _compose(rng, sources, size):
     if rng.random() < 0.25:
         _add_card(rng, scene, label, size)
     taken = []
-    for _ in range(int(rng.integers(1, 4))):
-        side = min(height, width) * scenes.uniform(rng, 0.32, 0.55)
+    for _ in range(int(rng.integers(1, 3))):
+        side = min(height, width) * scenes.uniform(rng, 0.5, 0.8)
         glyph = scenes.add_digit(rng, scene, sources, side, taken)
         if glyph is not None:
             # The rim is neither digit nor ground: nobody labels it.

@@ -226,10 +226,14 @@ def _add_sky(street, horizon):
     street.scene.used['photos'].append(name)
     sky = scenes.crop(rng, street.sources.skies[name], street.height,
                       street.width)
-    # The skies at hand range from white to dusk; a common brightness keeps
-    # the time of day from giving the split away.
-    sky *= scenes.uniform(rng, 150, 215) / max(float(sky.mean()), 1)
-    sky = 0.6 * sky + 0.4 * np.array((130, 165, 205), np.float32)
+    # There are three real skies, from white to dusk, and a split has one or
+    # two of them. Their clouds and gradients stay, but their mean colour is
+    # drawn at random, or the weather would tell the splits apart.
+    colour = np.array((150, 178, 212), np.float32)
+    colour *= np.float32(scenes.uniform(rng, 0.75, 1.1))
+    grey = np.float32(scenes.uniform(rng, 0, 0.8))
+    colour += grey * (colour.mean() - colour)
+    sky = np.clip(sky - sky.mean((0, 1)) + colour, 0, 255)
     street.add('sky', _box(0, 0, street.width - 1, horizon), sky)
 
 
