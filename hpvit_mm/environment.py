@@ -116,6 +116,24 @@ _USELESS_WARNINGS = (
     # mmengine 0.10.7 and mmdet 3.3.0 import pkg_resources; requirements.txt
     # keeps a setuptools that still has it. Goes with the official stack.
     (r'pkg_resources is deprecated as an API', Warning),
+    # mmengine hands DistributedDataParallel an argument that torch 2.13
+    # renames.
+    (r'`broadcast_buffers` is deprecated', FutureWarning),
+    # mmengine's schedulers step every iteration, also while gradients are
+    # accumulated or a step in mixed precision is skipped.
+    (r'Detected call of `scheduler.step\(\)` before', UserWarning),
+    # mmseg's own heads call its own deprecated function, and explain a
+    # default of its own loss.
+    (r'``build_loss`` would be deprecated soon', UserWarning),
+    (r'Default ``avg_non_ignore`` is False', UserWarning),
+)
+
+# The same of the log: mmengine warns of its own use of its own deprecated
+# functions, and mmseg's metric has no prefix by design.
+_USELESS_LOG_LINES = (
+    '"FileClient" will be deprecated in future',
+    '"HardDiskBackend" is the alias of "LocalBackend"',
+    'The prefix is not set in metric class IoUMetric',
 )
 
 
@@ -134,6 +152,12 @@ def prepare():
             isinstance(finder, _BeforeTorchvision)
             for finder in sys.meta_path):
         sys.meta_path.insert(0, _BeforeTorchvision())
+
+
+def quiet(logger):
+    """Keep useless lines out of a log; call it once per logger."""
+    logger.addFilter(lambda record: not record.getMessage().startswith(
+        _USELESS_LOG_LINES))
 
 
 class _BeforeTorchvision(importlib.abc.MetaPathFinder):

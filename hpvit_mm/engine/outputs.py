@@ -17,7 +17,7 @@ from hpvit_mm.errors import UserError
 PREDICTIONS = ('.pkl', '.pickle')
 
 
-def set_show_dir(cfg: Config, show_dir: str) -> None:
+def set_show_dir(cfg: Config, show_dir: str, tta: bool) -> None:
     """Draw every image of the test set, with the host's own hook."""
     show_dir = osp.abspath(show_dir)
     if osp.isdir(show_dir) and os.listdir(show_dir):
@@ -26,6 +26,9 @@ def set_show_dir(cfg: Config, show_dir: str) -> None:
     hook = _visualization_hook(cfg)
     scope = cfg.get('default_scope')
     if scope == 'mmpretrain':
+        if tta:  # its hook takes the inputs of one image for a batch
+            raise UserError('mmpretrain draws no pictures of an augmented '
+                            'test; leave --show-dir or --tta away')
         hook.update(enable=True, interval=1, out_dir=show_dir)
     elif scope == 'mmdet':
         hook.update(draw=True, test_out_dir=show_dir)

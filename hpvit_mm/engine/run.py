@@ -5,6 +5,8 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from hpvit_mm import environment
+
 from . import arguments, distributed, outputs, resume, settings
 from .checks import check_run
 
@@ -17,7 +19,9 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     resume.resume_from(cfg, args.resume)
     check_run(cfg, training=True)
     distributed.set_up(cfg)
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    count_accumulation(runner)
+    runner.train()
 
 
 def test(argv: Optional[Sequence[str]] = None) -> None:
@@ -37,9 +41,32 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
 
 def build_runner(cfg: Config) -> Runner:
     """The runner that a config asks for."""
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg \
+        else Runner.from_cfg(cfg)
+    environment.quiet(runner.logger)
+    return runner
+
+
+def count_accumulation(runner: Runner) -> None:
+    """Let --auto-scale-lr see the batch from which an update is made.
+
+    mmengine scales by images x GPUs over ``base_batch_size``, and forgets
+    that gradients of several batches may be accumulated.
+    """
+    scaling = runner.auto_scale_lr
+    if not scaling or not scaling.get('enable'):
+        return
+    base = scaling['base_batch_size']
+    images = runner.cfg.train_dataloader.batch_size
+    batches = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
+    real = images * runner.world_size * batches
+    runner.logger.info(
+        f'Automatic scaling of the learning rate: {images} images x '
+        f'{runner.world_size} processes x {batches} accumulated batches = '
+        f'{real}, over the base batch size {base}, is a factor of '
+        f'{real / base:g}')
+    if batches != 1:
+        runner.auto_scale_lr = dict(scaling, base_batch_size=base / batches)
 
 
 def initialise_weights(runner: Runner) -> None:

@@ -1,5 +1,6 @@
 """From a config file and the flags of a tool to the config of a run."""
 import difflib
+import itertools
 import os.path as osp
 from argparse import Namespace
 from pathlib import Path
@@ -22,13 +23,16 @@ def training_config(args: Namespace) -> Config:
     if args.amp or args.amp_dtype:
         set_amp(cfg, args.amp, args.amp_dtype)
     if args.auto_scale_lr:
-        cfg.setdefault('auto_scale_lr', {})['enable'] = True
+        cfg.setdefault('auto_scale_lr', ConfigDict())['enable'] = True
     if args.no_validate:
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     if args.seed is not None:
-        cfg.setdefault('randomness', {})['seed'] = args.seed
+        cfg.setdefault('randomness', ConfigDict())['seed'] = args.seed
     merge_options(cfg, args.cfg_options)
     _settle(cfg)
+    check_amp(cfg)
+    check_auto_scale_lr(cfg)
+    name_copy(cfg, Path(args.config).stem)
     return cfg
 
 
@@ -39,13 +43,14 @@ def test_config(args: Namespace) -> Config:
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.show_dir:
-        outputs.set_show_dir(cfg, args.show_dir)
-    if args.tta:
-        outputs.set_tta(cfg)
+        outputs.set_show_dir(cfg, args.show_dir, args.tta)
     if args.out:
         outputs.set_out(cfg, args.out)
     merge_options(cfg, args.cfg_options)
+    if args.tta:
+        outputs.set_tta(cfg)  # last, because it moves the model's entries
     _settle(cfg)
+    name_copy(cfg, Path(args.config).stem + '_test')
     return cfg
 
 
@@ -120,6 +125,32 @@ def set_amp(cfg: Config, amp: bool, dtype: str) -> None:
         wrapper.setdefault('loss_scale', 1.0)
 
 
+def check_amp(cfg: Config) -> None:
+    """Mixed precision as mmengine knows it runs on GPUs only."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    if wrapper.get('type') != 'AmpOptimWrapper':
+        return
+    if not torch.cuda.is_available():
+        raise UserError(
+            'mixed precision (--amp, or AmpOptimWrapper in the config) needs '
+            'a GPU, and torch finds none; leave --amp away, or set '
+            'optim_wrapper.type to OptimWrapper')
+    if wrapper.get('dtype') == 'bfloat16' \
+            and not torch.cuda.is_bf16_supported():
+        raise UserError('this GPU does not compute in bfloat16; use '
+                        '--amp-dtype float16')
+
+
+def check_auto_scale_lr(cfg: Config) -> None:
+    """There is nothing to scale by without the batch size of the recipe."""
+    scaling = cfg.get('auto_scale_lr') or {}
+    if scaling.get('enable') and not scaling.get('base_batch_size'):
+        raise UserError(
+            '--auto-scale-lr needs auto_scale_lr.base_batch_size in the '
+            'config, the batch size for which its learning rate was chosen; '
+            'add it, or leave the flag away')
+
+
 def merge_options(cfg: Config, options: dict) -> None:
     """Apply --cfg-options, after a look at every key."""
     check_options(cfg, options)
@@ -141,6 +172,22 @@ def _settle(cfg: Config) -> None:
         if not torch.cuda.is_available():
             loader.pin_memory = False  # it speeds up copies to a GPU only
     _ensure_plain_checkpoints(cfg)
+
+
+def name_copy(cfg: Config, stem: str) -> None:
+    """Name the copy of the config in the work dir.
+
+    The runner writes it at every start; it must replace neither the copy of
+    another run nor a config file that lies there.
+    """
+    cfg.setdefault('experiment_name', stem)
+    text = cfg.pretty_text
+    for number in itertools.count(1):
+        name = f'{stem}.py' if number == 1 else f'{stem}_{number}.py'
+        path = Path(cfg.work_dir, name)
+        if not path.exists() or path.read_text() == text:
+            break
+    object.__setattr__(cfg, '_filename', str(path))
 
 
 def _ensure_plain_checkpoints(cfg: Config) -> None:
