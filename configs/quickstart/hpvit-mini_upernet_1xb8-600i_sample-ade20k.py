@@ -1,0 +1,91 @@
+"""Quick start: label handwritten digits, photographs and textures.
+
+The ADE20K experiment with a small backbone, narrow heads, small images,
+fourteen classes and a short schedule; from random weights. Make the data with
+tools/make_sample_data.py.
+
+Command   python tools/train.py \
+              configs/quickstart/hpvit-mini_upernet_1xb8-600i_sample-ade20k.py
+"""
+_base_ = [
+    '../_base_/models/upernet_hpvit.py',
+    '../_base_/datasets/ade20k_512x512.py',
+    '../_base_/schedules/ade20k_160k.py',
+    '../_base_/default_runtime/mmseg.py',
+]
+
+metainfo = dict(
+    classes=('photograph', 'brick', 'gravel', 'grass', 'zero', 'one', 'two',
+             'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'),
+    palette=[[120, 120, 180], [180, 90, 70], [140, 140, 140], [80, 160, 60],
+             [230, 25, 75], [245, 130, 48], [255, 225, 25], [188, 246, 12],
+             [60, 220, 200], [70, 240, 240], [0, 130, 200], [145, 60, 255],
+             [240, 50, 230], [250, 190, 212]])
+crop_size = (128, 128)
+model = dict(
+    data_preprocessor=dict(size=crop_size),
+    backbone=dict(
+        arch=dict(
+            _delete_=True,
+            embed_dims=96,
+            num_layers=6,
+            num_heads=3,
+            feedforward_channels=384),
+        stage_depths=(1, 1, 3, 1),
+        img_size=128),
+    decode_head=dict(
+        in_channels=[96, 96, 96, 96], channels=64, num_classes=14),
+    auxiliary_head=dict(in_channels=96, channels=64, num_classes=14))
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(
+        type='RandomResize',
+        scale=crop_size,
+        ratio_range=(0.8, 1.25),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size),
+    # digits are not mirrored
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=crop_size, keep_ratio=True),
+    # after the resizing: the ground truth stays as it is
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='PackSegInputs'),
+]
+data_root = 'data/samples/ade/ADEChallengeData2016'
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    dataset=dict(
+        data_root=data_root, metainfo=metainfo, pipeline=train_pipeline))
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+max_iters = 600
+optim_wrapper = dict(
+    optimizer=dict(lr=1e-3),
+    # nothing is pre-trained here that early layers would have to keep
+    paramwise_cfg=dict(layer_decay_rate=1.0))
+param_scheduler = [
+    dict(
+        type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=50),
+    dict(
+        type='PolyLR',
+        eta_min=0.0,
+        power=1.0,
+        begin=50,
+        end=max_iters,
+        by_epoch=False),
+]
+train_cfg = dict(max_iters=max_iters, val_interval=300)
+default_hooks = dict(checkpoint=dict(interval=300))
+auto_scale_lr = dict(base_batch_size=8)
+randomness = dict(seed=0)
