@@ -32,7 +32,8 @@ def write(root, sources, split, count, size, seed):
     labels.mkdir(parents=True, exist_ok=True)
     for index in range(count):
         rng = scenes.make_rng(seed, _SET, SPLITS.index(split), index)
-        scene, label = _compose(rng, sources, size)
+        scene, label = _compose(rng, sources, size,
+                                scenes.class_in_turn(index))
         name = f'ADE_{split}_{index + 1:08d}'
         image = Image.fromarray(scenes.to_bytes(scene.image))
         if index % 25 == 2:
@@ -56,8 +57,8 @@ def write_lists(root, counts):
         for i in range(counts[split])))
 
 
-def _compose(rng, sources, size):
-    """A scene and its label map, (H, W) uint8."""
+def _compose(rng, sources, size, first):
+    """A scene, its first digit of a class, and its (H, W) uint8 labels."""
     height = width = size
     if rng.random() < 0.5:
         shorter = int(size * scenes.uniform(rng, 0.72, 0.97))
@@ -71,9 +72,10 @@ def _compose(rng, sources, size):
     if rng.random() < 0.25:
         _add_card(rng, scene, label, size)
     taken = []
-    for _ in range(int(rng.integers(1, 3))):
+    for i in range(int(rng.integers(1, 3))):
         side = min(height, width) * scenes.uniform(rng, 0.5, 0.8)
-        glyph = scenes.add_digit(rng, scene, sources, side, taken)
+        glyph = scenes.add_digit(rng, scene, sources, side, taken,
+                                 label=None if i else first)
         if glyph is not None:
             # The rim is neither digit nor ground: nobody labels it.
             label[_grow(glyph.cover > 0)] = 0

@@ -44,7 +44,8 @@ def write(root, sources, split, count, size, seed):
     ids = np.cumsum(gaps) + (0 if split == 'train' else 300_000)
     for index, image_id in enumerate(ids.tolist()):
         rng = scenes.make_rng(seed, _SET, SPLITS.index(split), index)
-        scene, specks = _compose(rng, sources, kind_of(index, split), size)
+        scene, specks = _compose(rng, sources, kind_of(index, split), size,
+                                 scenes.class_in_turn(index))
         name = f'{image_id:012d}.jpg'
         image = Image.fromarray(scenes.to_bytes(scene.image))
         if index % 25 == 2:
@@ -80,8 +81,11 @@ def write(root, sources, split, count, size, seed):
                  ]), f)
 
 
-def _compose(rng, sources, kind, size):
-    """A scene, and its specks as (label, box) with box x, y, w, h."""
+def _compose(rng, sources, kind, size, first):
+    """A scene, its first digit of class ``first``, and its specks.
+
+    Specks are (label, box) with box x, y, w, h.
+    """
     height = width = size
     if kind == 'small':
         height, width = 28, 24
@@ -97,9 +101,10 @@ def _compose(rng, sources, kind, size):
     count = 0 if kind == 'empty' else int(rng.integers(1, 4))
     if kind == 'small':
         count = 1
-    for _ in range(count):
+    for i in range(count):
         side = min(height, width) * scenes.uniform(rng, 0.26, 0.5)
-        glyph = scenes.add_digit(rng, scene, sources, side, taken)
+        glyph = scenes.add_digit(rng, scene, sources, side, taken,
+                                 label=None if i else first)
         if glyph is not None:
             scene.glyphs.append(glyph)
     if kind == 'bar' and scene.glyphs:
