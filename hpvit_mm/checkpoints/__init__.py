@@ -1,5 +1,7 @@
 """Reading checkpoints safely, and plain ViTs into HPViT."""
-from .pretrained import LoadReport, load_pretrained
+from .pretrained import LoadReport, backbone_tensors, load_pretrained
 from .read import read_checkpoint
 
-__all__ = ['LoadReport', 'load_pretrained', 'read_checkpoint']
+__all__ = [
+    'LoadReport', 'backbone_tensors', 'load_pretrained', 'read_checkpoint'
+]

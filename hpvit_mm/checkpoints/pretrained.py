@@ -56,12 +56,17 @@ def load_pretrained(backbone: nn.Module, checkpoint: str) -> LoadReport:
     Raises:
         UserError: If a tensor of the backbone is missing or misshapen.
     """
-    tensors = _unwrap(read_checkpoint(checkpoint), str(checkpoint))
+    tensors = backbone_tensors(read_checkpoint(checkpoint), str(checkpoint))
     is_own = any(name.startswith('norms.') for name in tensors)
     report = LoadReport(
         str(checkpoint), 'HPViT' if is_own else 'MAE or timm ViT')
     if not is_own:
         tensors = _from_plain(tensors, backbone)
+    elif len(backbone.stage_depths) > 1 and _is_one_stage(tensors):
+        # Its last norm is that of all blocks, not of our first stage.
+        report.layout = 'HPViT of one stage'
+        for name in [n for n in tensors if n.startswith('norms.0.')]:
+            tensors[name.replace('norms.0', 'norm')] = tensors.pop(name)
     if 'pos_embed' in tensors:
         tensors['pos_embed'] = _fit_pos_embed(tensors['pos_embed'], backbone,
                                               report)
@@ -96,8 +101,16 @@ def load_pretrained(backbone: nn.Module, checkpoint: str) -> LoadReport:
     return report
 
 
-def _unwrap(content: dict, source: str) -> Dict[str, Tensor]:
-    """The backbone's tensors, without wrappers and prefixes."""
+def backbone_tensors(content: dict, source: str) -> Dict[str, Tensor]:
+    """The backbone's tensors in a checkpoint, without wrappers and prefixes.
+
+    Args:
+        content: What the file holds.
+        source: Its name, for the error.
+
+    Raises:
+        UserError: If there is no patch embedding by MAE's name.
+    """
     for key in ('state_dict', 'model', 'module'):
         if isinstance(content.get(key), dict):
             content = content[key]
@@ -114,6 +127,18 @@ def _unwrap(content: dict, source: str) -> Dict[str, Tensor]:
             f'patch_embed.proj.weight among its tensors '
             f'({_shorten(list(tensors)) or "it has none"}).')
     return tensors
+
+
+def _is_one_stage(tensors: Dict[str, Tensor]) -> bool:
+    """Whether an HPViT's tensors are those of a plain ViT.
+
+    Blocks behind the last output are never built, so that several blocks
+    with the norm of stage 0 alone belong to one stage.
+    """
+    norms = {n.split('.')[1] for n in tensors if n.startswith('norms.')}
+    blocks = {n.split('.')[1] for n in tensors if n.startswith('blocks.')}
+    pools = any(name.startswith('pools.') for name in tensors)
+    return norms == {'0'} and len(blocks) > 1 and not pools
 
 
 def _from_plain(tensors: Dict[str, Tensor],

@@ -1,0 +1,209 @@
+"""Loading pre-trained weights: whole, or not at all."""
+from argparse import Namespace
+
+import pytest
+import torch
+
+from hpvit_mm.checkpoints import load_pretrained, read_checkpoint
+from hpvit_mm.errors import UserError
+from hpvit_mm.models import HPViT
+from hpvit_mm.models.layers import resample_pos_embed
+
+MINI = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
+
+
+def hpvit(**kwargs) -> HPViT:
+    return HPViT(**dict(dict(arch=MINI, stage_depths=(1, 1, 1, 1),
+                             img_size=64), **kwargs))
+
+
+def mae_tensors(grid=4, cls_token=True):
+    """The tensors of MAE's file of a ViT, random, by its names."""
+    tensors = {
+        name.replace('norms.0', 'norm'): torch.randn_like(tensor)
+        for name, tensor in hpvit(
+            patch_stride=16, stage_depths=(4, )).state_dict().items()
+    }
+    tensors['pos_embed'] = torch.randn(1, grid**2 + cls_token, 32)
+    if cls_token:
+        tensors['cls_token'] = torch.randn(1, 1, 32)
+    return tensors
+
+
+@pytest.fixture
+def mae_file(tmp_path):
+    tensors = mae_tensors()
+    tensors.update({'decoder_embed.weight': torch.randn(8, 32),
+                    'mask_token': torch.randn(1, 1, 8)})
+    path = tmp_path / 'mae.pth'
+    torch.save({'model': tensors, 'args': Namespace(lr=1.)}, path)
+    return path, tensors
+
+
+def test_every_tensor_of_mae_arrives(mae_file):
+    path, tensors = mae_file
+    model = hpvit()
+    report = load_pretrained(model, path)
+    state = model.state_dict()
+    for name in report.used:
+        expected = tensors[name]
+        if name == 'pos_embed':
+            expected = expected[:, 1:]
+        assert torch.equal(state[name], expected)
+    blocks = [n for n in state if n.startswith(('blocks.', 'patch_embed.'))]
+    assert set(report.used) == {*blocks, 'pos_embed'}
+    assert set(report.new) == {
+        n for n in state if n.startswith(('pools.', 'norms.'))
+    }
+    assert set(report.ignored) == {'cls_token', 'norm.weight', 'norm.bias'}
+    assert 'resampled' not in str(report)
+
+
+def test_a_plain_backbone_takes_the_last_norm_too(mae_file):
+    path, tensors = mae_file
+    model = hpvit(patch_stride=16, stage_depths=(4, ))
+    report = load_pretrained(model, path)
+    assert torch.equal(model.norms['0'].weight, tensors['norm.weight'])
+    assert report.new == []
+
+
+def test_cls_token_takes_its_position_along(mae_file):
+    path, tensors = mae_file
+    model = hpvit(with_cls_token=True)
+    load_pretrained(model, path)
+    assert torch.equal(model.cls_token,
+                       tensors['cls_token'] + tensors['pos_embed'][:, :1])
+
+
+def test_position_is_resampled_to_another_grid(mae_file):
+    path, tensors = mae_file
+    model = hpvit(img_size=(96, 48))
+    report = load_pretrained(model, path)
+    expected = resample_pos_embed(tensors['pos_embed'][:, 1:], (4, 4), (6, 3))
+    assert torch.equal(model.pos_embed, expected.flatten(1, 2))
+    assert report.resampled == {'pos_embed': ((4, 4), (6, 3))}
+
+
+def test_position_without_a_row_for_cls(tmp_path):
+    # DeiT-III has a cls token that gets no position
+    tensors = mae_tensors(cls_token=False)
+    tensors['cls_token'] = torch.randn(1, 1, 32)
+    torch.save(tensors, tmp_path / 'deit3.pth')
+    model = hpvit()
+    load_pretrained(model, tmp_path / 'deit3.pth')
+    assert torch.equal(model.pos_embed, tensors['pos_embed'])
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda t: t, lambda t: {'state_dict': t}, lambda t: {'model': t},
+    lambda t: {'state_dict': {'backbone.' + k: v for k, v in t.items()}},
+    lambda t: {'model': {'module.' + k: v for k, v in t.items()}},
+    lambda t: {'state_dict': {'module.backbone.' + k: v
+                              for k, v in t.items()}},
+])
+def test_wrappers_and_prefixes(tmp_path, wrap):
+    source = hpvit()
+    for param in source.parameters():
+        torch.nn.init.normal_(param)
+    torch.save(wrap(source.state_dict()), tmp_path / 'own.pth')
+    model = hpvit()
+    report = load_pretrained(model, tmp_path / 'own.pth')
+    for name, tensor in source.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor)
+    assert report.new == report.ignored == []
+
+
+def test_safetensors(tmp_path):
+    from safetensors.torch import save_file
+    tensors = mae_tensors()
+    save_file(tensors, tmp_path / 'mae.safetensors')
+    model = hpvit()
+    load_pretrained(model, tmp_path / 'mae.safetensors')
+    assert torch.equal(model.blocks[3].mlp.fc2.weight,
+                       tensors['blocks.3.mlp.fc2.weight'])
+
+
+def test_the_last_norm_of_one_stage_is_not_that_of_the_first(tmp_path):
+    source = hpvit(patch_stride=16, stage_depths=(4, ))
+    torch.nn.init.normal_(source.norms['0'].weight)
+    torch.save(source.state_dict(), tmp_path / 'plain.pth')
+    model = hpvit()
+    report = load_pretrained(model, tmp_path / 'plain.pth')
+    assert (model.norms['0'].weight == 1).all()
+    assert 'norm.weight' in report.ignored
+
+
+def test_init_weights_loads(mae_file):
+    path, tensors = mae_file
+    model = hpvit(init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    model.init_weights()
+    assert torch.equal(model.blocks[2].attn.qkv.weight,
+                       tensors['blocks.2.attn.qkv.weight'])
+
+
+# ------------------------------------------------------------ bad input
+
+
+def remove(tensors):
+    del tensors['blocks.2.attn.qkv.bias']
+
+
+def misshape(tensors):
+    tensors['blocks.2.attn.qkv.bias'] = torch.randn(7)
+
+
+@pytest.mark.parametrize('damage', [remove, misshape])
+def test_a_tensor_that_does_not_fit_is_named_and_nothing_loads(
+        tmp_path, damage):
+    tensors = mae_tensors()
+    damage(tensors)
+    torch.save(tensors, tmp_path / 'mae.pth')
+    model = hpvit()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(UserError, match='blocks.2.attn.qkv.bias'):
+        load_pretrained(model, tmp_path / 'mae.pth')
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_another_architecture_is_refused(mae_file):
+    path, _ = mae_file
+    model = HPViT('tiny')
+    with pytest.raises(UserError, match='arch'):
+        load_pretrained(model, path)
+
+
+@pytest.mark.parametrize('content, word', [
+    (b'no checkpoint', 'damaged'),
+    (b'', 'damaged'),
+])
+def test_damaged_files(tmp_path, content, word):
+    path = tmp_path / 'x.pth'
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=word):
+        read_checkpoint(str(path))
+
+
+def test_missing_and_foreign_files(tmp_path):
+    with pytest.raises(UserError, match='no checkpoint file'):
+        read_checkpoint(str(tmp_path / 'missing.pth'))
+    torch.save({'fc.weight': torch.ones(1)}, tmp_path / 'resnet.pth')
+    with pytest.raises(UserError, match='patch_embed.proj.weight'):
+        load_pretrained(hpvit(), tmp_path / 'resnet.pth')
+    torch.save([1, 2], tmp_path / 'list.pth')
+    with pytest.raises(UserError, match='list'):
+        read_checkpoint(str(tmp_path / 'list.pth'))
+
+
+def test_code_in_a_checkpoint_is_not_executed(tmp_path):
+
+    class Evil:
+
+        def __reduce__(self):
+            import os
+            return os.mkdir, (str(tmp_path / 'executed'), )
+
+    torch.save({'model': Evil()}, tmp_path / 'evil.pth')
+    with pytest.raises(UserError, match='execute code'):
+        read_checkpoint(str(tmp_path / 'evil.pth'))
+    assert not (tmp_path / 'executed').exists()
