@@ -27,9 +27,9 @@ def line_chart(points: Points, x_words: str, y_words: str,
     points = [(x, y) for x, y in points if math.isfinite(y)]
     if not points:
         return '<p>No values were logged.</p>'
-    x_ticks = ticks(max(x for x, _ in points))
+    x_end = max(x for x, _ in [*points, *marks])
+    x_ticks = ticks(x_end)
     y_ticks = ticks(max(y for _, y in points))
-    x_end = max(x for x, _ in points)
 
     def place(x, y):
         return (LEFT + x / x_end * (WIDTH - LEFT - RIGHT),

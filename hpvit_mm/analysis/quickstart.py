@@ -62,9 +62,9 @@ class Experiment:
 EXPERIMENTS = (
     Experiment(
         name='classification',
-        task='image classification (mmpretrain)',
+        task='Image classification (mmpretrain)',
         samples='imagenet',
-        config='configs/quickstart/hpvit-mini_1xb32-24e_sample-imagenet.py',
+        config='configs/quickstart/hpvit-mini_1xb32-8e_sample-imagenet.py',
         metric=('accuracy/top1', 'top-1 accuracy', '{:.1f} %'),
         floor=95.,
         chance=lambda samples: chance.most_frequent_share(
@@ -73,7 +73,7 @@ EXPERIMENTS = (
         typical=(9, 120, 9)),
     Experiment(
         name='instance-segmentation',
-        task='instance segmentation (Mask R-CNN, mmdet)',
+        task='Instance segmentation (Mask R-CNN, mmdet)',
         samples='coco',
         config='configs/quickstart/'
         'hpvit-mini_mask-rcnn_1xb4-5e_sample-coco.py',
@@ -85,7 +85,7 @@ EXPERIMENTS = (
         pictures=()),
     Experiment(
         name='semantic-segmentation-ade20k',
-        task='semantic segmentation (UperNet, mmseg), ADE20K-like',
+        task='Semantic segmentation (UperNet, mmseg), ADE20K-like',
         samples='ade20k',
         config='configs/quickstart/'
         'hpvit-mini_upernet_1xb8-600i_sample-ade20k.py',
@@ -100,7 +100,7 @@ EXPERIMENTS = (
         pictures=('default_hooks.visualization.interval=13', )),
     Experiment(
         name='semantic-segmentation-cityscapes',
-        task='semantic segmentation (UperNet, mmseg), Cityscapes-like',
+        task='Semantic segmentation (UperNet, mmseg), Cityscapes-like',
         samples='cityscapes',
         config='configs/quickstart/'
         'hpvit-mini_upernet_1xb8-300i_sample-cityscapes.py',
@@ -142,6 +142,8 @@ def plan_experiment(experiment: Experiment, work_dir: Path,
     folder = work_dir / experiment.name
     config = load_config(experiment.config)
     origins = dict(config=digest(json.dumps(config, default=str)), **shared)
+    if Path(weights := starting_weights(config) or '').is_file():
+        origins['weights'] = digest_files([weights])
     checkpoint = folder / 'train' / last_checkpoint(config)
 
     def step(name, title, command, typical, needs=(), **kwargs):
@@ -191,6 +193,15 @@ def load_config(path: str) -> dict:
     return Config.fromfile(ROOT / path).to_dict()
 
 
+def starting_weights(config: dict) -> Optional[str]:
+    """The checkpoint that the backbone begins with, if any."""
+    init = config['model']['backbone'].get('init_cfg') or []
+    for one in [init] if isinstance(init, dict) else init:
+        if one['type'] == 'Pretrained':
+            return one['checkpoint']
+    return None
+
+
 def last_checkpoint(config: dict) -> str:
     """The name of the checkpoint with which the training ends."""
     loop = config['train_cfg']
@@ -235,6 +246,7 @@ def conclude_experiment(experiment: Experiment, stamps: Dict[str, dict],
                         work_dir: Path, samples: dict) -> dict:
     """What one experiment has shown."""
     key, words, form = experiment.metric
+    config = load_config(experiment.config)
     folder = work_dir / experiment.name
 
     def measured(step):
@@ -244,8 +256,8 @@ def conclude_experiment(experiment: Experiment, stamps: Dict[str, dict],
     return dict(
         name=experiment.name, task=experiment.task,
         config=experiment.config,
-        checkpoint=str(folder / 'train' / last_checkpoint(
-            load_config(experiment.config))),
+        checkpoint=str(folder / 'train' / last_checkpoint(config)),
+        starts_from=starting_weights(config),
         train_pictures=samples['train'], val_pictures=samples['val'],
         classes=samples['classes'],
         metric=words, format=form,

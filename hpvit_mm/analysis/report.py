@@ -40,10 +40,13 @@ th, td { padding: .45rem .9rem .45rem 0; vertical-align: top;
 th.n, td.n { text-align: right; white-space: nowrap; }
 td small { color: var(--muted); display: block; }
 td strong { font-size: 1.1rem; }
+td .good, td .bad { white-space: nowrap; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 .verdict { border-left: 4px solid; padding: .1rem 0 .1rem .8rem;
   margin: 1.2rem 0; font-weight: 600; }
 figure { margin: 1rem 0; }
+figcaption { padding-top: .35rem; font-size: .9rem; }
+p code { overflow-wrap: anywhere; }
 svg, .scene { background: var(--card); border: 1px solid var(--line);
   border-radius: 6px; }
 svg { width: 100%; max-width: 44rem; height: auto; padding: .4rem;
@@ -54,7 +57,7 @@ svg .grid { stroke: var(--line); }
 svg line.mark { stroke: var(--accent); stroke-dasharray: 2 3; opacity: .6; }
 svg .curve { fill: none; stroke: var(--accent); stroke-width: 2;
   stroke-linejoin: round; }
-.scenes { display: grid; gap: .8rem;
+.scenes { display: grid; gap: .8rem; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(27rem, 100%), 1fr)); }
 .scene { overflow: hidden; margin: 0; padding: 0; }
 .scene img { width: 100%; max-height: 20rem; object-fit: contain;
@@ -118,12 +121,11 @@ def heading(result: dict) -> str:
         kind, verdict = 'good', (
             f'All {len(experiments)} experiments reach their floor.')
     return f"""<h1>HPViT quick start</h1>
-<p>Four small hierarchical vision transformers were trained from random weights
-through the same tools, data layouts and metrics as the full experiments, and
-tested on pictures that they had never seen. The pictures are miniature scenes
-of real handwritten digits over real photographs: the numbers show that
-everything works and learns on this machine; they claim nothing about the full
-data sets.</p>
+<p>Four small hierarchical vision transformers were trained with the same
+tools, data layouts and metrics as the full experiments, and tested on pictures
+that they had never seen. The pictures are miniature scenes of real handwritten
+digits over real photographs: the numbers show that everything works and learns
+on this machine; they claim nothing about the full data sets.</p>
 <p class="verdict {kind}">{escape(verdict)}</p>
 <p class="muted">Finished {escape(result['finished'])}, after
 {clock(result['seconds'])} (minutes and seconds) of work.</p>"""
@@ -151,7 +153,7 @@ def results(experiments: Sequence[dict]) -> str:
     means = '; '.join(dict.fromkeys(
         f'{one["metric"]}: {one["chance_means"]}' for one in experiments))
     return f"""<div class="scroll"><table>
-<tr><th>task</th><th>pictures: training + validation</th><th>metric</th>
+<tr><th>task</th><th>pictures<br>training + validation</th><th>metric</th>
 <th class="n">untrained</th><th class="n">chance</th><th class="n">trained</th>
 <th class="n">floor</th><th></th></tr>
 {chr(10).join(rows)}
@@ -169,10 +171,12 @@ def experiment(one: dict) -> str:
     chart = line_chart(one['curves']['loss'], 'iterations', 'training loss',
                        marks)
     shown = digits(one) if one['predictions'] else scenes(one)
+    begin = 'random weights' if one['starts_from'] is None else \
+        f'the weights of <code>{escape(one["starts_from"])}</code>'
     return f"""<h2>{escape(one['task'])}</h2>
 <p>{one['train_pictures']} pictures for training, {one['val_pictures']} for
-validation; classes: {escape(', '.join(one['classes']))}. Trained in
-{clock(one['seconds'])}: <code>{escape(one['config'])}</code></p>
+validation; classes: {escape(', '.join(one['classes']))}. Trained from {begin}
+in {clock(one['seconds'])} minutes: <code>{escape(one['config'])}</code></p>
 <figure>{chart}<figcaption>Training loss. Dashed: {escape(one['metric'])} on
 the validation split during training.</figcaption></figure>
 {shown}"""

@@ -34,7 +34,8 @@ def result(tmp_path):
     def one(name, **kwargs):
         return dict(dict(
             name=name, task=f'{name} <task>', config='configs/a.py',
-            checkpoint='iter_2.pth', train_pictures=100, val_pictures=20,
+            checkpoint='iter_2.pth', starts_from=None, train_pictures=100,
+            val_pictures=20,
             classes=['zero', 'one'], metric='mIoU', format='{:.1f} %',
             untrained=1.23, chance=4.56, chance_means='guessing',
             trained=78.9, floor=75., reached=True, seconds=62,
@@ -45,7 +46,8 @@ def result(tmp_path):
         finished='2026-01-02 03:04', seconds=754,
         experiments=[
             one('digits', predictions=str(tmp_path / 'predictions.pkl')),
-            one('scenes', trained=70., reached=False)],
+            one('scenes', trained=70., reached=False,
+                starts_from='a.pth')],
         next=[('Go on', 'python tools/train.py --a <b>')],
         steps=[dict(title='scenes: train', seconds=62, command='python x')],
         versions=dict(torch='2.13.0', mmdet=None),
@@ -56,7 +58,7 @@ def result(tmp_path):
 class Checker(HTMLParser):
     """Collects what is open, and what a page would fetch."""
 
-    VOID = ('meta', 'img', 'br', 'line', 'polyline')
+    VOID = ('meta', 'img', 'br')
 
     def __init__(self):
         super().__init__()
@@ -77,7 +79,7 @@ def test_page(result):
     checker = Checker()
     checker.feed(page)
     assert not checker.open
-    assert len(checker.sources) == 8 + 6 + 5 - 1
+    assert len(checker.sources) == 5 + 5 + 6  # right, wrong, scenes
     assert all(source.startswith('data:image/') for source in checker.sources)
     assert '<script' not in page and 'http' not in page
     for words in ('1.2 %', '4.6 %', '78.9 %', '75.0 %', 'reached', 'missed',
@@ -85,7 +87,8 @@ def test_page(result):
                   'digits &lt;task&gt;', '--a &lt;b&gt;', 'A CPU', '2.13.0',
                   'guessing', 'they claim nothing about the full',
                   '1 of 2 experiments missed their\nfloor: scenes',
-                  'taken for zero', '12:34'):
+                  'taken for zero', '12:34', 'from random weights',
+                  'from the weights of <code>a.pth</code>'):
         assert words.replace('\n', ' ') in page.replace('\n', ' '), words
     assert page.count('<svg') == 2
     assert len(page) < 5e6
