@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from hpvit_mm.cli import local_rank
+from hpvit_mm.errors import UserError
 
 from .checkpoint import check_checkpoint
 from .datasets import check_dataset, head_classes
@@ -14,9 +15,9 @@ from .model import build_skeleton, check_pretrained
 from .types import check_host, check_types
 from .work_dir import check_work_dir
 
-COMMON = ('default_hooks', 'custom_hooks', 'visualizer', 'log_processor')
-TRAINING = ('train_cfg', 'optim_wrapper', 'param_scheduler',
-            'train_dataloader')
+COMMON = ('default_hooks', 'custom_hooks', 'visualizer', 'log_processor',
+          'param_scheduler')
+TRAINING = ('train_cfg', 'optim_wrapper', 'train_dataloader')
 VALIDATION = ('val_cfg', 'val_dataloader', 'val_evaluator')
 TESTING = ('test_cfg', 'test_dataloader', 'test_evaluator')
 
@@ -30,6 +31,7 @@ def check_run(cfg: Config, training: bool) -> None:
     if local_rank() > 0:
         return
     used = COMMON + (TRAINING + VALIDATION if training else TESTING)
+    check_entries(cfg, ('model', ) + (TRAINING if training else TESTING))
     check_work_dir(cfg.work_dir)
     check_host(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
@@ -43,3 +45,12 @@ def check_run(cfg: Config, training: bool) -> None:
             check_checkpoint(
                 model, cfg.load_from, resume=cfg.get('resume', False),
                 new_heads=training and not cfg.get('resume'))
+
+
+def check_entries(cfg: Config, needed: tuple) -> None:
+    """A config may be complete for one tool and not for the other."""
+    missing = [name for name in needed if not cfg.get(name)]
+    if missing:
+        raise UserError(
+            f'the config has no {", ".join(missing)}, which this run needs; '
+            'add it, or inherit it from a file in configs/_base_')

@@ -63,6 +63,7 @@ def check_root(entry: dict, path: str) -> None:
 def build_lazily(entry: dict, path: str) -> Any:
     """The data set without its list of samples."""
     target = find_type(entry['type'], DATASETS, path)
+    check_choice(entry, target, path)
     entry = entry.copy()
     if 'lazy_init' in accepted_arguments(target)[0]:
         entry['lazy_init'] = True
@@ -74,6 +75,21 @@ def build_lazily(entry: dict, path: str) -> Any:
             raise
         raise UserError(f'{path}: {innermost_text(error)}; correct the data '
                         'set or its config') from error
+
+
+def check_choice(entry: dict, target: Any, path: str) -> None:
+    """mmseg's data sets take a choice of their own classes, no others."""
+    own = getattr(target, 'METAINFO', {}).get('classes')
+    classes = (entry.get('metainfo') or {}).get('classes')
+    if not hasattr(target, 'get_label_map') or not own or not classes:
+        return
+    absent = [name for name in classes if name not in own]
+    if absent:
+        raise UserError(
+            f'{path}.metainfo.classes: {shorten(absent)} not among the '
+            f'{len(own)} classes of {target.__name__}; use type='
+            'BaseSegDataset, with img_suffix and seg_map_suffix, for classes '
+            'of your own')
 
 
 def innermost_text(error: BaseException) -> str:

@@ -119,13 +119,13 @@ def check_list(dataset: Any, path: str, num_classes: Optional[int]) -> None:
         raise UserError(f'{path}.ann_file: {dataset.ann_file} is empty; '
                         'correct ann_file, or build the data again')
     for number, line in enumerate(lines, 1):
-        label = line.rpartition(' ')[2]
-        if not label.isdigit() or (num_classes and
+        _, space, label = line.rpartition(' ')
+        if not space or not label.isdigit() or (num_classes and
                                    int(label) >= num_classes):
             allowed = f'0 to {num_classes - 1}' if num_classes else 'numbers'
             raise UserError(
                 f'{path}.ann_file: line {number} of {dataset.ann_file}, '
-                f'"{line}", ends with the label {label or "(none)"}, and '
+                f'"{line}", has the label {label if space else "(none)"}, and '
                 f'labels must be {allowed}; correct the line, or '
                 'metainfo.classes and num_classes')
     check_image(os.path.join(dataset.img_prefix,

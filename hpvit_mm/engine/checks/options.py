@@ -77,8 +77,9 @@ def _no_entry(cfg: Config, option: str, key: str) -> str:
     sentence = (f'--cfg-options {option}: {key} is only a name inside the '
                 'config file, whose value has been copied to where it is '
                 'used; ')
-    places = [path for path, value in _leaves(cfg._cfg_dict)
-              if path.split('.')[-1] == key and path != key]
+    places = [path for path, _ in _leaves(cfg._cfg_dict)
+              if path.split('.')[-1] == key
+              and path.split('.')[0] in run_entries()]
     if not places:
         return sentence + 'set the entries that use it'
     return sentence + 'set ' + ', '.join(places[:4]) + ' instead'

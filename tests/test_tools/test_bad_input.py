@@ -1,0 +1,337 @@
+"""Mistakes end before anything starts, with one sentence and status 2."""
+import json
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+# what to add to the command line of a good run, and what the sentence says
+OPTIONS = [
+    ('modle.backbone.window_size=7', 'no entry modle', 'model'),
+    ('model.backbone.wimdow_size=7', 'wimdow_size', 'mean window_size?'),
+    ('model.backbone.arch.embed_dim=9', 'embed_dim', 'mean embed_dims?'),
+    ('model.backbone.type=hpvit_mm.HPVit', 'HPVit', 'mean hpvit_mm.HPViT?'),
+    ('model.backbone.attention=dillated', 'dillated', 'dilated'),
+    ('model.backbone.stage_depths=3,3', 'stage_depths', 'num_layers'),
+    ('model.head.num_class=10', 'num_class', 'mean num_classes?'),
+    ('model.head.type=LinearClassHead', 'LinearClassHead', 'LinearClsHead?'),
+    ('model.head.num_classes=7', 'model.head.num_classes is 7',
+     'has 10 classes'),
+    ('optim_wrapper.optimizer.lrr=1', 'optimizer.lrr', 'mean lr?'),
+    ('optim_wrapper.clip_gard=1', 'clip_gard', 'mean clip_grad?'),
+    ('optim_wrapper.paramwise_cfg.layer_decay_rat=1', 'layer_decay_rat',
+     'mean layer_decay_rate?'),
+    ('optim_wrapper.optimizer.type=AdamV', 'AdamV', 'mean Adam'),
+    ('optim_wrapper.constructor=hpvit_mm.Foo', 'hpvit_mm.Foo', 'correct'),
+    ('train_cfg.max_epoch=3', 'max_epoch', 'mean max_epochs?'),
+    ('train_cfg.type=EpochBasedTrainLop', 'Lop', 'mean EpochBasedTrainLoop?'),
+    ('train_dataloader.batchsize=3', 'batchsize', 'mean batch_size?'),
+    ('train_dataloader.dataset.data_rot=x', 'data_rot', 'mean data_root?'),
+    ('train_dataloader.dataset.type=ImagNet', 'ImagNet', 'mean ImageNet?'),
+    ('train_dataloader.dataset.pipeline.9.scale=3', 'list of', 'below'),
+    ('train_dataloader.dataset.pipeline.1.scal=3', 'scal', 'mean scale?'),
+    ('default_hooks.checkpoint.intervall=1', 'intervall', 'mean interval?'),
+    ('default_hooks.checkpoint.type=ChekpointHook', 'Chek', 'CheckpointHook'),
+    ('val_evaluator.type=Acuracy', 'Acuracy', 'mean Accuracy?'),
+    ('randomness.sed=1', 'sed', 'mean seed?'),
+    ('data_root=/x', 'only a name', 'train_dataloader.dataset.data_root'),
+    ('classes=a,b', 'only a name inside the config', 'metainfo.classes'),
+    ('work_dir.x=1', 'work_dir', 'no entries'),
+    ('default_scope=mmdetection', 'mmdetection', 'not installed'),
+    ('load_from=/no/such.pth', '/no/such.pth', 'path'),
+    ('model.backbone.init_cfg.type=Pretrained '
+     'model.backbone.init_cfg.checkpoint=/no/mae.pth', '/no/mae.pth',
+     'init_cfg.checkpoint'),
+    ('train_dataloader.dataset.data_root=/no/data', '/no/data', 'data_root'),
+    ('train_dataloader.dataset.split= '
+     'train_dataloader.dataset.data_prefix=none', 'none', 'data_prefix'),
+    ('train_dataloader.dataset.ann_file=none.txt', 'none.txt', 'ann_file'),
+    ('train_dataloader.dataset.metainfo.classes=a,b,c', 'has 3 classes',
+     'num_classes'),
+    ('auto_scale_lr.enabel=True', 'enabel', 'mean enable?'),
+]
+
+
+@pytest.fixture
+def refused(tool):
+    """Asserts that a tool ends as it should at a mistake."""
+
+    def check(name, *argv, says):
+        status, text = tool(name, *argv)
+        assert status == 2, text
+        assert text.startswith('error: ') and text.count('\n') == 1, text
+        for part in says:
+            assert part in text
+        assert len(text) < 700
+
+    return check
+
+
+@pytest.mark.parametrize('options, says', [
+    pytest.param(options, says, id=options.split()[-1])
+    for options, *says in OPTIONS
+])
+def test_options(options, says, write_config, refused):
+    config = write_config('classification')
+    refused('train', config, '--cfg-options', *options.split(), says=says)
+
+
+CONFIGS = [
+    ('a = (', 'not valid Python'),
+    ('_base_ = "no_such_base.py"', 'no_such_base.py'),
+    ('a = 1 / 0', 'ZeroDivisionError'),
+]
+
+
+@pytest.mark.parametrize('text, says', CONFIGS)
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_config(name, text, says, refused, tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text(text)
+    checkpoint = ['x.pth'] if name == 'test' else []
+    refused(name, path, *checkpoint, says=['broken.py', says])
+
+
+def test_incomplete_config(write_config, refused):
+    config = write_config('classification', 'model = None')
+    refused('train', config, says=['has no model'])
+
+
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_missing_config(name, write_config, refused):
+    config = write_config('classification')
+    checkpoint = ['x.pth'] if name == 'test' else []
+    refused(name, config.replace('tion.py', 'ton.py'), *checkpoint,
+            says=['does not exist', 'mean', 'classification.py?'])
+
+
+@pytest.mark.parametrize('flags, says', [
+    (['--resume', '/no/epoch_1.pth'], '/no/epoch_1.pth'),
+    (['--amp'], 'GPU'),
+    (['--amp', '--amp-dtype', 'bfloat16'], 'GPU'),
+    (['--amp-dtype', 'bfloat16'], 'add --amp'),
+    (['--launcher', 'pytorch'], 'RANK'),
+    (['--launcher', 'slurm'], 'SLURM_PROCID'),
+    (['--launcher', 'mpi'], 'OMPI_COMM_WORLD_RANK'),
+])
+def test_training_flags(flags, says, write_config, refused, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    refused('train', write_config('classification'), *flags, says=[says])
+
+
+def test_amp_replaces_no_other_wrapper(write_config, refused):
+    config = write_config('classification',
+                          'optim_wrapper = dict(type="ApexOptimWrapper")')
+    refused('train', config, '--amp', says=['ApexOptimWrapper', '--amp'])
+
+
+def test_auto_scale_lr_needs_a_base(write_config, refused):
+    config = write_config('classification',
+                          'auto_scale_lr = dict(_delete_=True)')
+    refused('train', config, '--auto-scale-lr', says=['base_batch_size'])
+
+
+@pytest.mark.parametrize('flags, says', [
+    (['--out', 'x.csv'], 'unknown ending'),
+    (['--out', 'folder'], 'only segmentation'),
+    (['--out', __file__.replace('.py', '.json')], None),
+    (['--show-dir', '.'], 'not empty'),
+    (['--show-dir', 'new', '--tta'], 'no pictures'),
+])
+def test_testing_flags(flags, says, write_config, refused, tmp_path,
+                       monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if says is None:
+        (tmp_path / 'old.json').touch()
+        flags, says = ['--out', 'old.json'], 'exists already'
+    refused('test', write_config('classification'), '--untrained', *flags,
+            says=[says])
+
+
+@pytest.mark.parametrize('argv', [['c.py'], ['c.py', 'x.pth', '--untrained'],
+                                  ['c.py', 'x.pth', '--cfg-options', 'a']])
+def test_command_line(argv, tool):
+    status, text = tool('test', *argv)
+    assert status == 2 and 'usage' in text
+
+
+def test_work_dir_that_cannot_be_written(write_config, refused, tmp_path):
+    (tmp_path / 'file').touch()
+    refused('train', write_config('classification'), '--work-dir',
+            tmp_path / 'file' / 'work', says=['work dir', '--work-dir'])
+
+
+def test_nothing_is_overwritten(write_config, refused, tmp_path):
+    (tmp_path / 'work').mkdir()
+    (tmp_path / 'work' / 'epoch_3.pth').touch()
+    refused('train', write_config('classification'),
+            says=['--resume', '--work-dir'])
+
+
+def test_seg_needs_a_tta_model(write_config, refused):
+    config = write_config('segmentation', 'tta_model = None')
+    refused('test', config, '--untrained', '--tta', says=['tta_model'])
+
+
+# ------------------------------------------------------------ checkpoints
+
+
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_files_that_are_no_checkpoints(name, write_config, refused, tmp_path):
+    config = write_config('classification')
+    (tmp_path / 'text.pth').write_text('hello')
+    torch.save(torch.zeros(3), tmp_path / 'tensor.pth')
+    torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
+    for file in ('none', 'text', 'tensor', 'empty'):
+        path = tmp_path / f'{file}.pth'
+        argv = [path] if name == 'test' else ['--cfg-options',
+                                              f'load_from={path}']
+        refused(name, config, *argv, says=[f'{file}.pth'])
+
+
+def test_checkpoints_of_other_models(write_config, refused, tmp_path):
+    config = write_config('classification')
+    path = tmp_path / 'other.pth'
+    tensors = skeleton(config).state_dict()
+    tensors = {name: torch.zeros(tensor.shape)
+               for name, tensor in tensors.items()}
+
+    def refuse(tensors, *says):
+        torch.save(dict(state_dict=tensors), path)
+        refused('test', config, path, says=['other.pth', *says])
+
+    refuse(dict(tensors, **{'backbone.blocks.9.x': torch.zeros(1)}),
+           '1 unknown (backbone.blocks.9.x)')
+    refuse({n: t for n, t in tensors.items() if 'norm1' not in n},
+           '8 missing (backbone.blocks.0.norm1.weight', 'arch')
+    refuse(dict(tensors, **{'head.fc.weight': torch.zeros(3, 24)}),
+           'head.fc.weight (3, 24) instead of (10, 24)', 'number of classes')
+    refuse({n[9:]: t for n, t in tensors.items() if n.startswith('backb')},
+           'weights of a backbone alone', 'init_cfg.checkpoint')
+    # for a new training the head may differ, the backbone may not
+    argv = ['--cfg-options', f'load_from={path}']
+    refused('train', config, *argv, says=['other.pth', 'missing'])
+    # weights alone cannot be resumed
+    torch.save(dict(state_dict=tensors), path)
+    refused('train', config, '--resume', path, says=['no optimizer',
+                                                     'load_from='])
+
+
+def skeleton(config):
+    from mmengine.config import Config
+    from mmengine.registry import DefaultScope
+
+    from hpvit_mm.engine.checks import build_skeleton
+    cfg = Config.fromfile(config)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        return build_skeleton(cfg)
+
+
+# ------------------------------------------------------------------- data
+
+
+@pytest.fixture
+def coco(sample_data, tmp_path):
+    """A copy of the COCO samples whose training file a test edits."""
+    folder = tmp_path / 'coco'
+    shutil.copytree(sample_data / 'coco', folder)
+    file = folder / 'annotations' / 'instances_train2017.json'
+    content = json.loads(file.read_text())
+    return folder, content
+
+
+def save(coco):
+    """Write the edited file; returns the folder."""
+    folder, content = coco
+    file = folder / 'annotations' / 'instances_train2017.json'
+    file.write_text(json.dumps(content))
+    return folder
+
+
+def test_coco_labels(coco, write_config, refused):
+    coco[1]['annotations'][0]['category_id'] = 77
+    config = write_config('detection', data=save(coco))
+    refused('train', config, says=['category_id 77', 'train2017.json'])
+
+
+def test_coco_classes(coco, write_config, refused):
+    coco[1]['categories'][0]['name'] = 'nought'
+    config = write_config('detection', data=save(coco))
+    refused('train', config, says=['zero', 'nought', 'metainfo.classes'])
+
+
+def test_coco_default_classes(write_config, refused):
+    config = write_config(
+        'detection', 'for loader in (train_dataloader["dataset"],):\n'
+        '    loader["dataset"]["metainfo"] = None\ndel loader\n'
+        'model["roi_head"]["bbox_head"]["num_classes"] = 80\n'
+        'model["roi_head"]["mask_head"]["num_classes"] = 80\n')
+    refused('train', config, says=['person', 'zero', 'metainfo.classes'])
+
+
+@pytest.mark.parametrize('key, says', [('images', 'no images'),
+                                       ('annotations', 'no object')])
+def test_empty_coco(key, says, coco, write_config, refused):
+    coco[1][key].clear()
+    config = write_config('detection', data=save(coco))
+    refused('train', config, says=[says, 'ann_file'])
+
+
+@pytest.mark.parametrize('text', ['{', '[]', '{"images": []}'])
+def test_no_coco_file(text, coco, write_config, refused):
+    folder = save(coco)
+    (folder / 'annotations/instances_train2017.json').write_text(text)
+    config = write_config('detection', data=folder)
+    refused('train', config, says=['is not a COCO file', 'ann_file'])
+
+
+@pytest.mark.parametrize('line, says', [
+    ('n10000000/x.JPEG 10', '0 to 9'), ('n10000000/x.JPEG', '(none)'),
+    ('n10000000/x.JPEG -1', '-1')])
+def test_label_list(line, says, sample_data, write_config, refused, tmp_path):
+    folder = tmp_path / 'imagenet'
+    shutil.copytree(sample_data / 'imagenet', folder)
+    with open(folder / 'meta/train.txt', 'a') as file:
+        file.write(line + '\n')
+    config = write_config('classification', data=folder)
+    refused('train', config, says=[line, says])
+
+
+def test_class_folders(sample_data, write_config, refused, tmp_path):
+    folder = tmp_path / 'imagenet'
+    shutil.copytree(sample_data / 'imagenet', folder)
+    shutil.rmtree(folder / 'meta')
+    shutil.rmtree(folder / 'train/n10000000')
+    config = write_config('classification', data=folder)
+    refused('train', config, says=['10 classes', '9 folders'])
+
+
+@pytest.mark.parametrize('value', [15, 200])
+def test_label_maps(value, sample_data, write_config, refused, tmp_path):
+    folder = tmp_path / 'ade'
+    shutil.copytree(sample_data / 'ade/ADEChallengeData2016', folder)
+    file = sorted((folder / 'annotations/training').iterdir())[7]
+    with Image.open(file) as image:
+        image.load()
+    image.putpixel((3, 3), value)
+    image.save(file)
+    config = write_config('segmentation', data=folder)
+    refused('train', config, says=[file.name, str(value), '1 to 14'])
+
+
+def test_label_maps_that_are_not_there(sample_data, write_config, refused,
+                                       tmp_path):
+    folder = tmp_path / 'ade'
+    shutil.copytree(sample_data / 'ade/ADEChallengeData2016', folder)
+    file = sorted((folder / 'annotations/validation').iterdir())[7]
+    file.unlink()
+    config = write_config('segmentation', data=folder)
+    refused('test', config, '--untrained', says=[file.name, 'seg_map_suffix'])
+
+
+def test_empty_image_folder(write_config, refused, tmp_path):
+    (tmp_path / 'ade/images/training').mkdir(parents=True)
+    (tmp_path / 'ade/annotations/training').mkdir(parents=True)
+    config = write_config('segmentation', data=tmp_path / 'ade')
+    refused('train', config, says=['no images *.jpg', 'img_suffix'])
