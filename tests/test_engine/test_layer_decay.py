@@ -82,7 +82,7 @@ def test_custom_keys_multiply_and_the_longest_counts():
     }))
     assert found['backbone.blocks.3.mlp.fc1.weight'] == pytest.approx(
         (0.05, 0.1))
-    assert found['backbone.pools.2.weight'] == pytest.approx((5 / 4, 0.2))
+    assert found['backbone.pools.2.weight'] == pytest.approx((10 / 4, 0.2))
     assert found['head.weight'] == (1, 0.1)
 
 
