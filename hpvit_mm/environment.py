@@ -7,6 +7,7 @@ before anything is installed (``tools/setup_env.sh`` uses it from outside).
 ``python -m hpvit_mm.environment`` imports all that a complete environment
 promises and prints one line per component.
 """
+import functools
 import importlib
 import importlib.abc
 import importlib.metadata
@@ -109,31 +110,18 @@ def check_stack(path=None):
 
 # --------------------------------------------------------------- workarounds
 
-# (message, category, module): warnings that the stacks print at import or
-# while they build a model, and about which a user can do nothing. Matched
-# exactly, so that no other warning is hidden.
+# (message, module): warnings at import or while a model is built, from the
+# stack about itself, about which a user can do nothing. Both must match, so
+# that no other warning is hidden. They go with the versions named.
 _USELESS_WARNINGS = (
-    # mmengine 0.10.7 and mmdet 3.3.0 import pkg_resources; requirements.txt
-    # keeps a setuptools that still has it. Goes with the official stack.
-    (r'pkg_resources is deprecated as an API', Warning),
-    # mmengine hands DistributedDataParallel an argument that torch 2.13
-    # renames.
-    (r'`broadcast_buffers` is deprecated', FutureWarning),
-    # mmengine's schedulers step every iteration, also while gradients are
-    # accumulated or a step in mixed precision is skipped.
-    (r'Detected call of `scheduler.step\(\)` before', UserWarning),
-    # mmseg's own heads call its own deprecated function, and explain a
-    # default of its own loss.
-    (r'``build_loss`` would be deprecated soon', UserWarning),
-    (r'Default ``avg_non_ignore`` is False', UserWarning),
-)
-
-# The same of the log: mmengine warns of its own use of its own deprecated
-# functions, and mmseg's metric has no prefix by design.
-_USELESS_LOG_LINES = (
-    '"FileClient" will be deprecated in future',
-    '"HardDiskBackend" is the alias of "LocalBackend"',
-    'The prefix is not set in metric class IoUMetric',
+    # mmengine 0.10.7 reads versions through pkg_resources; requirements.txt
+    # keeps a setuptools that still has it. (It also reloads it.)
+    (r'pkg_resources is deprecated as an API', r'mmengine\.|importlib'),
+    # mmseg 1.2.2's and onedl-mmsegmentation 1.4.2's heads call it themselves.
+    (r'``build_loss`` would be deprecated soon', r'mmseg\.models\.builder'),
+    # onedl-mmdetection 3.5.1, of a metric that no config here uses.
+    (r'faster_coco_eval is not installed',
+     r'mmdet\.evaluation\.metrics\.faster_coco_metric'),
 )
 
 
@@ -145,33 +133,66 @@ def prepare():
     processes that are spawned instead of forked run the top of the script
     again, and so are prepared as well.
     """
-    for message, category in _USELESS_WARNINGS:
+    for message, module in _USELESS_WARNINGS:
         # An identical filter is moved to the front, not added again.
-        warnings.filterwarnings('ignore', message=message, category=category)
-    if 'torchvision' not in sys.modules and not any(
-            isinstance(finder, _BeforeTorchvision)
-            for finder in sys.meta_path):
-        sys.meta_path.insert(0, _BeforeTorchvision())
+        warnings.filterwarnings('ignore', message=message, module=module)
+    for name, action in (('torchvision', _define_torchvision_ops),
+                         ('mmdet', _silence_onedl),
+                         ('mmseg', _silence_onedl),
+                         ('mmpretrain', _silence_onedl)):
+        _Before.importing(name, action)
 
 
-def quiet(logger):
-    """Keep useless lines out of a log; call it once per logger."""
-    logger.addFilter(lambda record: not record.getMessage().startswith(
-        _USELESS_LOG_LINES))
+class _Before(importlib.abc.MetaPathFinder):
+    """Runs an action just before a package is imported for the first time.
 
-
-class _BeforeTorchvision(importlib.abc.MetaPathFinder):
-    """Runs :func:`_define_torchvision_ops` when torchvision is imported.
-
-    It finds nothing itself, and waits for the import, so that a program that
-    does not need torchvision does not pay for it.
+    It finds nothing itself. A program that does not need the package does
+    not pay for the action.
     """
 
+    def __init__(self, package, action):
+        self.package, self.action = package, action
+
+    @classmethod
+    def importing(cls, package, action):
+        waiting = (finder.package for finder in sys.meta_path
+                   if isinstance(finder, cls))
+        if package not in sys.modules and package not in waiting:
+            sys.meta_path.insert(0, cls(package, action))
+
     def find_spec(self, fullname, path=None, target=None):
-        if fullname == 'torchvision':
+        if fullname == self.package:
             sys.meta_path.remove(self)
-            _define_torchvision_ops()
+            self.action()
         return None
+
+
+_ONEDL_LINES = ('Could not import OneDL',
+                'Could not import OneDL. Skipping OneDL datasets.')
+
+
+def _silence_onedl():
+    """Drop two lines that the forks print at import.
+
+    Why: they announce, on every start and in every data-loading process, that
+    a commercial client library is absent, at the level of debugging, which
+    mmengine's ``print_log`` ignores as long as there is no logger.
+    When it can go: when the forks stop printing them.
+    """
+    if _version('onedl-mmengine') is None:
+        return
+    import mmengine.logging
+    original = mmengine.logging.print_log
+    if hasattr(original, 'without_onedl_lines'):
+        return
+
+    @functools.wraps(original)
+    def print_log(msg, *args, **kwargs):
+        if msg not in _ONEDL_LINES:
+            original(msg, *args, **kwargs)
+
+    print_log.without_onedl_lines = True
+    mmengine.logging.print_log = print_log
 
 
 _torchvision_library = None  # the definitions last as long as this object

@@ -314,6 +314,12 @@ class Environment:
         except (OSError, ValueError, IndexError):
             return None
 
+    def ready(self, quiet=False):
+        if not quiet:
+            took = duration(time.monotonic() - self.screen.start)
+            self.screen.say(f'ready after {took}; to use it by hand: '
+                            f'source {self.folder}/bin/activate')
+
     # -- the virtual environment
 
     def facts(self):
@@ -640,18 +646,15 @@ def choose_stack(wanted, path):
 
 
 def verify(env, quiet):
-    """Import everything there and show the versions; what fails."""
-    # Not from the checkout, so that the installed hpvit_mm is imported.
+    """Import everything there, show the versions; whether all is well."""
+    # Not from the checkout, so that it is the installed hpvit_mm that counts.
     process = subprocess.Popen(
         [str(env.python), '-m', 'hpvit_mm.environment'], cwd=env.folder,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    failing = []
     for line in process.stdout:
-        if 'FAILS' in line or process.poll():
-            failing.append(line.rstrip())
         if not quiet or 'FAILS' in line:
             env.screen.say(line.rstrip())
-    return process.wait() == 0, failing
+    return process.wait() == 0
 
 
 @contextlib.contextmanager
@@ -700,24 +703,20 @@ def run(args):
                 and stamp['digest'] == digest(stack)
                 and (not args.python_given
                      or stamp['python'] == list(sys.version_info[:2]))):
-            ok, _ = verify(env, args.quiet)
-            if ok:
-                return
+            if verify(env, args.quiet):
+                return env.ready(args.quiet)
             env.screen.say('not complete any more: repairing')
         facts = env.make(args.python_given)
         stack = choose_stack(args.stack, facts['path'])
         env.stamp = dict(state='started', stack=stack)
         Setup(env, stack, facts).all()
-        ok, failing = verify(env, args.quiet)
-        if not ok:
+        if not verify(env, args.quiet):
             raise Stop('the environment is not complete; remove '
                        f'{env.folder} and run again, or see {env.log}')
         env.stamp = dict(state='complete', stack=stack, digest=digest(stack),
                          python=facts['version'])
         shutil.rmtree(env.folder / 'tmp', ignore_errors=True)
-        env.screen.say(
-            f'Ready after {duration(time.monotonic() - env.screen.start)}: '
-            f'source {env.folder}/bin/activate')
+        env.ready()
 
 
 def main():
