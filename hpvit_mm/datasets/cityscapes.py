@@ -303,7 +303,8 @@ def _add_tree(street, horizon):
     radii = radius * (0.86 + 0.28 * rng.random(14))
     crown = [(min(max(x + r * np.cos(a), 0), width - 1),
               max(y + r * np.sin(a), 0)) for r, a in zip(radii, angles)]
-    street.add('vegetation', crown, street.texture('grass', (62, 112, 44), 420))
+    street.add('vegetation', crown,
+               street.texture('grass', (62, 112, 44), 420))
 
 
 def _add_cars(street, horizon):

@@ -40,7 +40,8 @@ def write(root, sources, split, count, size, seed):
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     # Ids rise with gaps, and those of the splits do not overlap.
-    gaps = scenes.make_rng(seed, _SET, SPLITS.index(split)).integers(1, 200, count)
+    rng = scenes.make_rng(seed, _SET, SPLITS.index(split))
+    gaps = rng.integers(1, 200, count)
     ids = np.cumsum(gaps) + (0 if split == 'train' else 300_000)
     for index, image_id in enumerate(ids.tolist()):
         rng = scenes.make_rng(seed, _SET, SPLITS.index(split), index)

@@ -45,7 +45,8 @@ def write(root, sources, split, count, size, seed):
     """
     numbers = sorted(sources.digits)
     # Shuffled once, so that a cut-off set has all the classes.
-    order = scenes.make_rng(seed, _SET, SPLITS.index(split)).permutation(len(numbers))
+    rng = scenes.make_rng(seed, _SET, SPLITS.index(split))
+    order = rng.permutation(len(numbers))
     if count is not None:
         order = _balanced([sources.labels[numbers[i]] for i in order], order,
                           count)

@@ -44,11 +44,13 @@ PHOTOS = dict(
     camera=Photo('data/camera.png', 'skimage', 'train',
                  'Lav Varshney, CC0', sky=(0, 0, 512, 60)),
     china=Photo('datasets/images/china.jpg', 'sklearn', 'train',
-                'danielbuechele on Flickr, CC BY 2.0', sky=(300, 0, 640, 130)),
+                'danielbuechele, flickr.com/photos/danielbuechele/6061409035, '
+                'CC BY 2.0', sky=(300, 0, 640, 130)),
     coins=Photo('data/coins.png', 'skimage', 'train',
                 'Brooklyn Museum, no known copyright restrictions'),
     flower=Photo('datasets/images/flower.jpg', 'sklearn', 'train',
-                 'vultilion on Flickr, CC BY 2.0'),
+                 'vultilion, flickr.com/photos/vultilion/6056698931, '
+                 'CC BY 2.0'),
     ihc=Photo('data/ihc.png', 'skimage', 'train',
               'Center for Microscopy And Molecular Imaging, '
               'no known copyright restrictions'),
