@@ -706,6 +706,7 @@ def run(args):
             if verify(env, args.quiet):
                 return env.ready(args.quiet)
             env.screen.say('not complete any more: repairing')
+        shutil.rmtree(env.folder / 'tmp', ignore_errors=True)
         facts = env.make(args.python_given)
         stack = choose_stack(args.stack, facts['path'])
         env.stamp = dict(state='started', stack=stack)
