@@ -119,10 +119,34 @@ _USELESS_WARNINGS = (
     (r'pkg_resources is deprecated as an API', r'mmengine\.|importlib'),
     # mmseg 1.2.2's and onedl-mmsegmentation 1.4.2's heads call it themselves.
     (r'``build_loss`` would be deprecated soon', r'mmseg\.models\.builder'),
+    # mmseg 1.2.2 explains a default of its own loss, and that its hook, which
+    # is there for --show-dir, does not draw.
+    (r'Default ``avg_non_ignore`` is False', r'mmseg\.models\.losses'),
+    (r'The draw is False, it means', r'mmseg\.engine\.hooks'),
+    # torch 2.13 renames an argument that mmengine 0.10.7 gives to DDP.
+    (r'`broadcast_buffers` is deprecated', r'mmengine\.model\.wrappers'),
+    # mmengine's schedulers step every iteration, also while gradients are
+    # accumulated, or when mixed precision skips a step.
+    (r'Detected call of `scheduler.step\(\)` before',
+     r'mmengine\.optim\.scheduler'),
     # onedl-mmdetection 3.5.1, of a metric that no config here uses.
     (r'faster_coco_eval is not installed',
      r'mmdet\.evaluation\.metrics\.faster_coco_metric'),
 )
+
+# The same in the runner's log: mmengine 0.10.7 warns of its own use of its own
+# deprecated functions, and mmseg's metric has no prefix by design.
+_USELESS_LOG_LINES = (
+    '"FileClient" will be deprecated in future',
+    '"HardDiskBackend" is the alias of "LocalBackend"',
+    'The prefix is not set in metric class IoUMetric',
+)
+
+
+def quiet(logger):
+    """Keep the useless lines out of a log; call it once per logger."""
+    logger.addFilter(lambda record: not record.getMessage().startswith(
+        _USELESS_LOG_LINES))
 
 
 def prepare():
