@@ -14,7 +14,7 @@ _base_ = [
     '../_base_/default_runtime/mmseg.py',
 ]
 
-crop_size = (128, 256)
+crop_size = (96, 192)
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(
@@ -35,7 +35,7 @@ train_pipeline = [
     dict(type='LoadAnnotations'),
     dict(
         type='RandomResize',
-        scale=(256, 128),
+        scale=(192, 96),
         ratio_range=(0.8, 1.25),
         keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size),
@@ -45,7 +45,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(256, 128), keep_ratio=True),
+    dict(type='Resize', scale=(192, 96), keep_ratio=True),
     # after the resizing: the ground truth stays as it is
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),

@@ -58,15 +58,21 @@ test_pipeline = [
     dict(type='PackSegInputs'),
 ]
 data_root = 'data/samples/ade/ADEChallengeData2016'
+# ADE20KDataset allows no other classes than its own 150: this is the class
+# under it, told the same about the files.
+dataset = dict(
+    type='BaseSegDataset',
+    data_root=data_root,
+    metainfo=metainfo,
+    reduce_zero_label=True,
+    img_suffix='.jpg',
+    seg_map_suffix='.png')
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, pipeline=train_pipeline))
+    dataset=dict(pipeline=train_pipeline, **dataset))
 val_dataloader = dict(
-    num_workers=1,
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
+    num_workers=1, dataset=dict(pipeline=test_pipeline, **dataset))
 test_dataloader = val_dataloader
 
 max_iters = 600
