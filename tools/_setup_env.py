@@ -8,6 +8,7 @@ that one ended well (then pip need not be asked).
 """
 import argparse
 import contextlib
+import csv
 import fcntl
 import hashlib
 import json
@@ -381,8 +382,8 @@ def remove_broken_packages(site):
 
     pip takes a package for installed as soon as its metadata can be read,
     with or without all of its files. It writes the list of its files, RECORD,
-    last; so what has none, or whose files are not as listed, is not whole.
-    Without the metadata pip installs it again, over the remains.
+    last; so what has none, or lacks a listed file, is not whole. Without the
+    metadata pip installs it again, over the remains.
     """
     for remains in site.glob('~*'):  # what pip moves away before it deletes
         shutil.rmtree(remains, ignore_errors=True)
@@ -392,21 +393,17 @@ def remove_broken_packages(site):
 
 
 def is_whole(site, info):
+    """Whether a package that pip installed has all its files."""
     try:
-        installer = (info / 'INSTALLER').read_text().strip()
+        if (info / 'INSTALLER').read_text().strip() != 'pip':
+            return True  # conda and others keep their own books
+        files = [row[0] for row in csv.reader(
+            (info / 'RECORD').read_text(encoding='utf-8').splitlines())]
     except OSError:
         return False
-    if installer != 'pip':  # conda and others keep their own books
-        return True
-    try:
-        rows = [row.rsplit(',', 2) for row in
-                (info / 'RECORD').read_text(encoding='utf-8').splitlines()]
-        if f'{info.name}/INSTALLER' not in (row[0] for row in rows):
-            return False  # still the wheel's own RECORD, not yet pip's
-        return all(os.path.getsize(site / name.strip('"')) == int(size)
-                   for name, _, size in rows if size)
-    except (OSError, ValueError):
-        return False
+    # A RECORD that does not list pip's own INSTALLER is still the wheel's.
+    return f'{info.name}/INSTALLER' in files and all(
+        (site / name).exists() for name in files if not name.endswith('.pyc'))
 
 
 # ------------------------------------------------------------------ the checks
