@@ -96,8 +96,7 @@ class TimeLeft:
         if told is not None:
             belief = min(1., elapsed / (0.25 * whole + 1))
             rest = belief * told + (1 - belief) * rest
-            slowness = self._slowness(
-                {**self.taken, name: elapsed + rest})
+        slowness = self._slowness({**self.taken, name: elapsed + rest})
         return rest + slowness * waiting
 
     def _slowness(self, taken: Dict[str, float]) -> float:
@@ -131,8 +130,10 @@ class Screen:
 
     def progress(self, elapsed: float, left: float, note: str = '') -> None:
         """Say where the step is; ``left`` is for all steps together."""
-        text = f'{clock(elapsed)}{"  " + note if note else ""}' \
-            f'  ({about(left)} left in all)'
+        # what matters most comes first: a narrow terminal cuts the end
+        text = f'{clock(elapsed)}, {about(left)} left in all'
+        if note:
+            text += f', {note}'
         if self.tty:
             self._draw(f'{self.head}  {text}')
         elif time.monotonic() >= self.last + self.INTERVAL:
@@ -164,6 +165,6 @@ def clock(seconds: float) -> str:
 
 def about(seconds: float) -> str:
     """Seconds as a person would say them."""
-    if seconds < 50:
-        return f'about {max(10, 10 * round(seconds / 10))} s'
-    return f'about {max(1, round(seconds / 60))} min'
+    if seconds < 55:
+        return f'{max(10, 10 * round(seconds / 10))} s'
+    return f'{max(1, round(seconds / 60))} min'

@@ -19,7 +19,7 @@ from hpvit_mm.errors import UserError
 from . import chance
 from .curves import read_curves
 from .machine import describe
-from .progress import Screen, clock
+from .progress import Screen, about, clock
 from .report import write_report
 from .stamps import digest, digest_files, write_json
 from .steps import Runner, Step, StepFailed, sole_user
@@ -84,7 +84,7 @@ EXPERIMENTS = (
         typical=(20, 300, 30),
         pictures=()),
     Experiment(
-        name='semantic-segmentation-ade20k',
+        name='segmentation-ade20k',
         task='Semantic segmentation (UperNet, mmseg), ADE20K-like',
         samples='ade20k',
         config='configs/quickstart/'
@@ -99,7 +99,7 @@ EXPERIMENTS = (
         typical=(15, 150, 15),
         pictures=('default_hooks.visualization.interval=13', )),
     Experiment(
-        name='semantic-segmentation-cityscapes',
+        name='segmentation-cityscapes',
         task='Semantic segmentation (UperNet, mmseg), Cityscapes-like',
         samples='cityscapes',
         config='configs/quickstart/'
@@ -166,16 +166,16 @@ def plan_experiment(experiment: Experiment, work_dir: Path,
 
     before, training, after = experiment.typical
     steps = [
-        test('untrained', 'test before training', '--untrained', before),
+        test('untrained', 'test untrained', '--untrained', before),
         step('train', 'train', ['tools/train.py'], training,
              outputs=(checkpoint, ), resumable=True),
     ]
     if experiment.pictures is None:
         predictions = folder / 'predictions' / 'predictions.pkl'
         return steps + [
-            test('test', 'test after training', str(checkpoint), after,
+            test('test', 'test', str(checkpoint), after,
                  needs=('train', )),
-            step('predictions', 'write down the predictions',
+            step('predictions', 'list predictions',
                  ['tools/test.py', str(checkpoint), '--out',
                   str(predictions)], after, needs=('train', ),
                  outputs=(predictions, ))]
@@ -183,7 +183,7 @@ def plan_experiment(experiment: Experiment, work_dir: Path,
     if experiment.pictures:
         extra += ['--cfg-options', *experiment.pictures]
     return steps + [
-        test('test', 'test after training, draw pictures', str(checkpoint),
+        test('test', 'test and draw', str(checkpoint),
              after, extra, needs=('train', ))]
 
 
@@ -327,7 +327,7 @@ def quickstart(work_dir: Path) -> int:
     screen = Screen(len(steps) + 1)
     runner = Runner(steps, work_dir, screen)
     screen.say(f'Quick start: four experiments in {len(steps) + 1} steps, '
-               f'logs in {work_dir}')
+               f'about {about(runner.time_left.left())}; logs in {work_dir}')
     stamps = runner.run()
     screen.begin(len(steps) + 1, 'report')
     result = conclude(steps, stamps, work_dir)

@@ -86,6 +86,7 @@ class Runner:
         self.stamps = {}
         self.time_left = TimeLeft({step.name: step.typical
                                    for step in steps})
+        self._foresee()
 
     def run(self) -> Dict[str, dict]:
         """Do what is to be done.
@@ -96,7 +97,6 @@ class Runner:
         Raises:
             StepFailed: When a command fails; what was finished stays so.
         """
-        self._foresee()
         for number, step in enumerate(self.steps, 1):
             self.screen.begin(number, step.title)
             origins = self._origins(step)

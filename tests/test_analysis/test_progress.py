@@ -73,6 +73,11 @@ def test_a_running_step_is_believed_in_time():
     assert 240 + 200 < late < 240 + 300
 
 
+def test_a_silent_step_that_takes_long_slows_the_rest():
+    left = TimeLeft(dict(a=20, b=300))
+    assert left.left('a', elapsed=200) > 600
+
+
 def test_it_never_says_nothing_is_left():
     left = TimeLeft(dict(a=100))
     assert left.left('a', elapsed=1000) > 0
@@ -82,8 +87,8 @@ def test_it_never_says_nothing_is_left():
 
 
 @pytest.mark.parametrize('seconds, words', [
-    (0, 'about 10 s'), (31, 'about 30 s'), (55, 'about 1 min'),
-    (100, 'about 2 min'), (601, 'about 10 min')])
+    (0, '10 s'), (31, '30 s'), (54, '50 s'), (55, '1 min'),
+    (100, '2 min'), (601, '10 min')])
 def test_about(seconds, words):
     assert about(seconds) == words
 
@@ -103,8 +108,8 @@ def test_a_file_gets_few_lines(monkeypatch):
     screen.end('0:45')
     assert out.getvalue().splitlines() == [
         '[ 2/3] train ...',
-        '        0:20  loss 0.5  (about 5 min left in all)',
-        '        0:40  loss 0.5  (about 5 min left in all)',
+        '        0:20, 5 min left in all, loss 0.5',
+        '        0:40, 5 min left in all, loss 0.5',
         '        0:45']
 
 

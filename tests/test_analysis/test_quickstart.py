@@ -171,7 +171,7 @@ def test_a_failing_step(checkout, fakes, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(quickstart, 'plan', lambda work_dir: steps)
     assert quickstart.main(['--work-dir', str(tmp_path)]) == 2
     err = capsys.readouterr().err
-    assert 'classification: test before training: no; do x' in err
+    assert 'classification: test untrained: no; do x' in err
     assert 'untrained.log' in err and 'continues from here' in err
 
 
