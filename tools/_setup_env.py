@@ -278,8 +278,11 @@ class Environment:
             except BaseException:  # a signal: take the children along
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGTERM)
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(5)
+                    # ninja needs a moment to end its compilers
+                    for _ in range(50):
+                        process.poll()
+                        os.killpg(process.pid, 0)
+                        time.sleep(0.1)
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
             seen.seek(begin)
@@ -340,9 +343,11 @@ class Environment:
             strange = self.folder.exists() and (not self.folder.is_dir()
                                                 or any(self.folder.iterdir()))
             if strange and not self.stamp:
+                remedy = ('remove it, or '
+                          if (self.folder / 'pyvenv.cfg').exists() else '')
                 raise Stop(f'{self.folder} exists and is not a working '
-                           'environment: remove it, or name another folder '
-                           'through HPVIT_VENV', 2)
+                           f'environment: {remedy}name another folder through '
+                           'HPVIT_VENV', 2)
             # The stamp first: it says that this folder is ours to clear.
             self.stamp = dict(state='started')
             for entry in self.folder.iterdir():
@@ -739,7 +744,9 @@ def main():
               file=sys.stderr)
         return 128 + (error.args[0] if error.args else signal.SIGINT)
     except OSError as error:
-        cause = diagnose(str(error)) or str(error)
+        cause = diagnose(str(error)) or (
+            f'{error.filename}: {error.strerror}; name a folder that can be '
+            'written through HPVIT_VENV')
         print(f'\nerror: {cause}', file=sys.stderr)
         return 1
     return 0
