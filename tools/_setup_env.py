@@ -581,8 +581,7 @@ class Setup:
             self.env.pip('install', *self.constraints, *pins.values())
 
     def stack_packages(self):
-        names = ', '.join(self.packages.values())
-        with self.screen.step(f'{self.stack} stack: {names}'):
+        with self.screen.step(f'{self.stack} stack'):
             self.install_stack(*self.packages.values())
         if self.mmcv_works():
             return
