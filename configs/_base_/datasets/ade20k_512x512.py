@@ -6,7 +6,7 @@ crop_size = (512, 512)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='LoadAnnotations'),
     dict(
         type='RandomResize',
         scale=(2048, 512),
@@ -21,7 +21,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     # after the resizing: the ground truth stays as it is
-    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
@@ -36,7 +36,7 @@ tta_pipeline = [
                         dict(type='RandomFlip', prob=p, direction='horizontal')
                         for p in (0., 1.)
                     ],
-                    [dict(type='LoadAnnotations', reduce_zero_label=True)],
+                    [dict(type='LoadAnnotations')],
                     [dict(type='PackSegInputs')]]),
 ]
 
@@ -48,6 +48,7 @@ train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
+        reduce_zero_label=True,
         data_prefix=dict(
             img_path='images/training', seg_map_path='annotations/training'),
         pipeline=train_pipeline))
@@ -59,6 +60,7 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
+        reduce_zero_label=True,
         data_prefix=dict(
             img_path='images/validation',
             seg_map_path='annotations/validation'),
