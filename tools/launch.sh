@@ -24,3 +24,17 @@ launch() {
     exec "$PYTHON" "$tools/torchrun.py" "${where[@]}" \
         --nproc_per_node "$processes" "$@"
 }
+
+# launch_slurm PARTITION JOB_NAME SCRIPT [ARGUMENTS]: one process per GPU.
+launch_slurm() {
+    local partition=$1 job_name=$2
+    shift 2
+    local gpus=${GPUS:-8}
+    local per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
+    # shellcheck disable=SC2086  # SRUN_ARGS holds several arguments
+    exec srun -p "$partition" --job-name="$job_name" \
+        --gres="gpu:$per_node" --ntasks="$gpus" \
+        --ntasks-per-node="$per_node" \
+        --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 \
+        ${SRUN_ARGS:-} "$PYTHON" -u "$@"
+}

@@ -63,6 +63,10 @@ def set_tta(cfg: Config) -> None:
         if not cfg.get(key):
             raise UserError(f'--tta needs {key} in the config; add it, or '
                             'leave --tta away')
+    if cfg.tta_model.type == 'DetTTAModel' and \
+            (cfg.model.get('roi_head') or {}).get('mask_head'):
+        raise UserError("mmdet's test-time augmentation merges boxes, not "
+                        'masks; leave --tta away')
     dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 

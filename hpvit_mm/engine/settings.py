@@ -4,6 +4,7 @@ import itertools
 import os.path as osp
 from argparse import Namespace
 from pathlib import Path
+from typing import List
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -154,11 +155,25 @@ def check_auto_scale_lr(cfg: Config) -> None:
 def merge_options(cfg: Config, options: dict) -> None:
     """Apply --cfg-options, after a look at every key."""
     check_options(cfg, options)
+    for option in options:
+        _make_room(cfg, option.split('.')[:-1])
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError, AssertionError) as error:
         raise UserError(f'--cfg-options do not fit the config: {error}') \
             from error
+
+
+def _make_room(cfg: Config, keys: List[str]) -> None:
+    """Let an option go into an entry that is None so far."""
+    node = cfg
+    for key in keys:
+        if isinstance(node, (list, tuple)):
+            node = node[int(key)]
+            continue
+        if node.get(key) is None:
+            node[key] = ConfigDict()
+        node = node[key]
 
 
 def _settle(cfg: Config) -> None:

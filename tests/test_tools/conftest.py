@@ -15,7 +15,7 @@ work_dir = {work_dir!r}
 model = dict(backbone=dict(
     arch=dict(embed_dims=24, num_layers=4, num_heads=2,
               feedforward_channels=48),
-    stage_depths=(1, 1, 1, 1)))
+    stage_depths=(1, 1, 1, 1), init_cfg=None))
 train_dataloader = dict(batch_size=8, num_workers=0,
                         persistent_workers=False)
 val_dataloader = dict(num_workers=0, persistent_workers=False)
@@ -104,13 +104,26 @@ def tool(capsys):
     return call
 
 
-def run(*command, cwd=None, **environment) -> subprocess.CompletedProcess:
-    """Run a command of the tools as a user does."""
-    command = [str(one) for one in command]
-    if command[0].endswith('.py'):
-        command.insert(0, sys.executable)
-    names = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'OMP_NUM_THREADS')
-    inherited = {k: v for k, v in os.environ.items() if k not in names}
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=300,
-        env=dict(inherited, PYTHON=sys.executable, **environment))
+@pytest.fixture
+def run(tmp_path):
+    """Runs a tool as a user does, in the test's own folder."""
+
+    def call(name: str, *argv, status: int = 0, **environment):
+        script = ROOT / 'tools' / name
+        command = [sys.executable] if name.endswith('.py') else ['bash']
+        done = subprocess.run(
+            [*command, str(script), *map(str, argv)], cwd=tmp_path,
+            capture_output=True, text=True, timeout=300,
+            env=dict(outside(), PYTHON=sys.executable, **environment))
+        log = done.stdout + done.stderr
+        assert done.returncode == status, log[-3000:]
+        return log
+
+    def outside():
+        # pytest may itself run in a process of a launcher
+        names = os.environ.keys() - {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'}
+        # several threads gain nothing here, and add up in another order
+        return dict({name: os.environ[name] for name in names},
+                    OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
+
+    return call

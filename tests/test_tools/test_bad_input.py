@@ -174,6 +174,11 @@ def test_seg_needs_a_tta_model(write_config, refused):
     refused('test', config, '--untrained', '--tta', says=['tta_model'])
 
 
+def test_det_tta_knows_boxes_only(write_config, refused):
+    refused('test', write_config('detection'), '--untrained', '--tta',
+            says=['masks', '--tta'])
+
+
 # ------------------------------------------------------------ checkpoints
 
 
@@ -284,6 +289,15 @@ def test_no_coco_file(text, coco, write_config, refused):
     (folder / 'annotations/instances_train2017.json').write_text(text)
     config = write_config('detection', data=folder)
     refused('train', config, says=['is not a COCO file', 'ann_file'])
+
+
+@pytest.mark.parametrize('file, says', [('none.json', 'does not exist'),
+                                        ('{config}', 'has another')])
+def test_evaluator_of_other_data(file, says, write_config, refused):
+    config = write_config('detection')
+    refused('train', config, '--cfg-options', 'val_evaluator.ann_file='
+            + file.format(config=config),
+            says=['val_evaluator.ann_file', says, 'val2017.json'])
 
 
 @pytest.mark.parametrize('line, says', [

@@ -37,7 +37,8 @@ def check_run(cfg: Config, training: bool) -> None:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         check_types(cfg, used)
         model = build_skeleton(cfg)
-        check_pretrained(cfg)
+        if training or not cfg.get('load_from'):
+            check_pretrained(cfg)
         for loader in used:
             if loader.endswith('_dataloader') and cfg.get(loader):
                 check_dataset(cfg, loader, head_classes(model))
@@ -49,7 +50,7 @@ def check_run(cfg: Config, training: bool) -> None:
 
 def check_entries(cfg: Config, needed: tuple) -> None:
     """A config may be complete for one tool and not for the other."""
-    missing = [name for name in needed if not cfg.get(name)]
+    missing = [name for name in needed if cfg.get(name) is None]
     if missing:
         raise UserError(
             f'the config has no {", ".join(missing)}, which this run needs; '

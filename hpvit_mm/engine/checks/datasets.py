@@ -11,7 +11,7 @@ from hpvit_mm.errors import UserError
 from .labels import check_labels, shorten
 from .model import translated, unheard
 from .signature import accepted_arguments
-from .types import find_type
+from .types import entries_at, find_type
 
 
 def check_dataset(cfg: Config, loader: str, heads: List[Tuple[str, int]]) -> None:
@@ -30,6 +30,7 @@ def check_dataset(cfg: Config, loader: str, heads: List[Tuple[str, int]]) -> Non
         check_heads(heads, classes, path)
         number = len(classes) if classes else heads[0][1] if heads else None
         check_labels(dataset, path, number)
+        check_evaluators(cfg, loader, dataset)
 
 
 def leaves(entry: dict, path: str) -> Iterator[Tuple[str, dict]]:
@@ -115,6 +116,27 @@ def check_paths(dataset: Any, path: str) -> None:
             raise UserError(
                 f'{path}.{key}: the {kind} {os.path.abspath(place)} does not '
                 f'exist; put the data there, or correct {key} or data_root')
+
+
+def check_evaluators(cfg: Config, loader: str, dataset: Any) -> None:
+    """A metric with an annotation file of its own must have the same one.
+
+    COCO's has; who changes the data set's alone learns it after the first
+    validation.
+    """
+    name = loader.replace('dataloader', 'evaluator')
+    for path, entry in entries_at(cfg, name):
+        file = entry.get('ann_file')
+        if not file or not is_local(entry):
+            continue
+        remedy = f'set {path}.ann_file to {dataset.ann_file}'
+        if not os.path.isfile(file):
+            raise UserError(f'{path}.ann_file: the file '
+                            f'{os.path.abspath(file)} does not exist; '
+                            + remedy)
+        if not os.path.samefile(file, dataset.ann_file):
+            raise UserError(f'{path}.ann_file is {file}, but the data set of '
+                            f'{loader} has another; {remedy}')
 
 
 def head_classes(model: nn.Module) -> List[Tuple[str, int]]:

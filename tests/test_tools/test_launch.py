@@ -1,0 +1,119 @@
+"""Several processes: gloo on the CPU, torchrun, slurm."""
+import json
+import pickle
+
+import pytest
+import torch
+
+FEW = ['--cfg-options', 'test_dataloader.batch_size=1',
+       'test_dataloader.dataset.indices=7']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['classification', 'detection',
+                                  'segmentation'])
+def test_two_processes_test_like_one(kind, write_config, run, tmp_path):
+    """Also a number of images that does not divide by two."""
+    config = write_config(kind)
+    checkpoint = save_initial(config, tmp_path / 'weights.pth')
+    results = []
+    for name, command in (('one', ['test.py', config, checkpoint]),
+                          ('two', ['dist_test.sh', config, checkpoint, 2])):
+        work, out = tmp_path / name, tmp_path / f'{name}.pkl'
+        run(*command, '--work-dir', work, '--out', out, *FEW)
+        log, = work.glob('2*/2*.json')
+        results.append((json.loads(log.read_text()), torch_free(out)))
+    (one, images_one), (two, images_two) = results
+    for record in (one, two):
+        record.pop('time', None), record.pop('data_time', None)
+    assert one == two and one
+    assert len(images_one) == 7 and images_one == images_two
+
+
+def save_initial(config, path):
+    """A checkpoint of initial weights that detect something everywhere."""
+    from mmengine.config import Config
+    from mmengine.registry import MODELS, DefaultScope
+    cfg = Config.fromfile(config)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    model.init_weights()
+    for parameter in model.parameters():
+        parameter.data.add_(torch.randn_like(parameter) * 0.05)
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return path
+
+
+def torch_free(path):
+    """The predictions as nested lists, which compare by value."""
+
+    def plain(value):
+        if isinstance(value, torch.Tensor):
+            return value.tolist()
+        if hasattr(value, 'keys'):
+            return {key: plain(value[key]) for key in value.keys()}
+        if isinstance(value, (list, tuple)):
+            return [plain(item) for item in value]
+        return value if isinstance(value, (int, float, str, bytes)) else None
+
+    return plain(pickle.loads(path.read_bytes()))
+
+
+@pytest.mark.slow
+def test_two_processes_train(write_config, run, tmp_path):
+    """SyncBN has no CPU version; a segmentor has it in its heads."""
+    config = write_config('segmentation')
+    log = run('dist_train.sh', config, 2, '--seed', 0)
+    assert 'SyncBN' in log and 'replaced by BN' in log
+    assert 'warn' not in log.lower()
+    assert (tmp_path / 'work/iter_2.pth').exists()
+
+
+@pytest.mark.slow
+def test_mistake_of_two_processes(write_config, run):
+    config = write_config('classification')
+    log = run('dist_test.sh', config, 'none.pth', 2, status=2)
+    assert log.startswith('error: ') and log.count('\n') == 1
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """A folder with an srun that starts one process and keeps its call."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
+    scripts = dict(
+        srun='''#!/bin/bash
+printf '%s\\n' "$@" > "${0%/*}/call"
+while [[ $1 != *python* ]]; do shift; done
+export SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 SLURM_NODELIST=here
+exec "$@"
+''',
+        scontrol='#!/bin/bash\necho 127.0.0.1\n')
+    for name, text in scripts.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv('PATH', str(folder), prepend=':')
+    return folder
+
+
+@pytest.mark.slow
+def test_slurm(write_config, run, cluster, tmp_path):
+    config = write_config('classification')
+    run('slurm_train.sh', 'part', 'my job', config, tmp_path / 'a work dir',
+        '--seed', 1, GPUS='4', SRUN_ARGS='--time 1:00 --quiet',
+        MASTER_PORT='29641')
+    call = (cluster / 'call').read_text().splitlines()
+    assert call[:2] == ['-p', 'part'] and '--job-name=my job' in call
+    assert {'--ntasks=4', '--gres=gpu:4', '--kill-on-bad-exit=1',
+            '--time', '1:00', '--quiet'} <= set(call)
+    checkpoint, = (tmp_path / 'a work dir').glob('epoch_1.pth')
+    log = run('slurm_test.sh', 'part', 'job', config, checkpoint,
+              MASTER_PORT='29642')
+    assert 'accuracy/top1' in log
+
+
+@pytest.mark.parametrize('name', ['dist_train.sh', 'dist_test.sh',
+                                  'slurm_train.sh', 'slurm_test.sh'])
+def test_usage(name, run):
+    assert run(name, 'one', status=2).startswith('usage: ')
