@@ -361,9 +361,17 @@ def test_avg_featmap_is_the_normalised_average_of_the_last_stage():
                                atol=1e-5)
 
 
-def test_maps_are_channels_last_views():
+def test_maps_are_safe_for_mmcvs_ops():
+    """mmcv's RoIAlign reads the memory of a map as NCHW, whatever it is."""
+    from mmcv.ops import RoIAlign
     for out in mini()(images(2, 3, 64, 64)):
-        assert out.is_contiguous(memory_format=torch.channels_last)
+        # A convolution keeps the memory format of its input.
+        out = torch.nn.Conv2d(32, 8, 3, padding=1)(out)
+        rois = torch.tensor([[0, 3., 4., 40., 50.], [1, 8., 8., 30., 60.]])
+        align = RoIAlign(4, 1 / 4, 2)
+        torch.testing.assert_close(
+            align(out, rois), align(out.clone(
+                memory_format=torch.contiguous_format), rois))
 
 
 @pytest.mark.parametrize('scope', ['mmpretrain', 'mmdet', 'mmseg'])

@@ -77,10 +77,10 @@ class HPViT(BaseModule):
         out_indices: Stages whose output is returned, ascending; negative
             ones count from the end. Defaults to all stages for 'featmap' and
             to the last one for 'avg_featmap'.
-        out_type: 'featmap' returns maps of shape (B, C, H_i, W_i), whose
-            memory is channels-last; 'avg_featmap' returns their averages of
-            shape (B, C), normalised after the averaging as in MAE's
-            fine-tuning. Defaults to 'featmap'.
+        out_type: 'featmap' returns maps of shape (B, C, H_i, W_i);
+            'avg_featmap' returns their averages of shape (B, C), normalised
+            after the averaging as in MAE's fine-tuning. Defaults to
+            'featmap'.
         qkv_bias: Whether queries, keys and values have a bias. Defaults to
             True.
         norm_cfg: The normalisation layers. Defaults to LayerNorm with MAE's
@@ -248,7 +248,9 @@ class HPViT(BaseModule):
             # (B, G, T, C) -> (B, H, W, C) -> (B, C)
             return norm(layout.ungroup(x).mean(dim=(1, 2)))
         # (B, G, T, C) -> (B, H, W, C) -> (B, C, H, W)
-        return layout.ungroup(norm(x)).permute(0, 3, 1, 2)
+        # A copy, because convolutions pass a channels-last view on, and
+        # mmcv's RoIAlign reads any memory as NCHW, without a word.
+        return layout.ungroup(norm(x)).permute(0, 3, 1, 2).contiguous()
 
     def _position(self, grid: Tuple[int, int]) -> Tensor:
         """The position embedding on a grid, (1, H, W, C).

@@ -6,9 +6,9 @@ from torch import Tensor
 class LayerNorm2d(nn.LayerNorm):
     """LayerNorm over the channels of a map (B, C, H, W).
 
-    It normalises a channels-last view and returns a map whose memory is
-    channels-last: several times faster than writing the statistics out in
-    NCHW, and the next convolution takes it as it is.
+    It normalises a channels-last view, several times faster than statistics
+    written out in NCHW, and returns one, which convolutions take as it is.
+    Not so mmcv's ops: give them a contiguous copy.
     """
 
     def forward(self, x: Tensor) -> Tensor:

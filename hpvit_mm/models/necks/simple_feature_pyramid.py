@@ -92,7 +92,8 @@ class SimpleFeaturePyramid(BaseModule):
                 'SimpleFeaturePyramid takes one map, but the backbone returns '
                 f'{len(inputs)}: it belongs behind a one-stage (plain) ViT; '
                 'a hierarchical one needs no such neck.')
-        outs = [level(inputs[0]) for level in self.levels]
+        # mmcv's RoIAlign reads any memory as NCHW: no channels-last views.
+        outs = [level(inputs[0]).contiguous() for level in self.levels]
         while len(outs) < self.num_outs:
             outs.append(F.max_pool2d(outs[-1], kernel_size=1, stride=2))
         return tuple(outs)
