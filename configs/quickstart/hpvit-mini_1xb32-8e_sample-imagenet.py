@@ -2,7 +2,7 @@
 
 The ImageNet experiment with a small backbone, small images, ten classes and
 a short schedule. It begins with the small plain ViT beside this file, which
-vit-mini_1xb64-200e_sample-imagenet.py trained. Make the data with
+vit-mini_1xb64-300e_sample-imagenet.py trained. Make the data with
 tools/make_sample_data.py.
 
 Command   python tools/train.py \

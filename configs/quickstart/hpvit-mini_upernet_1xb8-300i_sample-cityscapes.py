@@ -3,7 +3,7 @@
 The Cityscapes experiment with a small backbone, narrow heads, small images,
 the same nineteen classes (eight of them occur) and a short schedule. It begins
 with the small plain ViT beside this file, which
-vit-mini_1xb64-200e_sample-imagenet.py trained. Make the data with
+vit-mini_1xb64-300e_sample-imagenet.py trained. Make the data with
 tools/make_sample_data.py.
 
 Command   python tools/train.py \

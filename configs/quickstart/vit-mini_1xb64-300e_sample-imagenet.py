@@ -2,14 +2,14 @@
 
 A one-stage HPViT, which is a plain ViT with patches of 16 pixels, trained on
 the training split of the sample ImageNet set, from random weights. Its
-backbone is shipped as hpvit_mm/assets/vit-mini_sample-imagenet.pth; this is
+backbone is shipped as configs/quickstart/vit-mini_sample-imagenet.pth; this is
 the recipe to make it again:
 
     python tools/train.py \
-        configs/quickstart/vit-mini_1xb64-200e_sample-imagenet.py
+        configs/quickstart/vit-mini_1xb64-300e_sample-imagenet.py
     python tools/export_backbone.py \
-        work_dirs/vit-mini_1xb64-200e_sample-imagenet/epoch_200.pth \
-        hpvit_mm/assets/vit-mini_sample-imagenet.pth
+        work_dirs/vit-mini_1xb64-300e_sample-imagenet/epoch_300.pth \
+        configs/quickstart/vit-mini_sample-imagenet.pth
 """
 _base_ = './hpvit-mini_1xb32-8e_sample-imagenet.py'
 
@@ -34,7 +34,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))
 
-max_epochs = 200
+max_epochs = 300
 param_scheduler = [
     dict(
         type='LinearLR',
