@@ -129,8 +129,8 @@ class Progress:
 
     # ninja's lines, as `[34/77] c++ ...`
     NINJA = re.compile(r'^\s*\[(\d+)/(\d+)\] ')
-    PIP = re.compile(r'^ *((?:Collecting|Downloading|Installing collected)'
-                     r'[^\n]*)')
+    PIP = re.compile(r'^ *((?:Collecting|Downloading|Building wheels?|'
+                     r'Installing collected) .*)')
 
     def __init__(self, now=time.monotonic):
         self.now, self.began = now, now()
@@ -143,6 +143,7 @@ class Progress:
         if ninja:
             if self.build_began is None:
                 self.build_began = self.now()
+            self.last_built = self.now()
             self.built, self.total = map(int, ninja.groups())
         elif pip:
             self.activity = re.split(r' from |: | \(from', pip[1])[0][:60]
@@ -150,9 +151,11 @@ class Progress:
     def __str__(self):
         if self.total and self.built < self.total:
             text = f'building mmcv ops {self.built}/{self.total}'
-            spent = self.now() - self.build_began
+            spent = self.last_built - self.build_began
             if self.built > 1 and spent > 10:
-                left = spent / self.built * (self.total - self.built)
+                pace = spent / self.built
+                left = pace * (self.total - self.built)
+                left = max(pace, left - (self.now() - self.last_built))
                 text += f', about {duration(left)} left'
             return text
         return (f'{self.activity}, ' if self.activity else '') + duration(
