@@ -141,7 +141,9 @@ def plan_experiment(experiment: Experiment, work_dir: Path,
     """Test, train and test again."""
     folder = work_dir / experiment.name
     config = load_config(experiment.config)
-    origins = dict(config=digest(json.dumps(config, default=str)), **shared)
+    # wherever the checkout is
+    text = json.dumps(config, default=str).replace(str(ROOT), '')
+    origins = dict(config=digest(text), **shared)
     if Path(weights := starting_weights(config) or '').is_file():
         origins['weights'] = digest_files([weights])
     checkpoint = folder / 'train' / last_checkpoint(config)
@@ -198,7 +200,7 @@ def starting_weights(config: dict) -> Optional[str]:
     init = config['model']['backbone'].get('init_cfg') or []
     for one in [init] if isinstance(init, dict) else init:
         if one['type'] == 'Pretrained':
-            return one['checkpoint']
+            return one['checkpoint'].replace(f'{ROOT}{os.sep}', '')
     return None
 
 

@@ -48,6 +48,16 @@ def test_last_checkpoint():
         dict(train_cfg=dict(max_iters=30))) == 'iter_30.pth'
 
 
+@pytest.mark.parametrize('init, weights', [
+    (None, None), (dict(type='TruncNormal'), None),
+    (dict(type='Pretrained', checkpoint=f'{ROOT}/a/b.pth'), 'a/b.pth'),
+    ([dict(type='TruncNormal'),
+      dict(type='Pretrained', checkpoint='/x/b.pth')], '/x/b.pth')])
+def test_starting_weights(init, weights):
+    config = dict(model=dict(backbone=dict(init_cfg=init)))
+    assert quickstart.starting_weights(config) == weights
+
+
 def test_a_config_decides(checkout, tmp_path, monkeypatch):
     before = quickstart.plan(tmp_path)
     load = quickstart.load_config
