@@ -42,7 +42,7 @@ def build_skeleton(cfg: Config) -> nn.Module:
             raise
         except Exception:
             # some constructors compute with values, which need a device
-            return MODELS.build(model)
+            return MODELS.build(model).to('meta')
 
 
 @contextlib.contextmanager

@@ -1,0 +1,156 @@
+"""Parts of the checks that the tools' tests do not reach."""
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+from torch import nn
+
+from hpvit_mm.engine.checks import checkpoint, labels, options, signature
+from hpvit_mm.engine.checks.model import build_skeleton
+from hpvit_mm.errors import UserError
+
+
+class Base:
+
+    def __init__(self, width, *, depth=1):
+        pass
+
+
+class Passes(Base):
+
+    def __init__(self, height, **kwargs):
+        super().__init__(**kwargs)
+
+
+class Takes:
+
+    def __init__(self, height, **kwargs):
+        self.rest = kwargs
+
+
+@pytest.mark.parametrize('target, names, open_', [
+    (Base, {'width', 'depth'}, False),
+    (Passes, {'height', 'width', 'depth'}, True),
+    (Takes, {'height'}, True),
+    (nn.Linear, {'in_features', 'out_features', 'bias', 'device', 'dtype'},
+     False),
+    (lambda a, b=1: None, {'a', 'b'}, False)])
+def test_accepted_arguments(target, names, open_):
+    assert signature.accepted_arguments(target) == (names, open_)
+
+
+def test_unknown_names():
+    names = {'width', 'depth'}
+    assert not signature.is_unknown('width', names, False)
+    assert signature.is_unknown('other', names, False)
+    # among **kwargs only what looks like a misspelling is a mistake
+    assert not signature.is_unknown('other', names, True)
+    assert signature.is_unknown('widht', names, True)
+    assert signature.hint('widht', names) == 'did you mean width?'
+    assert signature.hint('other', names) == 'allowed are: depth, width'
+
+
+@pytest.mark.parametrize('option', [
+    'train_dataloader.batch_size', 'train_dataloader.prefetch_factor',
+    'train_cfg.val_interval', 'optim_wrapper.clip_grad.max_norm',
+    'optim_wrapper.paramwise_cfg.anything', 'randomness.deterministic',
+    'auto_scale_lr.base_batch_size', 'find_unused_parameters',
+    'default_hooks.checkpoint.interval', 'default_hooks.my_own.type',
+    'default_hooks.checkpoint.priority', 'env_cfg.dist_cfg.timeout',
+    'model.backbone.anything', 'param_scheduler.0.end', 'load_from'])
+def test_options_that_make_sense(option):
+    cfg = Config(dict(
+        model=dict(backbone=None), train_dataloader=dict(),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD')),
+        param_scheduler=[dict(type='PolyLR')],
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook'))))
+    options.check_options(cfg, {option: 1})
+
+
+def test_skeleton_takes_no_memory():
+    cfg = Config(dict(model=dict(type='hpvit_mm.HPViT', arch='huge')))
+    model = build_skeleton(cfg)
+    assert {one.device.type for one in model.parameters()} == {'meta'}
+
+
+def test_checkpoint_with_new_heads(tmp_path):
+    """Fine-tuning may start from a model with other heads."""
+    model = nn.ModuleDict(dict(backbone=nn.Linear(2, 3), head=nn.Linear(3, 4)))
+    tensors = nn.ModuleDict(dict(
+        backbone=nn.Linear(2, 3), head=nn.Linear(3, 9))).state_dict()
+    torch.save(dict(state_dict=tensors), tmp_path / 'a.pth')
+    file = str(tmp_path / 'a.pth')
+    checkpoint.check_checkpoint(model, file, resume=False, new_heads=True)
+    with pytest.raises(UserError, match='its backbone fits'):
+        checkpoint.check_checkpoint(model, file, resume=False)
+    del tensors['backbone.bias']
+    torch.save(dict(state_dict=tensors), tmp_path / 'a.pth')
+    with pytest.raises(UserError, match='backbone.bias'):
+        checkpoint.check_checkpoint(model, file, resume=False, new_heads=True)
+
+
+def test_modules_may_adapt_a_checkpoint(tmp_path):
+    """As position embeddings are resampled: shapes alone do not decide."""
+
+    class Adapts(nn.Linear):
+
+        def _load_from_state_dict(self, state_dict, prefix, *args):
+            state_dict[prefix + 'bias'] = state_dict[prefix + 'bias'][:3]
+            super()._load_from_state_dict(state_dict, prefix, *args)
+
+    tensors = dict(weight=torch.zeros(3, 2), bias=torch.zeros(7))
+    torch.save(tensors, tmp_path / 'a.pth')
+    model = Adapts(2, 3, device='meta')
+    checkpoint.check_checkpoint(model, str(tmp_path / 'a.pth'), False)
+
+
+def test_pixel_values(tmp_path):
+    values = np.array([[0, 3], [255, 3]], np.uint8)
+    image = Image.fromarray(values, 'L')
+    image.save(tmp_path / 'grey.png')
+    # the numbers of an image with a palette, not its colours
+    image = Image.fromarray(values, 'P')
+    image.putpalette(list(range(256)) * 3)
+    image.save(tmp_path / 'palette.png')
+    Image.fromarray(values.astype(np.uint16)).save(tmp_path / 'wide.png')
+    for name in ('grey', 'palette', 'wide'):
+        assert labels.pixel_values(str(tmp_path / f'{name}.png')) == {
+            0, 3, 255}
+    Image.new('RGB', (2, 2)).save(tmp_path / 'colour.png')
+    (tmp_path / 'text.png').write_text('hello')
+    for name, says in (('colour', 'colour'), ('text', 'cannot be read'),
+                       ('none', 'does not exist')):
+        assert says in labels.pixel_values(str(tmp_path / f'{name}.png'))
+
+
+def test_large_sets_are_sampled():
+    few, many = list(range(300)), list(range(20210))
+    assert labels.evenly(few) == few
+    sample = labels.evenly(many)
+    assert len(sample) == len(set(sample)) == 200
+    assert sample[0] == 0 and sample[-1] == 20209
+
+
+def test_panoptic_and_unlabelled_coco(tmp_path):
+    """Files without categories of objects are fine."""
+    Image.new('RGB', (2, 2)).save(tmp_path / 'a.jpg')
+    content = dict(images=[dict(file_name='a.jpg')],
+                   categories=[dict(id=1, name='cat')])
+    file = tmp_path / 'coco.json'
+
+    class CocoDataset:
+        ann_file = str(file)
+        data_prefix = dict(img=str(tmp_path))
+        metainfo = dict(classes=('cat', ))
+        filter_cfg = None
+
+        def load_data_list(self):
+            pass
+
+    for more in ({}, dict(annotations=[dict(segments_info=[])])):
+        file.write_text(json.dumps(dict(content, **more)))
+        labels.check_coco(CocoDataset(), 'x')

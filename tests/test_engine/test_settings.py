@@ -1,0 +1,142 @@
+"""Flags into the config of a run."""
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+
+from hpvit_mm.engine import arguments, outputs, settings
+from hpvit_mm.errors import UserError
+
+CONFIG = '''
+default_scope = {scope!r}
+model = dict(type='M', init_cfg=None)
+train_dataloader = dict(batch_size=2, num_workers=0)
+val_dataloader = dict(batch_size=2, num_workers=3, pin_memory=True)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1))
+train_cfg = dict(by_epoch=True, max_epochs=1)
+'''
+
+
+@pytest.fixture
+def train_config(tmp_path, monkeypatch):
+    """The config that tools/train.py makes of a file and flags."""
+    monkeypatch.chdir(tmp_path)
+
+    def prepare(*argv, scope='mmdet', more=''):
+        path = tmp_path / 'my-model.py'
+        path.write_text(CONFIG.format(scope=scope) + more)
+        return settings.training_config(
+            arguments.parse_train([str(path), *argv]))
+
+    return prepare
+
+
+def test_work_dir(train_config):
+    assert train_config().work_dir == 'work_dirs/my-model'
+    in_config = "work_dir = 'mine'"
+    assert train_config(more=in_config).work_dir == 'mine'
+    assert train_config('--work-dir', 'x', more=in_config).work_dir == 'x'
+
+
+def test_options_are_applied_last(train_config):
+    cfg = train_config('--seed', '3', '--work-dir', 'x', '--cfg-options',
+                       'randomness.seed=4', 'work_dir=y',
+                       'train_dataloader.batch_size=8')
+    assert cfg.randomness.seed == 4
+    assert cfg.work_dir == 'y'
+    assert cfg.train_dataloader.batch_size == 8
+    assert train_config('--seed', '3').randomness.seed == 3
+    assert 'randomness' not in train_config()  # mmengine draws one
+
+
+def test_options_reach_into_none(train_config):
+    cfg = train_config('--cfg-options', 'model.init_cfg.type=Pretrained')
+    assert cfg.model.init_cfg == dict(type='Pretrained')
+
+
+def test_no_validate(train_config):
+    cfg = train_config('--no-validate')
+    assert cfg.val_dataloader is cfg.val_cfg is cfg.val_evaluator is None
+
+
+def test_mmpretrain_loads_as_its_own_tools_do(train_config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    cfg = train_config(scope='mmpretrain')
+    stacked = dict(type='default_collate')
+    assert cfg.val_dataloader == dict(
+        batch_size=2, num_workers=3, pin_memory=True, persistent_workers=True,
+        collate_fn=stacked)
+    # torch refuses to keep workers that do not exist
+    assert cfg.train_dataloader.persistent_workers is False
+    assert 'collate_fn' not in train_config().val_dataloader
+
+
+def test_nothing_is_pinned_without_a_gpu(train_config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert train_config().val_dataloader.pin_memory is False
+
+
+@pytest.mark.parametrize('flags, expected', [
+    ([], {}),
+    (['--amp-dtype', 'float16'], dict(dtype='float16')),
+    # bfloat16 needs no scaling of the loss
+    (['--amp-dtype', 'bfloat16'], dict(dtype='bfloat16', loss_scale=1.0)),
+])
+def test_amp(flags, expected, train_config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: True)
+    wrapper = dict(train_config('--amp', *flags).optim_wrapper)
+    del wrapper['optimizer']
+    assert wrapper == dict(type='AmpOptimWrapper', **expected)
+
+
+def test_bfloat16_needs_a_gpu_that_has_it(train_config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: False)
+    with pytest.raises(UserError, match='--amp-dtype float16'):
+        train_config('--amp', '--amp-dtype', 'bfloat16')
+
+
+def test_copies_of_the_config_do_not_replace_one_another(train_config):
+    first = train_config()
+    assert first.filename.endswith('my-model.py')
+    (work_dir := settings.Path(first.work_dir)).mkdir(parents=True)
+    (work_dir / 'my-model.py').write_text(first.pretty_text)
+    assert train_config().filename == first.filename
+    other = train_config('--seed', '1')
+    assert other.filename.endswith('my-model_2.py')
+    assert other.experiment_name == 'my-model'
+
+
+def test_every_run_writes_plain_checkpoints(train_config):
+    hook = dict(type='hpvit_mm.PlainCheckpointHook')
+    assert train_config().custom_hooks == [hook]
+    ema = "custom_hooks = [dict(type='EMAHook')]"
+    assert train_config(more=ema).custom_hooks == [dict(type='EMAHook'), hook]
+    own = f'custom_hooks = [{hook}]'
+    assert train_config(more=own).custom_hooks == [hook]
+
+
+@pytest.mark.parametrize('scope, hook', [
+    ('mmpretrain', dict(type='VisualizationHook', enable=True, interval=1)),
+    ('mmdet', dict(type='DetVisualizationHook', draw=True)),
+    ('mmseg', dict(type='SegVisualizationHook', draw=True, interval=1))])
+def test_pictures(scope, hook, tmp_path):
+    cfg = Config(dict(default_scope=scope, visualizer=dict(type='V')))
+    folder = str(tmp_path / 'new')
+    outputs.set_show_dir(cfg, folder, tta=False)
+    made = dict(cfg.default_hooks.visualization)
+    places = dict(mmpretrain='out_dir', mmdet='test_out_dir')
+    if scope in places:
+        assert made.pop(places[scope]) == folder
+    else:
+        assert cfg.visualizer.vis_backends[0]['img_save_dir'] == folder
+    assert made == hook
+
+
+def test_flipped_pipeline_ends_as_the_plain_one():
+    pipeline = [ConfigDict(type='Load'), ConfigDict(type='PackDetInputs')]
+    load, augment = outputs.with_flip(pipeline)
+    assert load.type == 'Load'
+    flips, (pack, ) = augment.transforms
+    assert [flip.prob for flip in flips] == [1., 0.]
+    assert {'flip', 'flip_direction', 'img_id'} <= set(pack.meta_keys)
