@@ -79,7 +79,8 @@ class Screen:
 
     def __init__(self):
         self.tty = sys.stdout.isatty()
-        self.start = time.monotonic()
+        self.start = self.began = time.monotonic()
+        self.title, self.last = '', None
 
     def say(self, text):
         self._clear()
