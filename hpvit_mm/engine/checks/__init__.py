@@ -37,12 +37,13 @@ def check_run(cfg: Config, training: bool) -> None:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         check_types(cfg, used)
         model = build_skeleton(cfg)
+        heads = head_classes(model) if model else []
         if training or not cfg.get('load_from'):
             check_pretrained(cfg)
         for loader in used:
             if loader.endswith('_dataloader') and cfg.get(loader):
-                check_dataset(cfg, loader, head_classes(model))
-        if cfg.get('load_from'):
+                check_dataset(cfg, loader, heads)
+        if model and cfg.get('load_from'):
             check_checkpoint(
                 model, cfg.load_from, resume=cfg.get('resume', False),
                 new_heads=training and not cfg.get('resume'))

@@ -1,4 +1,5 @@
 """Whether the data of a run is there, with the classes it should have."""
+import copy
 import os
 from typing import Any, Iterator, List, Optional, Tuple
 
@@ -65,7 +66,7 @@ def build_lazily(entry: dict, path: str) -> Any:
     """The data set without its list of samples."""
     target = find_type(entry['type'], DATASETS, path)
     check_choice(entry, target, path)
-    entry = entry.copy()
+    entry = copy.deepcopy(entry)
     if 'lazy_init' in accepted_arguments(target)[0]:
         entry['lazy_init'] = True
     try:

@@ -1,5 +1,6 @@
 """Builds the model of a config without memory for its weights."""
 import contextlib
+import copy
 import io
 import logging
 import os
@@ -25,24 +26,29 @@ LACKING = re.compile(
 UNREGISTERED = re.compile(r"(\S+) is not in the \S+?::(.+?) registry")
 
 
-def build_skeleton(cfg: Config) -> nn.Module:
+def build_skeleton(cfg: Config) -> Optional[nn.Module]:
     """The model with parameters that have shapes but no values.
 
     It takes a fraction of a second for the largest models, and brings to
     light what is wrong with the model's config before anything else is done.
+
+    Returns:
+        The model, or None where only the run itself can build it.
     """
-    model = cfg.model.copy()
+    model = copy.deepcopy(cfg.model)
     if cfg.get('data_preprocessor') is not None:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    with translated(model, 'model'), unheard():
+    # some constructors compute with values, and so fail on the meta device
+    for device in ('meta', 'cpu'):
         try:
-            with torch.device('meta'):
-                return MODELS.build(model)
-        except (UserError, KeyError, TypeError):
+            with translated(model, 'model'), unheard(), torch.device(device):
+                # a copy, because constructors may change what they are given
+                return MODELS.build(copy.deepcopy(model)).to('meta')
+        except UserError:
             raise
-        except Exception:
-            # some constructors compute with values, which need a device
-            return MODELS.build(model).to('meta')
+        except Exception:  # the run will say what it is
+            continue
+    return None
 
 
 @contextlib.contextmanager

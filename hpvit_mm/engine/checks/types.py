@@ -16,7 +16,6 @@ from .signature import accepted_arguments, hint, is_unknown, nearest
 # called.
 RESERVED = {'type', '_scope_', 'priority', 'constructor', 'paramwise_cfg',
             'convert_to_iter_based'}
-EVALUATORS = ('val_evaluator', 'test_evaluator')
 # A typed dict at one of these places is built with this registry. The model
 # is not among them: it is built as a whole, and the data sets are, too.
 PLACES = {
@@ -65,7 +64,7 @@ def check_types(cfg: Config, used: Tuple[str, ...]) -> None:
         if place.split('.')[0] not in used:
             continue
         for path, entry in entries_at(cfg, place):
-            if 'type' in entry:
+            if 'type' in entry and 'metrics' not in entry:
                 target = find_type(entry['type'], registry, path)
                 check_keys(entry, target, path)
     wrapper = cfg.get('optim_wrapper') if 'optim_wrapper' in used else None
@@ -76,12 +75,11 @@ def check_types(cfg: Config, used: Tuple[str, ...]) -> None:
 
 
 def entries_at(cfg: Config, place: str) -> Iterator[Tuple[str, dict]]:
-    """The dicts at a place: one, a list of them, or a dict of them."""
+    """The dicts at a place: one, or several in a list, or hooks by name."""
     node: Any = cfg
     for key in place.split('.'):
         node = node.get(key) if isinstance(node, (dict, Config)) else None
-    if isinstance(node, dict) and ('type' in node or not all(
-            isinstance(one, dict) for one in node.values())):
+    if isinstance(node, dict) and place != 'default_hooks':
         yield place, node
     elif isinstance(node, (dict, list, tuple)):
         named = node.items() if isinstance(node, dict) else enumerate(node)
