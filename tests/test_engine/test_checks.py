@@ -1,5 +1,6 @@
 """Parts of the checks that the tools' tests do not reach."""
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,13 @@ from mmengine.config import Config
 from PIL import Image
 from torch import nn
 
-from hpvit_mm.engine.checks import checkpoint, labels, options, signature
+from hpvit_mm.engine.checks import (check_run, checkpoint, labels, options,
+                                    signature)
 from hpvit_mm.engine.checks.model import build_skeleton
 from hpvit_mm.errors import UserError
+
+QUICKSTART = sorted(
+    (Path(__file__).parents[2] / 'configs/quickstart').glob('*.py'))
 
 
 class Base:
@@ -154,3 +159,16 @@ def test_panoptic_and_unlabelled_coco(tmp_path):
     for more in ({}, dict(annotations=[dict(segments_info=[])])):
         file.write_text(json.dumps(dict(content, **more)))
         labels.check_coco(CocoDataset(), 'x')
+
+
+@pytest.mark.parametrize('path', QUICKSTART, ids=lambda path: path.stem)
+def test_no_false_alarm(path, sample_data, tmp_path, monkeypatch):
+    """The quick start's own experiments pass every check."""
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/samples').symlink_to(sample_data)
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(path)
+    cfg.work_dir = 'work'
+    cfg.model.backbone.init_cfg = None  # the weights are another's test
+    check_run(cfg, training=True)
+    check_run(cfg, training=False)

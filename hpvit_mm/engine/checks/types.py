@@ -64,6 +64,7 @@ def check_types(cfg: Config, used: Tuple[str, ...]) -> None:
         if place.split('.')[0] not in used:
             continue
         for path, entry in entries_at(cfg, place):
+            # a dict with metrics is an evaluator of several, no metric
             if 'type' in entry and 'metrics' not in entry:
                 target = find_type(entry['type'], registry, path)
                 check_keys(entry, target, path)
