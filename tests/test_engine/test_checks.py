@@ -89,13 +89,13 @@ def test_checkpoint_with_new_heads(tmp_path):
         backbone=nn.Linear(2, 3), head=nn.Linear(3, 9))).state_dict()
     torch.save(dict(state_dict=tensors), tmp_path / 'a.pth')
     file = str(tmp_path / 'a.pth')
-    checkpoint.check_checkpoint(model, file, resume=False, new_heads=True)
+    checkpoint.check_checkpoint(model, file, new_heads=True)
     with pytest.raises(UserError, match='its backbone fits'):
-        checkpoint.check_checkpoint(model, file, resume=False)
+        checkpoint.check_checkpoint(model, file)
     del tensors['backbone.bias']
     torch.save(dict(state_dict=tensors), tmp_path / 'a.pth')
     with pytest.raises(UserError, match='backbone.bias'):
-        checkpoint.check_checkpoint(model, file, resume=False, new_heads=True)
+        checkpoint.check_checkpoint(model, file, new_heads=True)
 
 
 def test_modules_may_adapt_a_checkpoint(tmp_path):
@@ -110,7 +110,7 @@ def test_modules_may_adapt_a_checkpoint(tmp_path):
     tensors = dict(weight=torch.zeros(3, 2), bias=torch.zeros(7))
     torch.save(tensors, tmp_path / 'a.pth')
     model = Adapts(2, 3, device='meta')
-    checkpoint.check_checkpoint(model, str(tmp_path / 'a.pth'), False)
+    checkpoint.check_checkpoint(model, str(tmp_path / 'a.pth'))
 
 
 def test_pixel_values(tmp_path):

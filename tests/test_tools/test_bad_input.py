@@ -223,6 +223,24 @@ def test_checkpoints_of_other_models(write_config, refused, tmp_path):
                                                      'load_from='])
 
 
+def test_resuming_with_another_optimizer(write_config, refused, tmp_path):
+    config = write_config('classification')
+    tensors = skeleton(config).state_dict()
+    torch.save(dict(
+        state_dict={n: torch.zeros(t.shape) for n, t in tensors.items()},
+        optimizer=dict(param_groups=[dict(params=[0, 1, 2])]),
+        message_hub={}, meta={}), tmp_path / 'old.pth')
+    refused('train', config, '--resume', tmp_path / 'old.pth',
+            says=['1 groups', 'paramwise_cfg'])
+
+
+def test_keys_of_the_constructor(write_config, refused):
+    """Also in the file, where no --cfg-options are looked at."""
+    config = write_config('classification', 'optim_wrapper = dict('
+                          'paramwise_cfg=dict(layer_decay_rat=0.5))')
+    refused('train', config, says=['layer_decay_rat', 'paramwise_cfg'])
+
+
 def skeleton(config):
     from mmengine.config import Config
     from mmengine.registry import DefaultScope

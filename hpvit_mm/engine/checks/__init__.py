@@ -12,6 +12,7 @@ from hpvit_mm.errors import UserError
 from .checkpoint import check_checkpoint
 from .datasets import check_dataset, head_classes
 from .model import build_skeleton, check_pretrained
+from .optimizer import build_optimizer
 from .types import check_host, check_types
 from .work_dir import check_work_dir
 
@@ -38,15 +39,16 @@ def check_run(cfg: Config, training: bool) -> None:
         check_types(cfg, used)
         model = build_skeleton(cfg)
         heads = head_classes(model) if model else []
+        optimizer = build_optimizer(cfg, model) if model and training else None
         if training or not cfg.get('load_from'):
             check_pretrained(cfg)
         for loader in used:
             if loader.endswith('_dataloader') and cfg.get(loader):
                 check_dataset(cfg, loader, heads)
         if model and cfg.get('load_from'):
-            check_checkpoint(
-                model, cfg.load_from, resume=cfg.get('resume', False),
-                new_heads=training and not cfg.get('resume'))
+            resume = cfg.get('resume', False)
+            check_checkpoint(model, cfg.load_from, optimizer, resume,
+                             new_heads=training and not resume)
 
 
 def check_entries(cfg: Config, needed: tuple) -> None:

@@ -1,25 +1,29 @@
 """Whether a checkpoint fits the model, and can be resumed from."""
 import re
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import torch
+from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from hpvit_mm.checkpoints import read_checkpoint
 from hpvit_mm.errors import UserError
 
 from .labels import shorten
+from .optimizer import check_optimizer_state
 
 RESUMED = ('optimizer', 'message_hub', 'meta')
 
 
-def check_checkpoint(model: nn.Module, file: str, resume: bool,
-                     new_heads: bool = False) -> None:
+def check_checkpoint(model: nn.Module, file: str,
+                     optimizer: Optional[OptimWrapper] = None,
+                     resume: bool = False, new_heads: bool = False) -> None:
     """Refuse a checkpoint of another model before it is half loaded.
 
     Args:
         model: The model; its parameters need no values.
         file: The checkpoint.
+        optimizer: What takes the checkpoint's optimizer state on resuming.
         resume: Whether training continues from it.
         new_heads: Whether the heads may differ, as for fine-tuning on other
             classes.
@@ -36,13 +40,14 @@ def check_checkpoint(model: nn.Module, file: str, resume: bool,
     if not tensors:
         raise UserError(f'{file} holds no weights of a model; name a '
                         'checkpoint that tools/train.py wrote')
-    if fits(model, tensors):
-        return
-    problems = differences(model.state_dict(), tensors, new_heads)
+    problems = [] if fits(model, tensors) else differences(
+        model.state_dict(), tensors, new_heads)
     if problems:
         raise UserError(f'{file} does not fit the model of the config: '
                         + '; '.join(problems) + '; '
                         + likely_cause(model.state_dict(), tensors, file))
+    if resume and optimizer:
+        check_optimizer_state(optimizer, content, file)
 
 
 def weights(content: dict) -> Dict[str, Tensor]:
