@@ -8,7 +8,8 @@
 # the interpreter.
 set -euo pipefail
 if [ $# -lt 4 ]; then
-    echo "usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT [flags of test.py]" >&2
+    usage="PARTITION JOB_NAME CONFIG CHECKPOINT [flags of test.py]"
+    echo "usage: $0 $usage" >&2
     exit 2
 fi
 partition=$1 job_name=$2 config=$3 checkpoint=$4

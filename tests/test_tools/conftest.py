@@ -60,7 +60,8 @@ default_hooks = dict(checkpoint=dict(interval=2))
 KINDS = dict(
     classification=('hpvit-mini_*imagenet.py', 'imagenet', CLASSIFICATION),
     detection=('hpvit-mini_*coco.py', 'coco', DETECTION),
-    segmentation=('hpvit-mini_*ade20k.py', 'ade/ADEChallengeData2016', SEGMENTATION))
+    segmentation=('hpvit-mini_*ade20k.py', 'ade/ADEChallengeData2016',
+                  SEGMENTATION))
 
 
 @pytest.fixture

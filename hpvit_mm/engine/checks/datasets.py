@@ -15,7 +15,8 @@ from .signature import accepted_arguments
 from .types import entries_at, find_type
 
 
-def check_dataset(cfg: Config, loader: str, heads: List[Tuple[str, int]]) -> None:
+def check_dataset(cfg: Config, loader: str,
+                  heads: List[Tuple[str, int]]) -> None:
     """Check the data sets of one loader.
 
     Args:
