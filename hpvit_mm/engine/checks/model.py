@@ -2,7 +2,6 @@
 import contextlib
 import copy
 import io
-import logging
 import os
 import re
 import warnings
@@ -10,6 +9,7 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -54,15 +54,19 @@ def build_skeleton(cfg: Config) -> Optional[nn.Module]:
 @contextlib.contextmanager
 def unheard() -> Iterator[None]:
     """Say nothing: what is built for a check is built again and says it."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    logger = MMLogger.get_current_instance()
+
+    def drop(record) -> bool:
+        return False
+
+    logger.addFilter(drop)
     try:
         with warnings.catch_warnings(), \
                 contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter('ignore')
             yield
     finally:
-        logging.disable(previous)
+        logger.removeFilter(drop)
 
 
 @contextlib.contextmanager
