@@ -28,7 +28,7 @@ STACKS = {
 
 # Component: the distributions that may bring it, and the import that proves
 # it works. The hosts' top packages import almost nothing; `apis` does.
-_COMPONENTS = {
+COMPONENTS = {
     'torch': (('torch', ), 'torch'),
     'torchvision': (('torchvision', ), 'torchvision'),
     'numpy': (('numpy', ), 'numpy'),
@@ -48,7 +48,7 @@ _COMPONENTS = {
 }
 
 
-def _version(distribution, path=None):
+def version_of(distribution, path=None):
     """The installed version of a distribution, or None."""
     context = dict(name=distribution)
     if path is not None:
@@ -61,9 +61,9 @@ def _version(distribution, path=None):
 def versions():
     """Component -> installed version or None, without importing any."""
     result = {'python': platform.python_version()}
-    for component, (distributions, _) in _COMPONENTS.items():
+    for component, (distributions, _) in COMPONENTS.items():
         result[component] = next(
-            filter(None, map(_version, distributions)), None)
+            filter(None, map(version_of, distributions)), None)
     return result
 
 
@@ -78,7 +78,7 @@ def installed_stacks(path=None):
         stack: {
             name: version
             for name in names
-            if (version := _version(name, path)) is not None
+            if (version := version_of(name, path)) is not None
         }
         for stack, names in STACKS.items()
     }
@@ -203,7 +203,7 @@ def _silence_onedl():
     mmengine's ``print_log`` ignores as long as there is no logger.
     When it can go: when the forks stop printing them.
     """
-    if _version('onedl-mmengine') is None:
+    if version_of('onedl-mmengine') is None:
         return
     import mmengine.logging
     original = mmengine.logging.print_log
@@ -288,8 +288,8 @@ def report(out=sys.stdout):
     for component, version in versions().items():
         note = ''
         try:
-            if component in _COMPONENTS:
-                importlib.import_module(_COMPONENTS[component][1])
+            if component in COMPONENTS:
+                importlib.import_module(COMPONENTS[component][1])
             if version is None:
                 raise ImportError('not installed')
             if component in notes:

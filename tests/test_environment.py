@@ -117,7 +117,7 @@ def test_only_the_named_warnings_of_the_named_modules_are_hidden():
 
 
 def test_the_report_names_what_fails_and_goes_on(monkeypatch):
-    monkeypatch.setattr(environment, '_COMPONENTS', {
+    monkeypatch.setattr(environment, 'COMPONENTS', {
         'absent': (('no-such-distribution', ), 'no_such_module'),
         'pytest': (('pytest', ), 'pytest'),
     })

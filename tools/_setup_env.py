@@ -508,7 +508,7 @@ class Setup:
         self.constraints = []
 
     def installed(self, name):
-        return environment._version(name, self.facts['path'])
+        return environment.version_of(name, self.facts['path'])
 
     def all(self):
         if not self.mmcv_is_here() and not self.mmcv_is_cached():
@@ -576,7 +576,7 @@ class Setup:
     def libraries(self):
         pins = {name: line for name, line in self.pins.items()
                 if name not in ('torch', 'torchvision')}
-        others = [name for name in environment._COMPONENTS['opencv'][0]
+        others = [name for name in environment.COMPONENTS['opencv'][0]
                   if name != 'opencv-python-headless']
         if any(map(self.installed, others)):
             # All of them own the folder cv2: the one that is there stays.
