@@ -68,7 +68,7 @@ test_dataloader = val_dataloader
 
 max_iters = 300
 optim_wrapper = dict(
-    optimizer=dict(lr=1e-3),
+    optimizer=dict(lr=2e-3),
     # nothing is pre-trained here that early layers would have to keep
     paramwise_cfg=dict(layer_decay_rate=1.0))
 param_scheduler = [

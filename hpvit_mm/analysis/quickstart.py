@@ -88,7 +88,7 @@ EXPERIMENTS = (
         task='Semantic segmentation (UperNet, mmseg), ADE20K-like',
         samples='ade20k',
         config='configs/quickstart/'
-        'hpvit-mini_upernet_1xb8-300i_sample-ade20k.py',
+        'hpvit-mini_upernet_1xb8-400i_sample-ade20k.py',
         metric=('mIoU', 'mIoU', '{:.1f} %'),
         floor=75.,
         chance=lambda samples: chance.most_frequent_miou(
