@@ -366,7 +366,7 @@ def test_a_folder_of_something_else_is_never_touched(tmp_path):
 
 def test_a_half_made_environment_is_made_again(tmp_path, monkeypatch):
     env = setup_env.Environment(tmp_path / 'v', Silent())
-    env.stamp = dict(state='started')
+    env.stamp = dict(state='started', ours=True)
     (tmp_path / 'v' / 'bin').mkdir()
     (tmp_path / 'v' / 'bin' / 'python').symlink_to('/nonexistent')
     made = []
@@ -381,6 +381,16 @@ def test_a_half_made_environment_is_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr(env, 'facts', lambda: next(facts))
     env.make(python_given=False)
     assert made == [[sys.executable, '-m', 'venv', env.folder]]
+
+
+def test_an_environment_of_the_users_is_never_cleared(tmp_path):
+    (tmp_path / 'bin').mkdir()
+    (tmp_path / 'pyvenv.cfg').touch()
+    env = setup_env.Environment(tmp_path, Silent())
+    env.stamp = dict(state='complete', stack='official')
+    with pytest.raises(setup_env.Stop, match='not a working environment'):
+        env.make(python_given=False)
+    assert (tmp_path / 'bin').exists() and (tmp_path / 'pyvenv.cfg').exists()
 
 
 class Recorder:

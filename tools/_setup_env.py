@@ -346,14 +346,14 @@ class Environment:
         if facts is None:
             strange = self.folder.exists() and (not self.folder.is_dir()
                                                 or any(self.folder.iterdir()))
-            if strange and not self.stamp:
+            if strange and not self.stamp.get('ours'):
                 remedy = ('remove it, or '
                           if (self.folder / 'pyvenv.cfg').exists() else '')
                 raise Stop(f'{self.folder} exists and is not a working '
                            f'environment: {remedy}name another folder through '
                            'HPVIT_VENV', 2)
             # The stamp first: it says that this folder is ours to clear.
-            self.stamp = dict(state='started')
+            self.stamp = dict(state='started', ours=True)
             for entry in self.folder.iterdir():
                 if entry.name not in (STAMP, LOG):
                     if entry.is_dir() and not entry.is_symlink():
@@ -714,12 +714,12 @@ def run(args):
         shutil.rmtree(env.folder / 'tmp', ignore_errors=True)
         facts = env.make(args.python_given)
         stack = choose_stack(args.stack, facts['path'])
-        env.stamp = dict(state='started', stack=stack)
+        env.stamp = dict(env.stamp, state='started', stack=stack)
         Setup(env, stack, facts).all()
         if not verify(env, args.quiet):
             raise Stop('the environment is not complete; remove '
                        f'{env.folder} and run again, or see {env.log}')
-        env.stamp = dict(state='complete', stack=stack, digest=digest(stack),
+        env.stamp = dict(env.stamp, state='complete', digest=digest(stack),
                          python=facts['version'])
         shutil.rmtree(env.folder / 'tmp', ignore_errors=True)
         env.ready()
