@@ -344,8 +344,10 @@ class Environment:
         """A working Python with pip in the folder, whatever is there now."""
         facts = self.facts()
         if facts is None:
-            strange = self.folder.exists() and (not self.folder.is_dir()
-                                                or any(self.folder.iterdir()))
+            strange = self.folder.exists() and (
+                not self.folder.is_dir() or any(
+                    entry.name != f'{STAMP}.new'
+                    for entry in self.folder.iterdir()))
             if strange and not self.stamp.get('ours'):
                 remedy = ('remove it, or '
                           if (self.folder / 'pyvenv.cfg').exists() else '')
