@@ -26,6 +26,7 @@ from .steps import Runner, Step, StepFailed, sole_user
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = Path('data/samples')
+CONFIGS = Path('configs/quickstart')
 WORK_DIR = Path('work_dirs/quickstart')
 COMMAND = 'bash tools/quickstart.sh'
 
@@ -38,7 +39,6 @@ class Experiment:
         name: Its folder, and its name on the screen.
         task: What is learnt, in a few words.
         samples: The name of the sample data.
-        config: Its config file.
         metric: (key of the host, words, format).
         floor: What it has to reach.
         chance: Gives the chance level for the folder of all samples.
@@ -50,7 +50,6 @@ class Experiment:
     name: str
     task: str
     samples: str
-    config: str
     metric: tuple
     floor: float
     chance: Callable[[Path], float]
@@ -58,13 +57,18 @@ class Experiment:
     typical: tuple
     pictures: Optional[Sequence[str]] = None
 
+    @property
+    def config(self) -> str:
+        """Its config file, whatever schedule the name of the file tells."""
+        path, = (ROOT / CONFIGS).glob(f'hpvit-mini_*_sample-{self.samples}.py')
+        return str(path.relative_to(ROOT))
+
 
 EXPERIMENTS = (
     Experiment(
         name='classification',
         task='Image classification (mmpretrain)',
         samples='imagenet',
-        config='configs/quickstart/hpvit-mini_1xb32-8e_sample-imagenet.py',
         metric=('accuracy/top1', 'top-1 accuracy', '{:.1f} %'),
         floor=95.,
         chance=lambda samples: chance.most_frequent_share(
@@ -75,8 +79,6 @@ EXPERIMENTS = (
         name='instance-segmentation',
         task='Instance segmentation (Mask R-CNN, mmdet)',
         samples='coco',
-        config='configs/quickstart/'
-        'hpvit-mini_mask-rcnn_1xb4-5e_sample-coco.py',
         metric=('coco/segm_mAP', 'mask mAP', '{:.3f}'),
         floor=0.60,
         chance=lambda samples: 0.,
@@ -87,8 +89,6 @@ EXPERIMENTS = (
         name='segmentation-ade20k',
         task='Semantic segmentation (UperNet, mmseg), ADE20K-like',
         samples='ade20k',
-        config='configs/quickstart/'
-        'hpvit-mini_upernet_1xb8-400i_sample-ade20k.py',
         metric=('mIoU', 'mIoU', '{:.1f} %'),
         floor=75.,
         chance=lambda samples: chance.most_frequent_miou(
@@ -102,8 +102,6 @@ EXPERIMENTS = (
         name='segmentation-cityscapes',
         task='Semantic segmentation (UperNet, mmseg), Cityscapes-like',
         samples='cityscapes',
-        config='configs/quickstart/'
-        'hpvit-mini_upernet_1xb8-300i_sample-cityscapes.py',
         metric=('mIoU', 'mIoU', '{:.1f} %'),
         floor=75.,
         chance=lambda samples: chance.most_frequent_miou(
