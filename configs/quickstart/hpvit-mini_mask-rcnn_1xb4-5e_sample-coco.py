@@ -1,8 +1,8 @@
 """Quick start: find and outline handwritten digits over photographs.
 
 The COCO experiment with a small backbone, narrow heads, small images, ten
-classes and a short schedule. It begins with the small plain ViT beside this file, which
-vit-mini_1xb64-300e_sample-imagenet.py trained. Make the data with
+classes and a short schedule. It begins with the small plain ViT beside this
+file, which vit-mini_1xb64-300e_sample-imagenet.py trained. Make the data with
 tools/make_sample_data.py.
 
 Command   python tools/train.py \
