@@ -3,25 +3,22 @@ import base64
 import io
 import pickle
 from pathlib import Path
-from typing import List, Sequence, Tuple
+from typing import List, Sequence
 
 from .chart import spread
 
 KINDS = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
 
 
-def scenes(folder: Path, count: int = 6) -> Tuple[List[str], int]:
+def scenes(folder: Path, count: int = 6) -> List[str]:
     """Some of the pictures that the host has drawn, evenly spaced.
 
     They are not chosen by how good they look.
-
-    Returns:
-        The pictures, and how many there are in all.
     """
     paths = sorted(path for path in Path(folder).rglob('*')
                    if path.suffix.lower() in KINDS)
     return [data_uri(path.read_bytes(), KINDS[path.suffix.lower()])
-            for path in spread(paths, count)], len(paths)
+            for path in spread(paths, count)]
 
 
 def digits(predictions: Path, classes: Sequence[str], count: int = 8) -> dict:

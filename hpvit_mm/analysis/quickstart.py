@@ -74,7 +74,7 @@ EXPERIMENTS = (
         chance=lambda samples: chance.most_frequent_share(
             chance.read_labels(samples / 'imagenet/meta/val.txt')),
         chance_means='always naming the most frequent digit',
-        typical=(9, 120, 9)),
+        typical=(9, 100, 6)),
     Experiment(
         name='instance-segmentation',
         task='Instance segmentation (Mask R-CNN, mmdet)',
@@ -83,7 +83,7 @@ EXPERIMENTS = (
         floor=0.60,
         chance=lambda samples: 0.,
         chance_means='reporting no object at all',
-        typical=(20, 300, 30),
+        typical=(19, 225, 14),
         pictures=()),
     Experiment(
         name='segmentation-ade20k',
@@ -96,7 +96,7 @@ EXPERIMENTS = (
                 (samples / 'ade/ADEChallengeData2016/annotations/validation'
                  ).glob('*.png'), zero_is_ignored=True)),
         chance_means='giving every pixel the most frequent class',
-        typical=(15, 150, 15),
+        typical=(7, 55, 8),
         pictures=('default_hooks.visualization.interval=13', )),
     Experiment(
         name='segmentation-cityscapes',
@@ -109,7 +109,7 @@ EXPERIMENTS = (
                 (samples / 'cityscapes/gtFine/val').glob(
                     '*/*_labelTrainIds.png'))),
         chance_means='giving every pixel the most frequent class',
-        typical=(15, 120, 15),
+        typical=(7, 80, 8),
         pictures=('default_hooks.visualization.interval=10', )),
 )
 
@@ -126,7 +126,7 @@ def plan(work_dir: Path) -> List[Step]:
         name='sample-data',
         title='sample data: real digits over real photographs',
         command=['tools/make_sample_data.py', '--out', str(SAMPLES)],
-        typical=25,
+        typical=21,
         outputs=(SAMPLES / 'samples.json', SAMPLES / 'provenance.json'),
         always=True)]
     for experiment in EXPERIMENTS:

@@ -120,10 +120,15 @@ def heading(result: dict) -> str:
     else:
         kind, verdict = 'good', (
             f'All {len(experiments)} experiments reach their floor.')
+    begin = ''
+    if all(one['starts_from'] for one in experiments):
+        begin = ('Their backbones begin with the weights of a small plain ViT '
+                 'that ships with the code, regrouped as they are loaded.')
     return f"""<h1>HPViT quick start</h1>
 <p>Four small hierarchical vision transformers were trained with the same
 tools, data layouts and metrics as the full experiments, and tested on pictures
-that they had never seen. The pictures are miniature scenes of real handwritten
+that they had never seen. {begin}</p>
+<p>The pictures are miniature scenes of real handwritten
 digits over real photographs: the numbers show that everything works and learns
 on this machine; they claim nothing about the full data sets.</p>
 <p class="verdict {kind}">{escape(verdict)}</p>
@@ -159,8 +164,9 @@ def results(experiments: Sequence[dict]) -> str:
 {chr(10).join(rows)}
 </table></div>
 <p class="muted">All on the validation split, by the metrics of the host
-libraries. Untrained: the same model with its initial weights. Chance: what
-knowing nothing but the labels' frequencies gives ({escape(means)}). Floor:
+libraries. Untrained: the model as its training begins, with a new head on the
+weights that are named below. Chance: what knowing nothing but the labels'
+frequencies gives ({escape(means)}). Floor:
 what this quick start promises.</p>"""
 
 
@@ -215,14 +221,15 @@ def digits(one: dict) -> str:
 
 def scenes(one: dict) -> str:
     """Pairs of pictures as the host's visualiser draws them."""
-    found, number = pictures.scenes(one['pictures'])
     cells = ''.join(
         '<figure class="scene"><figcaption class="halves"><span>ground truth'
         f'</span><span>prediction</span></figcaption><img src="{picture}" '
-        'alt="ground truth and prediction"></figure>' for picture in found)
+        'alt="ground truth and prediction"></figure>'
+        for picture in pictures.scenes(one['pictures']))
     return f"""<h3>Ground truth and prediction</h3>
-<p class="muted">{len(found)} validation pictures, evenly spaced among the
-{number} that are drawn in <code>{escape(one['pictures'])}</code>.</p>
+<p class="muted">Validation pictures at even distances in the list, not the
+best ones, as the host library draws them in
+<code>{escape(one['pictures'])}</code>.</p>
 <div class="scenes">{cells}</div>"""
 
 

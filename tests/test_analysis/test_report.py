@@ -99,6 +99,13 @@ def test_all_floors_reached(result):
     assert 'All 1 experiments reach their floor' in report.page(result)
 
 
+def test_what_they_begin_with(result):
+    words = 'regrouped as they are loaded'
+    assert words not in report.page(result)
+    result['experiments'] = result['experiments'][1:]
+    assert words in report.page(result)
+
+
 def test_written_whole(result, tmp_path):
     path = report.write_report(result, tmp_path / 'report.html')
     assert path.read_text().endswith('</html>\n')
@@ -115,8 +122,10 @@ def test_mistakes(result):
 
 
 def test_scenes_are_evenly_spaced(result):
-    found, number = pictures.scenes(result['experiments'][0]['pictures'], 4)
-    assert len(found) == 4 and number == 20
+    folder = Path(result['experiments'][0]['pictures'])
+    first = pictures.data_uri((folder / '004.jpg').read_bytes(), 'jpeg')
+    found = pictures.scenes(folder, 4)
+    assert len(found) == 4 and found[0] == first
 
 
 @pytest.mark.parametrize('mode', ['L', 'RGB', 'RGBA', 'CMYK', 'P'])
