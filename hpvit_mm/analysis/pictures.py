@@ -3,22 +3,30 @@ import base64
 import io
 import pickle
 from pathlib import Path
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 from .chart import spread
 
 KINDS = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
 
 
-def scenes(folder: Path, count: int = 6) -> List[str]:
+def scenes(folder: Path, count: int = 6) -> List[Tuple[str, float]]:
     """Some of the pictures that the host has drawn, evenly spaced.
 
     They are not chosen by how good they look.
+
+    Returns:
+        Pairs of a picture and its width over its height.
     """
+    from PIL import Image
     paths = sorted(path for path in Path(folder).rglob('*')
                    if path.suffix.lower() in KINDS)
-    return [data_uri(path.read_bytes(), KINDS[path.suffix.lower()])
-            for path in spread(paths, count)]
+    result = []
+    for path in spread(paths, count):
+        width, height = Image.open(path).size
+        result.append((data_uri(path.read_bytes(),
+                                KINDS[path.suffix.lower()]), width / height))
+    return result
 
 
 def digits(predictions: Path, classes: Sequence[str], count: int = 8) -> dict:

@@ -110,7 +110,7 @@ EXPERIMENTS = (
                     '*/*_labelTrainIds.png'))),
         chance_means='giving every pixel the most frequent class',
         typical=(7, 80, 8),
-        pictures=('default_hooks.visualization.interval=10', )),
+        pictures=('default_hooks.visualization.interval=15', )),
 )
 
 

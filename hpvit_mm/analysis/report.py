@@ -60,6 +60,7 @@ svg .curve { fill: none; stroke: var(--accent); stroke-width: 2;
 .scenes { display: grid; gap: .8rem; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(27rem, 100%), 1fr)); }
 .scene { overflow: hidden; margin: 0; padding: 0; }
+.wide { grid-column: 1 / -1; }
 .scene img { width: 100%; max-height: 20rem; object-fit: contain;
   display: block; }
 .halves { display: grid; grid-template-columns: 1fr 1fr; text-align: center;
@@ -222,10 +223,11 @@ def digits(one: dict) -> str:
 def scenes(one: dict) -> str:
     """Pairs of pictures as the host's visualiser draws them."""
     cells = ''.join(
-        '<figure class="scene"><figcaption class="halves"><span>ground truth'
-        f'</span><span>prediction</span></figcaption><img src="{picture}" '
+        f'<figure class="scene{" wide" if aspect > 3 else ""}">'
+        '<figcaption class="halves"><span>ground truth</span>'
+        f'<span>prediction</span></figcaption><img src="{picture}" '
         'alt="ground truth and prediction"></figure>'
-        for picture in pictures.scenes(one['pictures']))
+        for picture, aspect in pictures.scenes(one['pictures']))
     return f"""<h3>Ground truth and prediction</h3>
 <p class="muted">Validation pictures at even distances in the list, not the
 best ones, as the host library draws them in
@@ -235,8 +237,9 @@ best ones, as the host library draws them in
 
 def what_next(result: dict) -> str:
     """Commands to go on with."""
-    commands = '\n\n'.join(f'# {words}\n{command}'
-                           for words, command in result['next'])
+    commands = '\n\n'.join(
+        f'# {words}\n' + command.replace(' --', ' \\\n    --')
+        for words, command in result['next'])
     return f'<h2>What to try next</h2>\n<pre>{escape(commands)}</pre>'
 
 
