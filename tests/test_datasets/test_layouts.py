@@ -245,7 +245,7 @@ def test_mmseg_reads_ade(sample_data, summary, split):
     original = ADE20KDataset(data_root=root, data_prefix=ade_folders(split),
                              pipeline=[])
     assert len(data) == len(original) == summary['ade20k'][split]
-    load = LoadAnnotations(reduce_zero_label=True)
+    load = LoadAnnotations()  # the data set says what becomes of 0
     present = set()
     for i in range(len(data)):
         item = data.get_data_info(i)
