@@ -53,6 +53,17 @@ def set_up(cfg: Config) -> None:
         replace_sync_bn(cfg)
 
 
+def tear_down() -> None:
+    """Leave the process group together, at the end of a run that succeeded.
+
+    A process that just ends closes its connections under the others, and
+    gloo's threads there may abort while their process is on its way out.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 def init_gloo(launcher: str) -> None:
     """Start the process group of a run without GPUs."""
     for name, torch_name in VARIABLES[launcher].items():
