@@ -270,13 +270,16 @@ def _ended(process: subprocess.Popen, timeout: float) -> bool:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the one that started it dies.
+    """Ask Linux to interrupt this process when the one that started it dies.
 
     Else, after a ``kill -9``, a training would go on unseen, and the next
-    quick start would begin a second one in the same folder.
+    quick start would begin a second one in the same folder. An interrupt lets
+    it take its data workers with it; they can hang when it is killed.
     """
+    # a shell makes what it starts with & ignore interrupts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(1, signal.SIGINT)  # PR_SET_PDEATHSIG
     except (OSError, AttributeError):  # not Linux
         pass
 

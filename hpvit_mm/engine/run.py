@@ -22,7 +22,8 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     runner = build_runner(cfg)
     count_accumulation(runner)
     runner.train()
-    distributed.tear_down()
+    del runner
+    distributed.leave()
 
 
 def test(argv: Optional[Sequence[str]] = None) -> None:
@@ -38,7 +39,8 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     metrics = runner.test()
     if args.out and args.out.endswith('.json') and runner.rank == 0:
         outputs.write_metrics(metrics, args.out)
-    distributed.tear_down()
+    del runner
+    distributed.leave()
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -236,11 +236,15 @@ def wait_for(condition):
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='/proc')
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
-def test_no_command_outlives_its_runner(folder, number):
+@pytest.mark.parametrize('number, before', [
+    (signal.SIGINT, ''), (signal.SIGKILL, ''),
+    # as a shell does for what it starts in the background
+    (signal.SIGKILL, 'import signal; signal.signal(signal.SIGINT, '
+     'signal.SIG_IGN)\n')])
+def test_no_command_outlives_its_runner(folder, number, before):
     root = Path(__file__).resolve().parents[2]
     runner = subprocess.Popen(
-        [sys.executable, '-c', DRIVER.format(code=SLEEP)],
+        [sys.executable, '-c', before + DRIVER.format(code=SLEEP)],
         env=dict(os.environ, PYTHONPATH=str(root)),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(Path('pid').exists)
