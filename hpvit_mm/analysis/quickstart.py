@@ -326,8 +326,10 @@ def quickstart(work_dir: Path) -> int:
     steps = plan(work_dir)
     screen = Screen(len(steps) + 1)
     runner = Runner(steps, work_dir, screen)
+    left = runner.time_left.left()
     screen.say(f'Quick start: four experiments in {len(steps) + 1} steps, '
-               f'about {about(runner.time_left.left())}; logs in {work_dir}')
+               + (f'about {about(left)}' if left > 5 else 'all done before')
+               + f'; logs in {work_dir}')
     stamps = runner.run()
     screen.begin(len(steps) + 1, 'report')
     result = conclude(steps, stamps, work_dir)

@@ -119,8 +119,11 @@ class Runner:
             stamp = self._stamp(step)
             if (todo & set(step.needs)
                     or not self._is_finished(step, stamp, step.origins)):
-                if not step.always:  # it mostly finds that all is there
+                if not step.always:
                     todo.add(step.name)
+                elif stamp.get('status') == DONE:
+                    # it will most likely find that all is there
+                    self.time_left.typical[step.name] = 1
             else:
                 self.time_left.finish(step.name, stamp['seconds'])
 
