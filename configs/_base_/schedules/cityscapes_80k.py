@@ -1,15 +1,6 @@
-# The recipe of MAE's ViT-B with UperNet on ADE20K (mmsegmentation,
-# configs/mae): AdamW 1e-4, weight decay 0.05, layer decay 0.65, batches of
-# 16, 1500 iterations of warm-up, then linear to zero. Clipping is ours.
 # No plain MAE baseline on Cityscapes is published: ADE20K's rates, and the
 # 80,000 iterations that are usual on this set.
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(
-        type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
-    constructor='hpvit_mm.LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay_rate=0.65),
-    clip_grad=dict(max_norm=1.0, norm_type=2))
+_base_ = './ade20k_160k.py'
 
 max_iters = 80000
 param_scheduler = [
@@ -24,9 +15,4 @@ param_scheduler = [
         by_epoch=False),
 ]
 
-train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=8000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-# 8 GPUs x 2 images
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+train_cfg = dict(max_iters=max_iters, val_interval=8000)
