@@ -236,13 +236,14 @@ def wait_for(condition):
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='/proc')
-@pytest.mark.parametrize('number, before', [
-    (signal.SIGINT, ''), (signal.SIGKILL, ''),
-    # as a shell does for what it starts in the background
-    (signal.SIGKILL, 'import signal; signal.signal(signal.SIGINT, '
-     'signal.SIG_IGN)\n')])
-def test_no_command_outlives_its_runner(folder, number, before):
+@pytest.mark.parametrize('number, handler', [
+    # these tests themselves may run in the background, where a shell lets
+    # SIGINT be ignored
+    (signal.SIGINT, 'default_int_handler'),
+    (signal.SIGKILL, 'default_int_handler'), (signal.SIGKILL, 'SIG_IGN')])
+def test_no_command_outlives_its_runner(folder, number, handler):
     root = Path(__file__).resolve().parents[2]
+    before = f'import signal\nsignal.signal(signal.SIGINT, signal.{handler})\n'
     runner = subprocess.Popen(
         [sys.executable, '-c', before + DRIVER.format(code=SLEEP)],
         env=dict(os.environ, PYTHONPATH=str(root)),
