@@ -7,7 +7,7 @@ the recipe to make it again:
 
     python tools/train.py \
         configs/quickstart/vit-mini_1xb64-300e_sample-imagenet.py
-    python tools/export_backbone.py \
+    python tools/convert_checkpoint.py \
         work_dirs/vit-mini_1xb64-300e_sample-imagenet/epoch_300.pth \
         configs/quickstart/vit-mini_sample-imagenet.pth
 """

@@ -1,7 +1,10 @@
 """Reading checkpoints safely, and plain ViTs into HPViT."""
-from .pretrained import LoadReport, backbone_tensors, load_pretrained
+from .plain import PlainViT, read_plain
+from .pretrained import (OPTIONS, LoadReport, fit, fit_pretrained,
+                         load_pretrained)
 from .read import read_checkpoint
 
 __all__ = [
-    'LoadReport', 'backbone_tensors', 'load_pretrained', 'read_checkpoint'
+    'OPTIONS', 'LoadReport', 'PlainViT', 'fit', 'fit_pretrained',
+    'load_pretrained', 'read_checkpoint', 'read_plain'
 ]

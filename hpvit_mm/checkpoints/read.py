@@ -11,7 +11,7 @@ from mmengine.dist import barrier, get_local_rank
 from hpvit_mm.errors import UserError
 
 
-def read_checkpoint(checkpoint: str) -> dict:
+def read_checkpoint(checkpoint: str, sha256=None) -> dict:
     """Read a checkpoint file, on the CPU, without executing code in it.
 
     Args:

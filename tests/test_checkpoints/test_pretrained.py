@@ -46,16 +46,20 @@ def test_every_tensor_of_mae_arrives(mae_file):
     report = load_pretrained(model, path)
     state = model.state_dict()
     for name in report.used:
-        expected = tensors[name]
+        expected = tensors[name.replace('norms.3', 'norm')]
         if name == 'pos_embed':
             expected = expected[:, 1:]
         assert torch.equal(state[name], expected)
     blocks = [n for n in state if n.startswith(('blocks.', 'patch_embed.'))]
-    assert set(report.used) == {*blocks, 'pos_embed'}
+    assert set(report.used) == {
+        *blocks, 'pos_embed', 'norms.3.weight', 'norms.3.bias'
+    }
     assert set(report.new) == {
         n for n in state if n.startswith(('pools.', 'norms.'))
+    } - {'norms.3.weight', 'norms.3.bias'}
+    assert set(report.ignored) == {
+        'cls_token', 'prefix_pos_embed', 'decoder_embed.weight', 'mask_token'
     }
-    assert set(report.ignored) == {'cls_token', 'norm.weight', 'norm.bias'}
     assert 'resampled' not in str(report)
 
 
@@ -64,15 +68,40 @@ def test_a_plain_backbone_takes_the_last_norm_too(mae_file):
     model = hpvit(patch_stride=16, stage_depths=(4, ))
     report = load_pretrained(model, path)
     assert torch.equal(model.norms['0'].weight, tensors['norm.weight'])
-    assert report.new == []
+    assert report.new == {}
 
 
-def test_cls_token_takes_its_position_along(mae_file):
+def test_averaged_features_take_the_norm_that_was_fine_tuned_for_them(
+        tmp_path):
+    tensors = mae_tensors()
+    for part in ('weight', 'bias'):
+        tensors[f'fc_norm.{part}'] = torch.randn(32)
+    torch.save({'model': tensors}, tmp_path / 'finetuned.pth')
+    for out_type, name in (('featmap', 'norm'), ('avg_featmap', 'fc_norm')):
+        model = hpvit(out_type=out_type)
+        report = load_pretrained(model, tmp_path / 'finetuned.pth')
+        assert torch.equal(model.norms['3'].weight,
+                           tensors[f'{name}.weight'])
+        other = {'norm', 'fc_norm'} - {name}
+        assert f'{other.pop()}.bias' in report.ignored
+
+
+def test_the_last_norm_stays_out_where_not_all_blocks_are_built(mae_file):
+    path, _ = mae_file
+    model = hpvit(out_indices=(0, 1))
+    report = load_pretrained(model, path)
+    assert (model.norms['1'].weight == 1).all()
+    assert report.ignored['blocks.2.norm1.weight'] == \
+        'block behind the last output'
+    assert 'norm.weight' in report.ignored
+
+
+def test_cls_token_and_its_position_arrive(mae_file):
     path, tensors = mae_file
     model = hpvit(with_cls_token=True)
     load_pretrained(model, path)
-    assert torch.equal(model.cls_token,
-                       tensors['cls_token'] + tensors['pos_embed'][:, :1])
+    assert torch.equal(model.cls_token, tensors['cls_token'])
+    assert torch.equal(model.prefix_pos_embed, tensors['pos_embed'][:, :1])
 
 
 def test_position_is_resampled_to_another_grid(mae_file):
@@ -110,7 +139,7 @@ def test_wrappers_and_prefixes(tmp_path, wrap):
     report = load_pretrained(model, tmp_path / 'own.pth')
     for name, tensor in source.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor)
-    assert report.new == report.ignored == []
+    assert report.new == report.ignored == {}
 
 
 def test_safetensors(tmp_path):
@@ -130,7 +159,8 @@ def test_the_last_norm_of_one_stage_is_not_that_of_the_first(tmp_path):
     model = hpvit()
     report = load_pretrained(model, tmp_path / 'plain.pth')
     assert (model.norms['0'].weight == 1).all()
-    assert 'norm.weight' in report.ignored
+    assert torch.equal(model.norms['3'].weight, source.norms['0'].weight)
+    assert report.layout == 'HPViT of 1 stage'
 
 
 def test_init_weights_loads(mae_file):
@@ -188,7 +218,7 @@ def test_missing_and_foreign_files(tmp_path):
     with pytest.raises(UserError, match='no checkpoint file'):
         read_checkpoint(str(tmp_path / 'missing.pth'))
     torch.save({'fc.weight': torch.ones(1)}, tmp_path / 'resnet.pth')
-    with pytest.raises(UserError, match='patch_embed.proj.weight'):
+    with pytest.raises(UserError, match='patch embedding'):
         load_pretrained(hpvit(), tmp_path / 'resnet.pth')
     torch.save([1, 2], tmp_path / 'list.pth')
     with pytest.raises(UserError, match='list'):

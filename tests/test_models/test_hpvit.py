@@ -422,7 +422,8 @@ def test_frozen_stages(frozen_stages):
     expected = set()
     for name, _ in model.named_parameters():
         head, *rest = name.split('.')
-        if head in ('patch_embed', 'pos_embed', 'cls_token'):
+        if head in ('patch_embed', 'pos_embed', 'cls_token',
+                    'prefix_pos_embed'):
             stage = 0
         elif head in ('blocks', 'norms'):
             stage = int(rest[0]) + 1  # one block per stage

@@ -43,6 +43,8 @@ OPTIONS = [
     ('model.backbone.init_cfg.type=Pretrained '
      'model.backbone.init_cfg.checkpoint=/no/mae.pth', '/no/mae.pth',
      'init_cfg.checkpoint'),
+    ('model.backbone.init_cfg.type=Pretrained '
+     'model.backbone.init_cfg.chekpoint=x', 'chekpoint', 'its entries are'),
     ('train_dataloader.dataset.data_root=/no/data', '/no/data', 'data_root'),
     ('train_dataloader.dataset.split= '
      'train_dataloader.dataset.data_prefix=none', 'none', 'data_prefix'),

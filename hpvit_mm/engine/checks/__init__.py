@@ -41,7 +41,7 @@ def check_run(cfg: Config, training: bool) -> None:
         heads = head_classes(model) if model else []
         optimizer = build_optimizer(cfg, model) if model and training else None
         if training or not cfg.get('load_from'):
-            check_pretrained(cfg)
+            check_pretrained(cfg, model)
         for loader in used:
             if loader.endswith('_dataloader') and cfg.get(loader):
                 check_dataset(cfg, loader, heads)

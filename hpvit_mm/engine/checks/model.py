@@ -14,6 +14,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.models import HPViT
 
 from .signature import accepted_arguments
 from .types import find_anywhere, hint_type, unknown_key
@@ -114,15 +115,21 @@ def mro_names(target: Callable) -> List[str]:
     return [one.__name__ for one in getattr(target, '__mro__', (target, ))]
 
 
-def check_pretrained(cfg: Config) -> None:
-    """The files of pre-trained weights must exist."""
+def check_pretrained(cfg: Config, model: Optional[nn.Module]) -> None:
+    """Pre-trained weights must exist, and fit the backbone.
+
+    Those at an address are fetched, and looked at, by the run itself.
+    """
     for path, entry in typed_dicts(cfg.model, 'model'):
         file = entry.get('checkpoint')
         if entry['type'] == 'Pretrained' and file and '://' not in file \
-                and not os.path.isfile(os.path.expanduser(file)):
+                and not os.path.exists(os.path.expanduser(file)):
             raise UserError(
                 f'{path}.checkpoint: the file {file} does not exist; put the '
                 f'pre-trained weights there, or set {path}.checkpoint')
+    for module in model.modules() if model else ():
+        if isinstance(module, HPViT):
+            module.check_pretrained()
 
 
 def typed_dicts(node: Any, path: str) -> Iterator[Tuple[str, dict]]:

@@ -32,6 +32,7 @@ STAGE_DEPTHS = {12: (2, 2, 6, 2), 24: (2, 2, 18, 2), 32: (2, 2, 26, 2)}
 
 POOLINGS = ('conv', 'avg')
 OUT_TYPES = ('featmap', 'avg_featmap')
+PREFIX_PARAMETERS = ('cls_token', 'reg_token', 'prefix_pos_embed')
 
 
 @MODELS.register_module()
@@ -91,9 +92,14 @@ class HPViT(BaseModule):
             the MLP layers. Defaults to 0.
         drop_path_rate: Probability of leaving out a branch of the last
             block; it rises linearly from 0 at the first. Defaults to 0.
+        pre_norm: Whether tokens are normalised before the first block, as in
+            CLIP. Defaults to False.
         with_cls_token: Whether to keep the cls token: one copy per attention
             group, averaged when groups are pooled. It takes part in the
             attention and is not returned. Defaults to False.
+        num_registers: Further prefix tokens behind cls, treated alike: the
+            registers of DINOv2, or the distillation token of DeiT. Defaults
+            to 0.
         with_cp: Whether to compute activations again in the backward pass
             instead of keeping them; one value, or one per stage. Defaults to
             False.
@@ -126,7 +132,9 @@ class HPViT(BaseModule):
                  layer_scale_init_value: float = 0.,
                  drop_rate: float = 0.,
                  drop_path_rate: float = 0.,
+                 pre_norm: bool = False,
                  with_cls_token: bool = False,
+                 num_registers: int = 0,
                  with_cp: Union[bool, Sequence[bool]] = False,
                  frozen_stages: int = -1,
                  init_cfg: Optional[dict] = None) -> None:
@@ -151,6 +159,9 @@ class HPViT(BaseModule):
         if window_size < 1:
             raise UserError(
                 f'window_size must be at least 1, but it is {window_size}.')
+        if num_registers < 0:
+            raise UserError('num_registers must not be negative, but it is '
+                            f'{num_registers}.')
         self.patch_size = patch_size
         self.strides = tuple(patch_stride << s for s in range(num_stages))
         self.attention = _check_attention(attention, self.stage_depths,
@@ -171,10 +182,21 @@ class HPViT(BaseModule):
         self.pos_grid = (-(-height // patch_size), -(-width // patch_size))
         self.pos_embed = nn.Parameter(
             sincos_pos_embed(self.embed_dims, self.pos_grid))
-        self.num_prefix = int(with_cls_token)
+        self.num_prefix = int(with_cls_token) + num_registers
         if with_cls_token:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
+        if num_registers:
+            self.reg_token = nn.Parameter(
+                torch.zeros(1, num_registers, self.embed_dims))
+        if self.num_prefix:
+            # Apart from the tokens, so that a checkpoint can be written as
+            # it was read.
+            self.prefix_pos_embed = nn.Parameter(
+                torch.zeros(1, self.num_prefix, self.embed_dims))
         self.drop_after_pos = nn.Dropout(drop_rate)
+        self.norm_pre = (
+            build_norm_layer(norm_cfg, self.embed_dims)[1]
+            if pre_norm else nn.Identity())
 
         # What lies behind the last output would get no gradient, and stop
         # distributed training.
@@ -214,12 +236,13 @@ class HPViT(BaseModule):
         """
         x = self.patch_embed(x)  # (B, H, W, C)
         grid = tuple(x.shape[1:3])
-        x = self.drop_after_pos(x + self._position(grid))
         layout = TokenLayout.raster(grid)
-        x = layout.group(x)  # (B, 1, H * W, C)
+        x = layout.group(x + self._position(grid))  # (B, 1, H * W, C)
         if self.num_prefix:
-            cls_token = self.cls_token.expand(len(x), 1, -1, -1)
-            x = torch.cat([cls_token, x], dim=2)
+            # (1, P, C) -> (B, 1, P, C), in front of the tokens
+            prefix = self._prefix().expand(len(x), 1, -1, -1)
+            x = torch.cat([prefix, x], dim=2)
+        x = self.norm_pre(self.drop_after_pos(x))
 
         outs = []
         blocks = iter(self.blocks)
@@ -252,6 +275,14 @@ class HPViT(BaseModule):
         # mmcv's RoIAlign reads any memory as NCHW, without a word.
         return layout.ungroup(norm(x)).permute(0, 3, 1, 2).contiguous()
 
+    def _prefix(self) -> Tensor:
+        """The prefix tokens with their positions, (1, P, C)."""
+        tokens = [
+            getattr(self, name) for name in ('cls_token', 'reg_token')
+            if hasattr(self, name)
+        ]
+        return torch.cat(tokens, dim=1) + self.prefix_pos_embed
+
     def _position(self, grid: Tuple[int, int]) -> Tensor:
         """The position embedding on a grid, (1, H, W, C).
 
@@ -281,26 +312,54 @@ class HPViT(BaseModule):
                     nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.patch_embed.proj.weight.flatten(1))
         nn.init.zeros_(self.patch_embed.proj.bias)
-        if self.num_prefix:
-            nn.init.normal_(self.cls_token, std=.02)
+        for name in ('cls_token', 'reg_token'):
+            if hasattr(self, name):
+                nn.init.normal_(getattr(self, name), std=.02)
 
     def init_weights(self) -> None:
         """Load ``init_cfg``'s checkpoint, whole or not at all."""
         # Here, because the checkpoints' code needs the layers of this package.
         from hpvit_mm.checkpoints import load_pretrained
-        cfg = self.init_cfg
-        if isinstance(cfg, dict) and cfg.get('type') == 'Pretrained':
-            report = load_pretrained(self, cfg['checkpoint'])
+        if self._is_pretrained():
+            report = load_pretrained(self, **self._pretrained_options())
             print_log(str(report), logger='current')
             self._is_init = True
         else:
             super().init_weights()
 
+    def check_pretrained(self) -> None:
+        """Stop if a local checkpoint of ``init_cfg`` does not fit.
+
+        Takes a backbone without values, and almost no time or memory.
+
+        Raises:
+            UserError: As ``init_weights`` would, but before any work.
+        """
+        from hpvit_mm.checkpoints import fit_pretrained
+        if self._is_pretrained():
+            options = self._pretrained_options()
+            if '://' not in options['checkpoint']:
+                fit_pretrained(self, **options)
+
+    def _is_pretrained(self) -> bool:
+        return (isinstance(self.init_cfg, dict)
+                and self.init_cfg.get('type') == 'Pretrained')
+
+    def _pretrained_options(self) -> dict:
+        from hpvit_mm.checkpoints import OPTIONS
+        options = {k: v for k, v in self.init_cfg.items() if k != 'type'}
+        unknown = sorted(set(options) - set(OPTIONS))
+        if unknown or not options.get('checkpoint'):
+            what = f'no entry {unknown[0]}' if unknown else 'no checkpoint'
+            raise UserError(f'init_cfg of HPViT has {what}: its entries are '
+                            f'type, {", ".join(OPTIONS)}.')
+        return options
+
     def _frozen_modules(self):
         """The modules that ``frozen_stages`` freezes."""
         if self.frozen_stages < 0:
             return []
-        frozen = [self.patch_embed, self.drop_after_pos]
+        frozen = [self.patch_embed, self.drop_after_pos, self.norm_pre]
         frozen += self.blocks[:sum(self.stage_depths[:self.frozen_stages])]
         frozen += self.pools[:max(0, self.frozen_stages - 1)]
         frozen += [
@@ -312,8 +371,9 @@ class HPViT(BaseModule):
     def _freeze(self) -> None:
         if self.frozen_stages >= 0:
             self.pos_embed.requires_grad_(False)
-            if self.num_prefix:
-                self.cls_token.requires_grad_(False)
+            for name in PREFIX_PARAMETERS:
+                if hasattr(self, name):
+                    getattr(self, name).requires_grad_(False)
         for module in self._frozen_modules():
             module.requires_grad_(False)
 
@@ -345,7 +405,8 @@ class HPViT(BaseModule):
         if not param_name.startswith(prefix):
             return num_depths - 1, num_depths
         name, *rest = param_name[len(prefix):].split('.')
-        if name in ('patch_embed', 'pos_embed', 'cls_token'):
+        if name in ('patch_embed', 'pos_embed', 'norm_pre',
+                    *PREFIX_PARAMETERS):
             return 0, num_depths
         if name == 'blocks':
             return int(rest[0]) + 1, num_depths
@@ -356,7 +417,8 @@ class HPViT(BaseModule):
     def no_weight_decay(self) -> Tuple[str, ...]:
         """Names of parameters of two or more dimensions without decay."""
         names = dict(self.named_parameters())
-        return tuple(n for n in ('pos_embed', 'cls_token') if n in names)
+        return tuple(
+            n for n in ('pos_embed', *PREFIX_PARAMETERS) if n in names)
 
 
 def _pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:

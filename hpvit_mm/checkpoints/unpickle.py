@@ -1,0 +1,205 @@
+"""torch.load for files that nobody has to trust."""
+import os
+import pickle
+import re
+import warnings
+from collections import Counter, OrderedDict
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.serialization import (add_safe_globals, clear_safe_globals,
+                                 get_safe_globals)
+
+ZIP = b'PK\x03\x04'
+# What may be left in a checkpoint besides containers.
+PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray,
+         np.ndarray, np.generic, Tensor, torch.Size, torch.dtype,
+         torch.device, torch.layout)
+
+
+def load_torch_file(path: str, map_location: Any = 'cpu',
+                    lazy: bool = True) -> Any:
+    """What a file of ``torch.save`` holds: tensors and plain data.
+
+    Training checkpoints of mmengine and of MAE hold a few objects besides.
+    Each is read as a stand-in of ours, so that no code of another module
+    runs, and then becomes plain data: loss curves and ``Namespace`` become
+    dicts, paths strings, arrays and scalars of NumPy are rebuilt from their
+    bytes.
+
+    Args:
+        path: The file.
+        map_location: As in ``torch.load``.
+        lazy: Map tensors instead of reading them, where the format allows
+            it. The file must not be overwritten as long as they are used.
+
+    Raises:
+        pickle.UnpicklingError: If the file holds anything else.
+        Exception: Of almost any type, if it is damaged.
+    """
+    with open(path, 'rb') as file:
+        is_zip = file.read(len(ZIP)) == ZIP
+    with _stand_ins_alone(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # about files that are refused anyway
+        content = torch.load(path, map_location, weights_only=True,
+                             mmap=lazy and is_zip)
+    return _plain(content, {})
+
+
+class _StandIn:
+    """Takes the place of an object; nothing but ``value`` is left of it."""
+    value = None
+
+    def __init__(self, *args) -> None:
+        pass
+
+
+class _Namespace(_StandIn):
+
+    def __setstate__(self, state: dict) -> None:
+        self.value = dict(state)
+
+
+class _HistoryBuffer(_StandIn):
+    """mmengine's loss curve, as ``PlainCheckpointHook`` writes and reads it.
+
+    Its state has methods too, which are dropped.
+    """
+
+    def __setstate__(self, state: dict) -> None:
+        self.value = dict(
+            log_history=state['_log_history'].value.tolist(),
+            count_history=state['_count_history'].value.tolist(),
+            max_length=int(state['max_length']))
+
+
+class _DType(_StandIn):
+    """A dtype of numbers or strings.
+
+    NumPy's own must not be used: its state can pretend that an array of
+    objects has none, whereupon NumPy takes bytes of the file for pointers.
+    """
+
+    def __init__(self, code: str, *args) -> None:
+        if not re.fullmatch(r'[biufcSU]\d+', code):
+            raise pickle.UnpicklingError(f'GLOBAL numpy.dtype({code!r})')
+        self.code = code
+
+    def __setstate__(self, state: tuple) -> None:
+        self.value = np.dtype(state[1] + self.code)
+
+
+class _Array(_StandIn):
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, fortran, data = state
+        self.value = np.ndarray(shape, dtype.value, data,
+                                order='F' if fortran else 'C').copy()
+
+
+def _scalar(dtype: _DType, data: bytes) -> np.generic:
+    return np.ndarray((), dtype.value, data)[()]
+
+
+def _no_bytes() -> bytes:
+    return b''
+
+
+def _path(*parts: str) -> str:
+    return os.path.join(*parts)
+
+
+def _nothing(*args) -> None:
+    """Of getattr: mmengine stores references to methods of its curves."""
+
+
+# Name in the file -> what stands in for it.
+STAND_INS: Dict[str, Callable] = {
+    'argparse.Namespace': _Namespace,
+    'builtins.bytes': _no_bytes,
+    'builtins.getattr': _nothing,
+    'mmengine.config.config.ConfigDict': dict,
+    'mmengine.logging.history_buffer.HistoryBuffer': _HistoryBuffer,
+    'numpy.dtype': _DType,
+    'numpy.ndarray': _Array,
+    # the names of NumPy 1 and 2
+    'numpy.core.multiarray._reconstruct': _Array,
+    'numpy._core.multiarray._reconstruct': _Array,
+    'numpy.core.multiarray.scalar': _scalar,
+    'numpy._core.multiarray.scalar': _scalar,
+    # the modules up to and from Python 3.13
+    'pathlib.PosixPath': _path,
+    'pathlib.WindowsPath': _path,
+    'pathlib._local.PosixPath': _path,
+    'pathlib._local.WindowsPath': _path,
+}
+
+
+@contextmanager
+def _stand_ins_alone() -> Iterator[None]:
+    """Let ``weights_only`` allow our stand-ins, and nothing of others.
+
+    Any library may have allowed the real ``getattr``, as the forks of
+    mmengine do.
+    """
+    others = get_safe_globals()
+    clear_safe_globals()
+    add_safe_globals([(one, name) for name, one in STAND_INS.items()])
+    try:
+        yield
+    finally:
+        clear_safe_globals()
+        add_safe_globals(others)
+
+
+def _plain(value: Any, done: Dict[int, Any]) -> Any:
+    """Copy nested containers, with every stand-in replaced by its value.
+
+    Args:
+        value: What ``torch.load`` returned.
+        done: Results by the identity of what they were made from, because
+            a file can hold one thing in many places.
+
+    Raises:
+        pickle.UnpicklingError: If anything is left that is no plain data,
+            such as a function.
+    """
+    if isinstance(value, PLAIN):
+        return value
+    if id(value) in done:
+        return done[id(value)]
+    kind = type(value)
+    if isinstance(value, _StandIn):
+        result = _plain(value.value, done)
+    elif kind in (dict, OrderedDict, Counter):
+        result = kind()
+        for key, item in value.items():
+            result[_plain(key, done)] = _plain(item, done)
+        if '_metadata' in getattr(value, '__dict__', {}):
+            result._metadata = _plain(value._metadata, done)  # state_dict()
+    elif kind in (list, tuple, set):
+        result = kind(_plain(item, done) for item in value)
+    else:
+        name = getattr(value, '__qualname__', kind.__qualname__)
+        raise pickle.UnpicklingError(f'GLOBAL {name}')
+    done[id(value)] = result
+    return result
+
+
+def foreign_name(error: Exception) -> Optional[str]:
+    """What a file was refused for; None if it is damaged instead."""
+    text = str(error)
+    found = re.search(r'GLOBAL (\S+)', text)
+    if found:
+        return found[1]
+    if 'TorchScript' in text:
+        return 'a TorchScript program'
+    if 'legacy .tar format' in text:
+        return "a tar file of torch's first years"
+    if isinstance(error, pickle.UnpicklingError) \
+            and 'Unsupported operand' not in text:
+        return 'pickled objects'
+    return None
