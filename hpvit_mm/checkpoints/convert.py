@@ -198,6 +198,11 @@ def own_record(content: dict) -> dict:
     meta = content.get('meta')
     if not isinstance(meta, dict):
         return {}
+    if str(meta.get('hpvit_mm')).startswith('{'):  # of a safetensors file
+        try:
+            meta = json.loads(meta['hpvit_mm'])
+        except ValueError:
+            return {}
     return {key: meta[key] for key in ('hpvit_mm', 'backbone', 'plain')
             if isinstance(meta.get(key), (dict, str))}
 

@@ -310,7 +310,8 @@ def _fill(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
 
     A bias may be absent in all blocks, but not in one of them.
     """
-    given = set(tensors)
+    absent = tuple(bias for bias in BIASES
+                   if not any(name.endswith(bias) for name in tensors))
     for name, tensor in own.items():
         if name in tensors:
             continue
@@ -318,9 +319,7 @@ def _fill(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
             report.new[name] = 'starts as the average'
         elif name.startswith('norms.'):
             report.new[name] = 'starts as plain normalisation'
-        elif name.endswith(BIASES) and not any(
-                name.split('.', 2)[-1] == other.split('.', 2)[-1]
-                for other in given):
+        elif name.endswith(absent):
             tensors[name] = torch.zeros(tensor.shape)
             report.new[name] = 'zeros, the file has no such bias'
 

@@ -1,78 +1,55 @@
-"""Reading checkpoint files without executing anything in them."""
+"""Reading checkpoints without executing anything in them."""
 import os
-import pickle
-from argparse import Namespace
-from urllib.error import URLError
-from urllib.parse import urlparse
-
-import torch
-from mmengine.dist import barrier, get_local_rank
+from pathlib import Path
+from typing import Any, Optional, Union
 
 from hpvit_mm.errors import UserError
+from .download import check_sha256, download
+from .file import read_file
+from .folder import read_folder
 
 
-def read_checkpoint(checkpoint: str, sha256=None) -> dict:
-    """Read a checkpoint file, on the CPU, without executing code in it.
+def read_checkpoint(checkpoint: Union[str, Path],
+                    sha256: Optional[str] = None, *,
+                    map_location: Any = 'cpu', lazy: bool = True) -> dict:
+    """Read a checkpoint without executing anything in it.
 
     Args:
-        checkpoint: A ``.pth`` or ``.safetensors`` file, or an http(s)
-            address, which is downloaded once to torch's hub folder.
+        checkpoint: A file of ``torch.save`` or safetensors; an http(s)
+            address of one, which is downloaded once to torch's hub folder;
+            or a folder of Hugging Face.
+        sha256: What the SHA-256 of the file must be, or its first 8 or more
+            digits.
+        map_location: As in ``torch.load``.
+        lazy: Map tensors of files instead of reading them, so that what is
+            not used needs no memory. The files must not be overwritten as
+            long as the tensors are used.
 
     Returns:
-        What the file holds: a dict.
+        What the file holds: tensors and plain data. Of safetensors:
+        'state_dict' and 'meta', what the header says. Of a folder:
+        'state_dict' and 'config'.
 
     Raises:
-        UserError: If there is no such file, if it is damaged, or if it holds
-            anything but tensors and plain data.
+        UserError: If there is no such file, if it is damaged or not the one
+            expected, or if it holds anything but tensors and plain data.
     """
-    path = str(checkpoint)
-    if path.startswith(('http://', 'https://')):
-        path = _download(path)
-    path = os.path.expanduser(path)
+    name = str(checkpoint)
+    if name.startswith(('http://', 'https://')):
+        path = download(name, sha256)
+        copy = f'{path} (copy of {name}; delete it to have it fetched again)'
+        return read_file(path, copy, map_location, lazy)
+    if '://' in name:
+        raise UserError(f'{name} is no address that can be read: give an '
+                        'http(s) address or the path of a file.')
+    path = os.path.expanduser(name)
+    if os.path.isdir(path):
+        if sha256:
+            raise UserError(f'{name} is a folder, which has no SHA-256: name '
+                            'a file in it, or leave sha256 away.')
+        return read_folder(Path(path), map_location, lazy)
     if not os.path.isfile(path):
-        raise UserError(f'there is no checkpoint file {checkpoint}: check the '
-                        'path.')
-    try:
-        if path.endswith('.safetensors'):
-            from safetensors.torch import load_file
-            content = load_file(path)
-        else:
-            # The authors' training checkpoints of MAE hold their arguments.
-            with torch.serialization.safe_globals([Namespace]):
-                content = torch.load(path, 'cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f'{checkpoint} holds more than tensors and plain data, or is '
-            'damaged, and was not read, because such a file can execute code: '
-            'save its state_dict alone, with torch.save, where you trust it '
-            f'({str(error).splitlines()[0]}).') from error
-    except Exception as error:  # each reader has its own for a damaged file
-        raise UserError(
-            f'{checkpoint} cannot be read as a checkpoint, it seems damaged '
-            'or of another kind: copy or download it again '
-            f'({str(error).splitlines()[0] if str(error) else error!r}).'
-        ) from error
-    if not isinstance(content, dict):
-        raise UserError(f'{checkpoint} holds a {type(content).__name__}, not '
-                        'a dict of tensors: save the state_dict.')
-    return content
-
-
-def _download(url: str) -> str:
-    """The local copy of an address; one process per node fetches it."""
-    folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
-    path = os.path.join(folder, os.path.basename(urlparse(url).path))
-    error = None
-    if get_local_rank() == 0 and not os.path.exists(path):
-        os.makedirs(folder, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, path)
-        except (URLError, OSError) as e:
-            error = e
-    barrier()
-    if not os.path.exists(path):
-        raise UserError(
-            f'{url} cannot be downloaded ({error}): fetch it by other means '
-            'and give the path of the file, for example with --cfg-options '
-            'model.backbone.init_cfg.checkpoint=PATH.')
-    return path
+        raise UserError(f'there is no checkpoint file {name}: check the path.')
+    if sha256:
+        check_sha256(path, sha256, 'copy or download it again')
+    return read_file(path, name, map_location, lazy)

@@ -20,9 +20,9 @@ def resample_patch_kernel(weight: Tensor, size: Tuple[int, int],
         method: 'pinv' solves for the kernel whose response to a resized patch
             is that of the old kernel to the patch itself, exactly so when
             patches grow (FlexiViT, arXiv 2212.08013, equation 5). 'bilinear'
-            resizes the kernel as an image and keeps its sum. 'pad' puts zeros
-            around it: the same tokens from the same pixels; only for patches
-            that grow.
+            resizes the kernel as an image, scaled by the ratio of the areas.
+            'pad' puts zeros around it: the same tokens from the same pixels;
+            only for patches that grow.
 
     Returns:
         Kernel of shape (C, in_channels, H, W).

@@ -84,7 +84,7 @@ class _DType(_StandIn):
     """
 
     def __init__(self, code: str, *args) -> None:
-        if not re.fullmatch(r'[biufcSU]\d+', code):
+        if not re.fullmatch(r'[biufcSU][1-9]\d*', code):
             raise pickle.UnpicklingError(f'GLOBAL numpy.dtype({code!r})')
         self.code = code
 
@@ -192,7 +192,7 @@ def _plain(value: Any, done: Dict[int, Any]) -> Any:
 def foreign_name(error: Exception) -> Optional[str]:
     """What a file was refused for; None if it is damaged instead."""
     text = str(error)
-    found = re.search(r'GLOBAL (\S+)', text)
+    found = re.search(r'GLOBAL (\w\S*)', text)  # not that of a cut file
     if found:
         return found[1]
     if 'TorchScript' in text:

@@ -57,7 +57,10 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        mode = part.stat().st_mode
         yield part
+        part.chmod(mode)  # safetensors makes its files private
         _flush(part)
         os.replace(part, path)
         _flush(path.parent)
@@ -97,8 +100,10 @@ def write_checkpoint(tensors: Dict[str, Tensor], path: Union[str, Path],
     tensors = {name: _alone(tensor) for name, tensor in tensors.items()}
     with replacing(path) as part:
         if (format or Path(path).suffix[1:]) == 'safetensors':
-            save_file(tensors, part, dict(format='pt',
-                                          hpvit_mm=json.dumps(meta)))
+            # One entry, because the order of several is by chance, and with
+            # it the hash of the file. 'format' is for transformers.
+            save_file(tensors, part, dict(hpvit_mm=json.dumps(meta))
+                      if meta else dict(format='pt'))
         else:
             torch.save({entry: tensors, 'meta': meta} if entry else tensors,
                        part)

@@ -6,6 +6,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from hpvit_mm import environment
+from hpvit_mm.checkpoints.loader import register_loaders
 
 from . import arguments, distributed, outputs, resume, settings
 from .checks import check_run
@@ -15,6 +16,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     """Train the model of a config."""
     args = arguments.parse_train(argv)
     distributed.check_launcher(args.launcher)
+    register_loaders()
     cfg = settings.training_config(args)
     resume.resume_from(cfg, args.resume)
     check_run(cfg, training=True)
@@ -30,6 +32,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     """Evaluate the model of a config."""
     args = arguments.parse_test(argv)
     distributed.check_launcher(args.launcher)
+    register_loaders()
     cfg = settings.test_config(args)
     check_run(cfg, training=False)
     distributed.set_up(cfg)

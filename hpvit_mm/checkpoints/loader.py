@@ -1,0 +1,114 @@
+"""Lets mmengine read checkpoints as the rest of this project does."""
+import os
+import re
+from typing import Any
+
+from mmengine.runner.checkpoint import (CheckpointLoader,
+                                        get_deprecated_model_names,
+                                        get_external_models,
+                                        get_mmcls_models,
+                                        get_torchvision_models)
+
+from hpvit_mm.errors import UserError
+from .read import read_checkpoint
+
+ZOOS = {
+    'torchvision://': get_torchvision_models,
+    'modelzoo://': get_torchvision_models,
+    'openmmlab://': get_external_models,
+    'open-mmlab://': get_external_models,
+    'mmcls://': get_mmcls_models,
+}
+# Those of mmengine that we do not replace; they unpickle what comes.
+CLOSED = ('pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://')
+
+
+def register_loaders() -> None:
+    """Make our reader that of mmengine, in this process.
+
+    Why: mmengine's loaders execute what is pickled in a file: those of
+    mmengine 0.10.7 for addresses, those of onedl-mmengine for any file that
+    cannot be read otherwise. And resuming executes the text of a config that
+    a file may hold.
+    When it can go: when mmengine reads tensors and plain data only.
+    """
+    for prefixes, loader in ((('', 'http://', 'https://'), load_from_hpvit_mm),
+                             (tuple(ZOOS), load_from_zoo),
+                             (CLOSED, load_from_elsewhere)):
+        CheckpointLoader.register_scheme(prefixes, loader, force=True)
+
+
+# mmengine logs the names of loaders without 'load_from_', and calls them with
+# two arguments.
+
+
+def load_from_hpvit_mm(filename: str, map_location: Any = None) -> dict:
+    """Read a checkpoint, made harmless to what a run does with it.
+
+    The tensors have memory of their own: an optimizer keeps those that it
+    resumes from, while a hook of mmengine overwrites checkpoints in place.
+
+    Args:
+        filename: As in ``read_checkpoint``.
+        map_location: As in ``torch.load``; None is the CPU.
+    """
+    content = read_checkpoint(filename, map_location=map_location or 'cpu',
+                              lazy=False)
+    meta = content.get('meta')
+    if isinstance(meta, dict):
+        meta.pop('config', None)  # the Runner executes it; 'cfg' it does not
+    hub = content.get('message_hub')
+    if isinstance(hub, dict) and isinstance(hub.get('runtime_info'), dict):
+        _disarm(hub['runtime_info'], filename)
+    return content
+
+
+def load_from_zoo(filename: str, map_location: Any = None) -> dict:
+    """Read a checkpoint that mmengine knows by a name.
+
+    Args:
+        filename: Such as 'torchvision://resnet50'.
+        map_location: As in ``torch.load``; None is the CPU.
+    """
+    zoo, name = re.match('(.+?://)(.*)', filename).groups()
+    if 'mmlab' in zoo:
+        name = get_deprecated_model_names().get(name, name)
+    addresses = ZOOS[zoo]()
+    if name not in addresses:
+        raise UserError(f'{filename} is no model that mmengine knows: correct '
+                        'its name, or give a path or an http(s) address.')
+    content = load_from_hpvit_mm(addresses[name], map_location)
+    if zoo == 'mmcls://':  # whole classifiers, of which backbones are wanted
+        tensors = content.get('state_dict', content)
+        content = dict(state_dict={
+            key[len('backbone.'):]: value for key, value in tensors.items()
+            if key.startswith('backbone.')})
+    return content
+
+
+def load_from_elsewhere(filename: str, map_location: Any = None) -> dict:
+    """Refuse storages whose files mmengine would unpickle."""
+    raise UserError(f'{filename} cannot be read safely from there: fetch the '
+                    'file and give its path.')
+
+
+def _disarm(info: dict, filename: str) -> None:
+    """Take from a file the means to have others deleted.
+
+    CheckpointHook deletes what ``best_ckpt`` names, files and folders, when
+    it has a better one, and the checkpoints of the numbers that it keeps.
+    The best checkpoint is looked for beside the file; that also finds it in
+    a folder that was moved.
+    """
+    for key in [key for key in info if str(key).startswith('best_ckpt')]:
+        name = os.path.basename(str(info[key]))
+        path = os.path.join(os.path.dirname(filename), name)
+        if re.fullmatch(r'best_.+\.pth', name) and os.path.isfile(path):
+            info[key] = path
+        else:
+            del info[key]
+    if isinstance(info.get('keep_ckpt_ids'), list):
+        info['keep_ckpt_ids'] = [number for number in info['keep_ckpt_ids']
+                                 if isinstance(number, int)]
+    else:
+        info.pop('keep_ckpt_ids', None)

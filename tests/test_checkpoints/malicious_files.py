@@ -1,0 +1,227 @@
+"""Files that execute code when pickle reads them, and what becomes of each.
+
+Every one that is armed would make a folder whose name the test gives.
+"""
+import builtins
+import io
+import json
+import os
+import pickle
+import struct
+import subprocess
+import tarfile
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+READ = 'read'  # nothing is executed, and the plain data are there
+
+
+class Call:
+    """Pickled as the call of a function."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+class State:
+    """Pickled as an object of another class with this state."""
+
+    def __init__(self, function, args, state):
+        self.parts = function, args, state
+
+    def __reduce__(self):
+        return self.parts
+
+
+def shell(folder):
+    return Call(os.system, f'mkdir {folder}')
+
+
+def checkpoint(**entries):
+    return dict(state_dict=dict(weight=torch.ones(2)), **entries)
+
+
+def saved(make, **options):
+    """Writes what ``make`` returns by torch.save."""
+    return lambda file, folder: torch.save(make(folder), file, **options)
+
+
+def getattr_chain(folder):
+    """eval, by functions that weights_only allows where getattr is allowed.
+
+    ``_rebuild_from_type_v2`` calls its first argument unchecked.
+    """
+
+    def call(function, kind, *args):
+        return Call(torch._tensor._rebuild_from_type_v2, function, kind, args,
+                    None)
+
+    scope = Call(getattr, torch._utils._rebuild_tensor_v2, '__globals__')
+    get = Call(getattr, scope, 'get')
+    dictionary = Call(getattr, scope, '__class__')
+    names = call(get, dictionary, '__builtins__')
+    function = Call(getattr, get, '__class__')
+    evaluate = call(Call(getattr, names, 'get'), function, 'eval')
+    nothing = Call(getattr, None, '__class__')
+    return checkpoint(x=call(
+        evaluate, nothing, f'__import__("os").mkdir("{folder}")'))
+
+
+def pointers(folder):
+    """Bytes that NumPy is made to take for pointers to objects."""
+    flags_of_bytes = (3, '|', None, None, None, -1, -1, 0)
+    dtype = State(np.dtype, ('O8', False, True), flags_of_bytes)
+    array = State(np._core.multiarray._reconstruct, (np.ndarray, (0,), b'b'),
+                  (1, (1,), dtype, False, b'AAAAAAAA'))
+    return checkpoint(x=array)
+
+
+def curve(**methods):
+    """mmengine's loss curve with methods, which it would make its own."""
+    history = State(np._core.multiarray._reconstruct, (np.ndarray, (0,), b'b'),
+                    np.ones(1).__reduce__()[2])
+    return State(HistoryBuffer, (), dict(
+        _log_history=history, _count_history=history, max_length=9,
+        statistics_methods=methods))
+
+
+def bytes_of_torch(folder):
+    stream = io.BytesIO()
+    torch.save(shell(folder), stream)
+    return checkpoint(x=Call(torch.storage._load_from_bytes,
+                             stream.getvalue()))
+
+
+def raw_pickle(file, folder):
+    with open(file, 'wb') as stream:
+        pickle.dump(dict(x=shell(folder)), stream, protocol=2)
+
+
+def tar_of_old_torch(file, folder):
+    with tarfile.open(file, 'w') as tar:
+        for name in ('storages', 'tensors', 'pickle'):
+            content = pickle.dumps(shell(folder), protocol=2)
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+
+
+def torchscript(file, folder):
+    torch.jit.script(torch.nn.Linear(1, 1)).save(str(file))
+
+
+def hugging_face(file, folder):
+    """A folder instead of a file."""
+    file.mkdir()
+    (file / 'config.json').write_text('{}')
+    torch.save(dict(weight=shell(folder)), file / 'pytorch_model.bin')
+
+
+def hugging_face_outside(file, folder):
+    torch.save(checkpoint(x=shell(folder)), file.parent / 'outside.bin')
+    file.mkdir()
+    (file / 'config.json').write_text('{}')
+    (file / 'pytorch_model.bin.index.json').write_text(
+        json.dumps(dict(weight_map=dict(weight='../outside.bin'))))
+
+
+def safetensors(file, folder):
+    """Whose header has what would be executed from a pickled file."""
+    header = json.dumps(dict(__metadata__=dict(
+        config=f'import os\nos.mkdir("{folder}")'))).encode()
+    Path(file).write_bytes(struct.pack('<Q', len(header)) + header)
+
+
+# (what the file holds, how it is written, what it is refused for, or READ)
+MALICIOUS = [
+    ('os.system',
+     saved(lambda f: shell(f)), '(posix.system)'),
+    ('os.system among the weights',
+     saved(lambda f: dict(state_dict=dict(w=shell(f)))), '(posix.system)'),
+    ('os.system in meta',
+     saved(lambda f: checkpoint(meta=dict(time=shell(f)))), '(posix.system)'),
+    ('os.system in the state of the optimizer',
+     saved(lambda f: checkpoint(optimizer=dict(state={0: shell(f)}))),
+     '(posix.system)'),
+    ('os.system in a Namespace',
+     saved(lambda f: checkpoint(args=Namespace(x=shell(f)))),
+     '(posix.system)'),
+    ('os.system as a name of an attribute',
+     saved(lambda f: checkpoint(x=Call(getattr, shell(f), 'a'))),
+     '(posix.system)'),
+    ('subprocess.Popen',
+     saved(lambda f: Call(subprocess.Popen, ['mkdir', str(f)])),
+     '.Popen)'),
+    ('builtins.eval',
+     saved(lambda f: Call(eval, f'__import__("os").mkdir("{f}")')), '(eval)'),
+    ('builtins.exec',
+     saved(lambda f: Call(exec, f'import os; os.mkdir("{f}")')), '(exec)'),
+    ('builtins.__import__',
+     saved(lambda f: Call(builtins.__import__, 'antigravity')),
+     '(__import__)'),
+    ('torch.hub.load',
+     saved(lambda f: Call(torch.hub.load, str(f), 'x')), '(torch.hub.load)'),
+    ('torch.load without weights_only',
+     saved(lambda f: Call(torch.load, str(f))), '(torch.serialization.load)'),
+    ('torch.storage._load_from_bytes of another file',
+     saved(bytes_of_torch), '(torch.storage._load_from_bytes)'),
+    ('getattr of a module',
+     saved(lambda f: checkpoint(x=Call(getattr, Call(
+         builtins.__import__, 'os'), 'system'))), '(__import__)'),
+    ('getattr of what weights_only allows, as far as eval',
+     saved(getattr_chain), 'cannot be read as a checkpoint'),
+    ('getattr alone',
+     saved(lambda f: checkpoint(x=Call(getattr, torch.Tensor, 'sum'))), READ),
+    ('methods for mmengine\'s HistoryBuffer',
+     saved(lambda f: checkpoint(x=curve(mean=Call(
+         getattr, torch.Tensor, 'sum')))), READ),
+    ('os.system among methods for HistoryBuffer',
+     saved(lambda f: checkpoint(x=curve(mean=shell(f)))), '(posix.system)'),
+    ('an array of NumPy with pointers',
+     saved(pointers), "(numpy.dtype('O8'))"),
+    ('a function that weights_only allows, left as a value',
+     saved(lambda f: checkpoint(x=torch._utils._rebuild_tensor)),
+     '(_rebuild_tensor)'),
+    ('os.system, pickled by protocol 4',
+     saved(lambda f: shell(f), pickle_protocol=4),
+     'cannot be read as a checkpoint'),
+    ('os.system, in torch\'s format before 1.6',
+     saved(lambda f: shell(f), _use_new_zipfile_serialization=False),
+     '(posix.system)'),
+    ('os.system, in torch\'s tar format',
+     tar_of_old_torch, "(a tar file of torch's first years)"),
+    ('os.system, pickled without torch',
+     raw_pickle, '(posix.system)'),
+    ('a TorchScript program',
+     torchscript, '(a TorchScript program)'),
+    ('os.system in pytorch_model.bin of a folder of Hugging Face',
+     hugging_face, '(posix.system)'),
+    ('an index of Hugging Face that names a file elsewhere',
+     hugging_face_outside, 'which is no file of its folder'),
+    ('the text of a config in meta',
+     saved(lambda f: checkpoint(meta=dict(
+         config=f'import os\nos.mkdir("{f}")'))), READ),
+    ('the text of a config in the header of safetensors',
+     safetensors, READ),
+]
+NAMES = [name for name, *_ in MALICIOUS]
+CASES = [case for _, *case in MALICIOUS]
+# Those that torch.load(weights_only=False) does not fall for, or not as a
+# file, or in a way that a test cannot survive.
+UNARMED = {
+    'builtins.__import__', 'torch.hub.load', 'torch.load without weights_only',
+    'getattr of a module', 'getattr alone',
+    'methods for mmengine\'s HistoryBuffer', 'an array of NumPy with pointers',
+    'a function that weights_only allows, left as a value',
+    'a TorchScript program', 'os.system in pytorch_model.bin of a folder of '
+    'Hugging Face', 'an index of Hugging Face that names a file elsewhere',
+    'the text of a config in meta',
+    'the text of a config in the header of safetensors',
+}

@@ -1,0 +1,228 @@
+"""Finding the encoder in a file, and refusing what is none."""
+import pytest
+import torch
+
+from hpvit_mm.checkpoints import load_pretrained
+from hpvit_mm.checkpoints.plain import flatten, read_plain
+from hpvit_mm.errors import UserError
+from hpvit_mm.models import HPViT
+
+ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+
+
+def backbone(**kwargs) -> HPViT:
+    return HPViT(**dict(dict(arch=ARCH, stage_depths=(2, ), patch_stride=16,
+                             img_size=64), **kwargs))
+
+
+def encoder(rows=1):
+    """The encoder of a plain ViT by MAE's names."""
+    tensors = {name.replace('norms.0', 'norm'): torch.randn_like(tensor)
+               for name, tensor in backbone().state_dict().items()}
+    tensors['cls_token'] = torch.randn(1, 1, 32)
+    tensors['pos_embed'] = torch.randn(1, 16 + rows, 32)
+    return tensors
+
+
+def plain(tensors, **kwargs):
+    return read_plain(tensors, 'x.pth', **kwargs)
+
+
+# ----------------------------------------------------------------- wrappers
+
+
+def prefixed(tensors, prefix):
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda t: {'teacher': prefixed(t, 'module.backbone.'),
+               'student': prefixed(encoder(), 'module.backbone.')},
+    lambda t: {'state_dict': encoder(), 'state_dict_ema': t},
+    lambda t: {'model': encoder(), 'model_ema': prefixed(t, 'module.')},
+    lambda t: {'model': {'state_dict': t}, 'optimizer': {'state': {}}},
+    lambda t: {'model': prefixed(t, '_orig_mod.')},
+    lambda t: {'model': prefixed(t, '_fsdp_wrapped_module.')},
+    lambda t: {n.replace('blocks.1.', 'blocks.1._fsdp_wrapped_module.'
+                         '_checkpoint_wrapped_module.'): x
+               for n, x in t.items()},
+    lambda t: {'state_dict': {**prefixed(t, 'backbone.'),
+                              **prefixed(encoder(), 'momentum_encoder.')}},
+])
+def test_wrappers(wrap):
+    tensors = encoder()
+    found = plain(wrap(tensors)).tensors
+    assert torch.equal(found['blocks.1.mlp.fc2.weight'],
+                       tensors['blocks.1.mlp.fc2.weight'])
+    assert set(found) == {*tensors, 'prefix_pos_embed'}
+
+
+def test_of_two_encoders_the_user_chooses():
+    one, other = encoder(), encoder()
+    both = {**prefixed(one, 'online.'), **prefixed(other, 'target.')}
+    with pytest.raises(UserError, match='2 encoders.*online.*prefix'):
+        plain(both)
+    found = plain(both, prefix='target.')
+    assert torch.equal(found.tensors['norm.bias'], other['norm.bias'])
+    assert found.ignored['online.norm.bias'] == 'not in the encoder'
+    with pytest.raises(UserError, match="behind the prefix 'net.'"):
+        plain(both, prefix='net.')
+
+
+def test_flatten_takes_tensors_only():
+    assert flatten({'model': {'a': torch.ones(1), 'b': 'text', 3: 4}}).keys() \
+        == {'a'}
+
+
+# ---------------------------------------------------------------- positions
+
+
+@pytest.mark.parametrize('rows, extra, found', [
+    (1, {}, 1), (0, {}, 0), (2, {'dist_token': 1}, 2), (0, {'dist_token': 1}, 0),
+    (1, {'register_tokens': 4}, 1), (0, {'reg_token': 4}, 0),
+    (5, {'reg_token': 4}, 5)])
+def test_rows_of_prefix_tokens(rows, extra, found):
+    tensors = encoder(rows)
+    tensors.update({name: torch.randn(1, count, 32)
+                    for name, count in extra.items()})
+    result = plain(tensors)
+    assert result.grid == (4, 4)
+    assert result.position_rows == found
+    assert torch.equal(result.tensors['pos_embed'],
+                       tensors['pos_embed'][:, rows:])
+    if rows:
+        prefix = result.tensors['prefix_pos_embed']
+        assert prefix.shape[1] == 1 + sum(extra.values())
+        assert torch.equal(prefix[:, :rows], tensors['pos_embed'][:, :rows])
+        assert (prefix[:, rows:] == 0).all()
+
+
+def test_the_row_of_a_cls_token_that_was_dropped():
+    tensors = encoder(1)
+    del tensors['cls_token']  # as ViTDet does
+    result = plain(tensors)
+    assert torch.equal(result.tensors['pos_embed'],
+                       tensors['pos_embed'][:, 1:])
+    assert 'prefix_pos_embed' not in result.tensors
+
+
+def test_a_grid_that_is_not_square(tmp_path):
+    tensors = encoder()
+    tensors['pos_embed'] = torch.randn(1, 1 + 3 * 6, 32)
+    with pytest.raises(UserError, match='19 rows.*img_size'):
+        plain(tensors)
+    torch.save(tensors, tmp_path / 'x.pth')
+    model = backbone(img_size=(48, 96))
+    report = load_pretrained(model, tmp_path / 'x.pth')
+    assert torch.equal(model.pos_embed, tensors['pos_embed'][:, 1:])
+    assert not report.resampled
+
+
+def test_no_positions_at_all(tmp_path):
+    tensors = encoder()
+    del tensors['pos_embed']
+    torch.save(tensors, tmp_path / 'x.pth')
+    model = backbone()
+    report = load_pretrained(model, tmp_path / 'x.pth')
+    assert (model.pos_embed == 0).all()
+    assert report.new == {'pos_embed': 'zeros, the file has no positions'}
+
+
+# ------------------------------------------- parts that HPViT does not have
+
+
+@pytest.mark.parametrize('name, says', [
+    ('blocks.0.mlp.w12.weight', 'SwiGLU'),
+    ('blocks.0.mlp.fc1_g.weight', 'SwiGLU'),
+    ('blocks.0.attn.q_norm.weight', 'norms inside the attention'),
+    ('blocks.0.attn.norm.weight', 'norms inside the attention'),
+    ('blocks.0.mlp.norm.weight', 'norm inside the MLP'),
+    ('rope.freqs', 'rotary'),
+    ('blocks.0.adapter.weight', 'blocks.0.adapter.weight'),
+    ('blocks.0.attn.relative_position_bias_table', 'drop='),
+    ('blocks.0.attn.rel_pos_h', 'drop='),
+    ('rel_pos_bias.relative_position_bias_table', 'drop='),
+])
+def test_parts_that_matter_are_named(name, says):
+    tensors = dict(encoder(), **{name: torch.ones(3)})
+    with pytest.raises(UserError, match=says):
+        plain(tensors)
+
+
+def test_relative_positions_go_if_the_user_allows_it(tmp_path):
+    tensors = encoder()
+    name = 'blocks.1.attn.relative_position_bias_table'
+    torch.save(dict(tensors, **{name: torch.ones(3)}), tmp_path / 'x.pth')
+    report = load_pretrained(backbone(), tmp_path / 'x.pth',
+                             drop=['relative_position'])
+    assert name in report.ignored
+    assert 'dropped as you allowed' in str(report)
+    with pytest.raises(UserError, match="'relative_position'"):
+        load_pretrained(backbone(), tmp_path / 'x.pth', drop=['all'])
+
+
+# ------------------------------------------------- no fit for the backbone
+
+
+@pytest.mark.parametrize('change, kwargs, says', [
+    ({}, dict(arch='base', stage_depths=(12, )),
+     'ViT of 2 blocks of width 32.*12 blocks of width 768'),
+    ({'blocks.0.ls1.gamma': 32}, {}, 'layer_scale_init_value=1e-5'),
+    ({}, dict(layer_scale_init_value=1.), 'layer_scale_init_value=0'),
+    ({}, dict(pre_norm=True), 'pre_norm=False'),
+    ({'norm_pre.weight': 32}, {}, 'pre_norm=True'),
+    ({}, dict(qkv_bias=False), 'qkv_bias=True'),
+    ({}, dict(num_registers=2), 'no reg_token'),
+    ({'cls_token': None}, dict(with_cls_token=True), 'no cls_token'),
+    ({}, dict(arch=dict(ARCH, feedforward_channels=128)),
+     'feedforward_channels=64'),
+])
+def test_the_remedy_is_named(tmp_path, change, kwargs, says):
+    tensors = encoder()
+    for name, size in change.items():
+        if size is None:
+            del tensors[name]
+        else:
+            tensors[name] = torch.ones(size)
+    torch.save(tensors, tmp_path / 'x.pth')
+    model = backbone(**kwargs)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(UserError, match=says):
+        load_pretrained(model, tmp_path / 'x.pth')
+    assert all(torch.equal(v, before[k])
+               for k, v in model.state_dict().items())
+
+
+def test_biases_that_change_nothing_are_filled_in(tmp_path):
+    tensors = encoder()
+    for name in [n for n in tensors
+                 if n.endswith(('qkv.bias', 'patch_embed.proj.bias'))]:
+        del tensors[name]
+    torch.save(tensors, tmp_path / 'x.pth')
+    model = backbone()
+    torch.nn.init.ones_(model.patch_embed.proj.bias)
+    report = load_pretrained(model, tmp_path / 'x.pth')
+    assert (model.patch_embed.proj.bias == 0).all()
+    assert set(report.new.values()) == {'zeros, the file has no such bias'}
+
+
+def test_what_a_config_tells_beside_the_tensors(tmp_path):
+    from hpvit_mm.checkpoints.pretrained import fit
+    content = dict(state_dict=encoder(), config=dict(layer_norm_eps=1e-12))
+    _, report = fit(backbone(), plain(content))
+    assert 'eps=1e-12' in str(report)
+    content['config'] = dict(num_attention_heads=4)
+    with pytest.raises(UserError, match='4 attention heads.*has 2'):
+        fit(backbone(), plain(content))
+    content['config'] = dict(hidden_act='quick_gelu')
+    with pytest.raises(UserError, match='quick_gelu'):
+        fit(backbone(), plain(content))
+
+
+@pytest.mark.parametrize('content', [
+    {}, {'state_dict': {}}, {'conv1.weight': torch.ones(64, 3, 7, 7)},
+    {'patch_embed.proj.weight': torch.ones(96, 3, 4, 4),
+     'layers.0.blocks.0.norm1.weight': torch.ones(96)}])
+def test_what_is_no_plain_vit(content):
+    with pytest.raises(UserError, match='of no layout that can be loaded'):
+        plain(content)

@@ -1,0 +1,79 @@
+#!/usr/bin/env python
+"""Tell what a checkpoint is, and how HPViT would load it."""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+# The package beside this file, also where it is not installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hpvit_mm.cli import run_tool  # noqa: E402
+
+
+def main(argv=None) -> int:
+    """Run the tool and return its exit status."""
+    parser = argparse.ArgumentParser(
+        description='Tell what a checkpoint is. Its tensors are not loaded, '
+        'and nothing in it is executed.')
+    parser.add_argument('checkpoint', help='a file, an http(s) address, or a '
+                        'folder of Hugging Face')
+    parser.add_argument('--prefix', help='what precedes the names of the '
+                        'encoder, where there are several')
+    parser.add_argument('--json', action='store_true',
+                        help='print JSON instead of lines')
+    args = parser.parse_args(argv)
+
+    def run():
+        from hpvit_mm.checkpoints.describe import describe
+        found = describe(args.checkpoint, args.prefix)
+        print(json.dumps(found, indent=2) if args.json else lines(found))
+
+    return run_tool(run)
+
+
+def lines(found: dict) -> str:
+    """The description for people."""
+    size = f', {found["bytes"] / 1e6:,.1f} MB' if found['bytes'] else ''
+    text = [f'{found["file"]}{size}']
+
+    def add(title, value):
+        if value or value == 0:
+            text.append(f'  {title:<12}  {value}')
+
+    add('entries', ', '.join(f'{name} ({kind})' for name, kind
+                             in found['entries'].items()))
+    dtypes = ', '.join(f'{count} {name}'
+                       for name, count in found['dtypes'].items())
+    add('tensors', f'{found["tensors"]} ({dtypes or "none"}), '
+        f'{found["parameters"]:,} numbers')
+    add('training', ', '.join(f'{name} {value}' for name, value
+                              in found['training'].items()))
+    encoder = found['encoder']
+    if encoder is None:
+        add('encoder', f'none that HPViT can load: {found["problem"]}')
+        return '\n'.join(text)
+    add('layout', encoder['layout'])
+    add('size', encoder['size'])
+    add('patches', ' x '.join(map(str, encoder['patch_size'])) + ' pixels, '
+        f'{encoder["in_channels"]} channels')
+    add('stages', encoder.get('stages'))
+    if encoder.get('grid'):
+        add('positions', ' x '.join(map(str, encoder['grid'])))
+    add('prefix', ', '.join(f'{count} {name}' for name, count
+                            in encoder.get('prefix_tokens', {}).items()))
+    add('ignored', ', '.join(f'{count} ({why})' for why, count
+                             in encoder.get('ignored', {}).items()))
+    init_cfg = dict(type='Pretrained', checkpoint=found['file'])
+    if encoder.get('drop'):
+        init_cfg['drop'] = encoder['drop']
+    if encoder.get('backbone'):
+        arguments = dict(type='hpvit_mm.HPViT', **encoder['backbone'],
+                         init_cfg=init_cfg)
+        add('backbone', 'dict(' + ', '.join(
+            f'{name}={value!r}' for name, value in arguments.items()) + ')')
+    return '\n'.join(text)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
