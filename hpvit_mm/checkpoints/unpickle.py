@@ -199,7 +199,6 @@ def foreign_name(error: Exception) -> Optional[str]:
         return 'a TorchScript program'
     if 'legacy .tar format' in text:
         return "a tar file of torch's first years"
-    if isinstance(error, pickle.UnpicklingError) \
-            and 'Unsupported operand' not in text:
+    if re.search('Can only|Trying to call|Only persistent_load', text):
         return 'pickled objects'
     return None

@@ -95,25 +95,24 @@ def test_every_arch_has_the_parameters_of_its_vit():
 # ------------------------------------------------------ dilated attention
 
 
-@pytest.mark.parametrize('with_cls_token', [False, True])
+@pytest.mark.parametrize('options', [
+    {}, dict(with_cls_token=True), dict(with_cls_token=True, num_registers=3),
+    dict(num_registers=1), dict(pre_norm=True, with_cls_token=True)])
 @pytest.mark.parametrize('stage_depths', [(4, ), (4, 0)])
-def test_dilated_is_the_plain_vit_on_shifted_images(stage_depths,
-                                                    with_cls_token):
-    options = dict(with_cls_token=with_cls_token)
+def test_dilated_is_the_plain_vit_on_shifted_images(stage_depths, options):
     dense = mini(stage_depths=stage_depths, attention='dilated',
                  out_indices=0, pooling='avg', **options)
     model = plain(**options)
     model.load_state_dict(dense.state_dict())
     x = images(2, 3, 64, 64)
+    padded = F.pad(x, (6, 6, 6, 6))
     with torch.no_grad():
-        # The position embedding of a cell of the coarse grid is not that of
-        # the fine grid: leave it out of the comparison.
-        dense.pos_embed.zero_()
-        model.pos_embed.zero_()
         ours = dense(x)[0]
-        padded = F.pad(x, (6, 6, 6, 6))
+        position = dense._position((16, 16))  # (1, H, W, C)
         for dy, dx in itertools.product(range(4), repeat=2):
-            # Token (4 y + dy, 4 x + dx) sees pixels from 16 y + 4 dy - 6 on.
+            # Token (4 y + dy, 4 x + dx) sees pixels from 16 y + 4 dy - 6 on,
+            # and is told the position of that place.
+            model.pos_embed.copy_(position[:, dy::4, dx::4].flatten(1, 2))
             shifted = padded[..., 4 * dy:4 * dy + 64, 4 * dx:4 * dx + 64]
             torch.testing.assert_close(
                 ours[..., dy::4, dx::4], model(shifted)[0], rtol=1e-5,
@@ -301,6 +300,7 @@ def test_conv_pooling_is_a_convolution():
 ])
 def test_every_parameter_gets_a_gradient(out_indices):
     model = mini(out_indices=out_indices, with_cls_token=True,
+                 num_registers=2, pre_norm=True,
                  layer_scale_init_value=0.1).train()
     outs = model(images(2, 3, 48, 40))
     assert len(outs) == len(out_indices)
@@ -449,6 +449,7 @@ def test_frozen_stages(frozen_stages):
     dict(stage_depths=(0, 0, 4, 0)),
     dict(out_indices=(0, 1)),
     dict(with_cls_token=True, layer_scale_init_value=0.1),
+    dict(with_cls_token=True, num_registers=2, pre_norm=True),
 ])
 def test_layer_depths_are_complete_and_monotone(options):
     model = mini(**options)
@@ -512,6 +513,7 @@ def test_arguments_are_not_changed():
     (dict(out_indices=(0, 0)), 'out_indices'),
     (dict(out_indices=()), 'out_indices'),
     (dict(out_type='cls_token'), 'out_type'),
+    (dict(num_registers=-1), 'num_registers'),
     (dict(patch_stride=5), 'patch_stride'),
     (dict(patch_stride=32), 'patch_stride'),
     (dict(patch_size=14, patch_stride=4), 'patch_size'),
