@@ -163,7 +163,9 @@ def prepare():
     for name, action in (('torchvision', _define_torchvision_ops),
                          ('mmdet', _silence_onedl),
                          ('mmseg', _silence_onedl),
-                         ('mmpretrain', _silence_onedl)):
+                         ('mmpretrain', _silence_onedl),
+                         ('mmpretrain.models', _leave_multimodal_out),
+                         ('mmpretrain.datasets', _leave_multimodal_out)):
         _Before.importing(name, action)
 
 
@@ -217,6 +219,18 @@ def _silence_onedl():
 
     print_log.without_onedl_lines = True
     mmengine.logging.print_log = print_log
+
+
+def _leave_multimodal_out():
+    """Keep mmpretrain from importing its models of images with text.
+
+    Why: it does so wherever transformers is installed, and fails with those
+    from 4.52 on ("NoneType takes no arguments"), as mmseg then does, which
+    imports it. Nothing here uses these models.
+    When it can go: when mmpretrain works with transformers 5.
+    """
+    from mmpretrain.utils import dependency
+    dependency.WITH_MULTIMODAL = False
 
 
 _torchvision_library = None  # the definitions last as long as this object

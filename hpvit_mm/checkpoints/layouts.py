@@ -78,7 +78,7 @@ _OPENMMLAB: Renames = (
     (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
     (r'\.(?:attn|ffn)\.gamma([12])\.weight$', r'.ls\1.gamma'),
     (r'\.gamma_([12])$', r'.ls\1.gamma'),
-    (r'^pre_norm\.', 'norm_pre.'),
+    (r'^(pre_norm|ln_pre)\.', 'norm_pre.'),
     (r'^ln1\.', 'norm.'),
     (r'^ln2\.', 'fc_norm.'),
 )

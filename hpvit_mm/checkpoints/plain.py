@@ -41,6 +41,8 @@ UNSUPPORTED = (
     (re.compile(r'.*\.attn\.(q_norm|k_norm|ln_[qk]|norm)\.'),
      'norms inside the attention'),
     (re.compile(r'.*\.mlp\.(norm|ffn_ln)\.'), 'a norm inside the MLP'),
+    (re.compile(r'patch_embed\.(?!proj\.)'),
+     'more than a projection in its patch embedding'),
 )
 # Parts of no use for a backbone: (name, why).
 USELESS = (

@@ -135,7 +135,7 @@ def hugging_face_outside(file, folder):
 def safetensors(file, folder):
     """Whose header has what would be executed from a pickled file."""
     header = json.dumps(dict(__metadata__=dict(
-        config=f'import os\nos.mkdir("{folder}")'))).encode()
+        config=f'_ = __import__("os").mkdir("{folder}")'))).encode()
     Path(file).write_bytes(struct.pack('<Q', len(header)) + header)
 
 
@@ -207,7 +207,7 @@ MALICIOUS = [
      hugging_face_outside, 'which is no file of its folder'),
     ('the text of a config in meta',
      saved(lambda f: checkpoint(meta=dict(
-         config=f'import os\nos.mkdir("{f}")'))), READ),
+         config=f'_ = __import__("os").mkdir("{f}")'))), READ),
     ('the text of a config in the header of safetensors',
      safetensors, READ),
 ]

@@ -413,6 +413,21 @@ def save_modern(model: nn.Module, folder: Path) -> Path:
     return folder
 
 
+def save_modern_swiglu(model: nn.Module, folder: Path) -> Path:
+    """transformers 5 has divided the first matrix."""
+    save_pretrained(model, folder)
+    tensors = {}
+    for name, tensor in modern_names(read_back(folder)).items():
+        if 'weights_in' in name:
+            halves = zip(('gate_proj', 'up_proj'), tensor.chunk(2))
+            tensors.update({name.replace('weights_in', part): half.clone()
+                            for part, half in halves})
+        else:
+            tensors[name.replace('weights_out', 'down_proj')] = tensor
+    save_safetensors(tensors, folder)
+    return folder
+
+
 def save_sharded(model: nn.Module, folder: Path) -> Path:
     return save_pretrained(model, folder, max_shard_size='60KB')
 
@@ -560,7 +575,7 @@ RELATIVE = ('relative_position', )
 
 HUGGING_FACE = [
     HF_VIT('ViT', cls='ViTModel'),
-    HF_VIT('ViT, eps of the hub', cls='ViTModel', eps=1e-5),
+    HF_VIT('ViT, another eps', cls='ViTModel', eps=1e-5),
     HF_VIT('ViT, weights alone', cls='ViTModel', save=save_weights_alone),
     HF_VIT('ViT, not square', cls='ViTModel', img_size=(48, 80)),
     HF_VIT('ViT, modules of 5', cls='ViTModel', save=save_modern),
@@ -604,27 +619,10 @@ HUGGING_FACE = [
     HF_DINO('SwiGLU', cls='Dinov2Model', refused='SwiGLU',
             use_swiglu_ffn=True),
     HF_DINO('SwiGLU, modules of 5', cls='Dinov2Model', refused='SwiGLU',
-            use_swiglu_ffn=True, save=lambda model, folder: save_modern_swiglu(
-                model, folder)),
+            use_swiglu_ffn=True, save=save_modern_swiglu),
     HF_VIT('another activation', cls='ViTModel', refused='quick_gelu',
            hidden_act='quick_gelu'),
 ]
-
-
-def save_modern_swiglu(model: nn.Module, folder: Path) -> Path:
-    """transformers 5 has divided the first matrix."""
-    save_pretrained(model, folder)
-    tensors = {}
-    for name, tensor in modern_names(read_back(folder)).items():
-        if 'weights_in' in name:
-            halves = zip(('gate_proj', 'up_proj'), tensor.chunk(2))
-            tensors.update({name.replace('weights_in', part): half.clone()
-                            for part, half in halves})
-        else:
-            tensors[name.replace('weights_out', 'down_proj')] = tensor
-    save_safetensors(tensors, folder)
-    return folder
-
 
 # --------------------------------------------------------------- OpenMMLab
 
@@ -671,6 +669,9 @@ def make_mmpretrain(cls: str, registers: int = 0, eps: float = 1e-6,
         raw = create(out_type='raw', **options)
     raw.load_state_dict(model.state_dict(), strict=False)
     raw.eval()
+    if cls == 'DeiT3':
+        for layer in raw.layers:
+            layer.forward = partial(deit3_forward, layer)
     cls_token = model.cls_token is not None
     built = Built(
         hpvit_kwargs(eps, IMAGE, PATCH, options.get('qkv_bias', True),
@@ -688,6 +689,17 @@ def make_mmpretrain(cls: str, registers: int = 0, eps: float = 1e-6,
 
         built.pooled = pooled
     return built
+
+
+def deit3_forward(layer: nn.Module, x: Tensor) -> Tensor:
+    """A block of DeiT-III.
+
+    mmpretrain 1.2.0 and onedl-mmpretrain 1.3.6 apply ln1 twice, and ln2 never
+    (deit3.py, line 184). The weights that mmpretrain has converted are the
+    authors', who apply both.
+    """
+    x = x + layer.attn(layer.ln1(x))
+    return layer.ffn(layer.ln2(x), identity=x)
 
 
 def kwargs_arch() -> dict:
@@ -725,10 +737,12 @@ def make_mmseg(cls: str, eps: float = 1e-5, layer_scale: bool = False,
                **options) -> Built:
     """A backbone of mmsegmentation; MAE and BEiT have relative positions."""
     from mmseg.models import backbones
-    model = randomize(getattr(backbones, cls)(
-        img_size=(IMAGE, IMAGE), patch_size=PATCH, embed_dims=WIDTH,
-        num_layers=DEPTH, num_heads=HEADS, mlp_ratio=HIDDEN // WIDTH,
-        norm_cfg=dict(type='LN', eps=eps), final_norm=True, **options))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of torch.meshgrid
+        model = randomize(getattr(backbones, cls)(
+            img_size=(IMAGE, IMAGE), patch_size=PATCH, embed_dims=WIDTH,
+            num_layers=DEPTH, num_heads=HEADS, mlp_ratio=HIDDEN // WIDTH,
+            norm_cfg=dict(type='LN', eps=eps), final_norm=True, **options))
     plain = copy.deepcopy(model)
     for layer in plain.layers:
         if hasattr(layer.attn, 'relative_position_bias_table'):
@@ -1194,6 +1208,53 @@ def write_mmdet_vitdet(tensors: Tensors, path: Path) -> None:
     }), path)
 
 
+# ------------------------------------------------------------- transformers
+
+HUGGING_FACE_NAMES = (
+    (r'^(cls_token|dist_token|reg_token|pos_embed|patch_embed)',
+     r'embeddings.\1'),
+    ('pos_embed', 'position_embeddings'),
+    ('dist_token', 'distillation_token'),
+    (r'patch_embed\.proj', 'patch_embeddings.projection'),
+    (r'^blocks\.', 'encoder.layer.'),
+    (r'\.norm1\.', '.layernorm_before.'),
+    (r'\.norm2\.', '.layernorm_after.'),
+    (r'\.attn\.proj\.', '.attention.output.dense.'),
+    (r'\.mlp\.fc1\.', '.intermediate.dense.'),
+    (r'\.mlp\.fc2\.', '.output.dense.'),
+    (r'^norm\.', 'layernorm.'),
+)
+
+
+def hugging_face_names(tensors: Tensors) -> Tensors:
+    """transformers 4.57.6, models/vit/modeling_vit.py.
+
+    Features cannot tell whether the bias of the keys arrived, because the
+    softmax takes it away; tensors can.
+    """
+    content = {}
+    for name, tensor in renamed(tensors, *HUGGING_FACE_NAMES).items():
+        if '.attn.qkv.' not in name:
+            content[name] = tensor
+            continue
+        for part, third in zip(('query', 'key', 'value'), tensor.chunk(3)):
+            content[name.replace('attn.qkv', f'attention.attention.{part}')
+                    ] = third.clone()
+    return content
+
+
+def write_hugging_face(tensors: Tensors, path: Path) -> None:
+    """``pytorch_model.bin`` of ViTForImageClassification."""
+    torch.save({**prefixed('vit.', hugging_face_names(tensors)),
+                **linear('classifier')}, path)
+
+
+def write_modern_hugging_face(tensors: Tensors, path: Path) -> None:
+    """State dict of a ViTModel of transformers 5, with its pooler."""
+    torch.save({**modern_names(hugging_face_names(tensors)),
+                **linear('pooler.dense', WIDTH)}, path)
+
+
 # ------------------------------------------------------- mmengine's trainings
 
 MMPRETRAIN_NAMES = (
@@ -1288,6 +1349,12 @@ LAYOUTS: List[Layout] = [
            ('pos_embed', ), suffix='.pkl', options=ALLOWED),
     Layout('ViTDet of mmdetection', 'ViTDet', write_mmdet_vitdet,
            ('pos_embed', ), options=ALLOWED),
+    Layout('transformers ViT', 'Hugging Face ViT', write_hugging_face,
+           suffix='.bin'),
+    Layout('transformers 5 ViT', 'Hugging Face ViT',
+           write_modern_hugging_face),
+    Layout('transformers DeiT', 'Hugging Face ViT', write_hugging_face,
+           NORM + ('dist_token', ), rows=2, suffix='.bin'),
     Layout('mmengine training', 'OpenMMLab ViT', write_mmengine_training),
     Layout('wrapped by FSDP', MAE_NAME, write_wrapped),
     Layout('compiled', MAE_NAME, write_compiled),

@@ -262,7 +262,8 @@ def test_truncated_files(new, tensors, tmp_path):
     ([1, 2], 'holds a list'), (torch.ones(1), 'holds a Tensor'),
     ({}, 'an empty dict'), (None, 'holds a NoneType'),
     (torch.nn.Linear(1, 1), r'\(torch.nn.modules.linear.Linear\)'),
-    (cyclic(), 'damaged'), (dict(x=torch.ones(1).untyped_storage()), 'more than'),
+    (cyclic(), 'damaged'),
+    (dict(x=torch.ones(1).untyped_storage()), r'\(UntypedStorage\)'),
 ])
 def test_contents_that_are_no_checkpoint(content, says, tmp_path):
     torch.save(content, tmp_path / 'a.pth')
