@@ -107,10 +107,9 @@ def say(args: argparse.Namespace, report, backbone) -> None:
         return
     print(f'written to {out}')
     if backbone:
-        init_cfg = dict(type='Pretrained', checkpoint=out)
-        arguments = dict(type='hpvit_mm.HPViT', **backbone, init_cfg=init_cfg)
-        text = ', '.join(f'{k}={v!r}' for k, v in arguments.items())
-        print(f'in a config: model = dict(backbone=dict({text}))')
+        from hpvit_mm.checkpoints.convert import config_line
+        print('in a config: model = dict(backbone='
+              f'{config_line(backbone, out)})')
 
 
 if __name__ == '__main__':

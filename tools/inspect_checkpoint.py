@@ -64,14 +64,11 @@ def lines(found: dict) -> str:
                             in encoder.get('prefix_tokens', {}).items()))
     add('ignored', ', '.join(f'{count} ({why})' for why, count
                              in encoder.get('ignored', {}).items()))
-    init_cfg = dict(type='Pretrained', checkpoint=found['file'])
-    if encoder.get('drop'):
-        init_cfg['drop'] = encoder['drop']
     if encoder.get('backbone'):
-        arguments = dict(type='hpvit_mm.HPViT', **encoder['backbone'],
-                         init_cfg=init_cfg)
-        add('backbone', 'dict(' + ', '.join(
-            f'{name}={value!r}' for name, value in arguments.items()) + ')')
+        from hpvit_mm.checkpoints.convert import config_line
+        drop = dict(drop=encoder['drop']) if encoder.get('drop') else {}
+        add('backbone', config_line(encoder['backbone'], found['file'],
+                                    **drop))
     return '\n'.join(text)
 
 

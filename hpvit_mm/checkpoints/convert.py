@@ -1,4 +1,5 @@
 """Plain checkpoints to HPViT's, and back."""
+import inspect
 import json
 import math
 import os
@@ -181,6 +182,30 @@ def plain_data(value):
     return value
 
 
+def config_line(backbone: dict, checkpoint: str, **init_cfg) -> str:
+    """The backbone of a config that loads a file, without what is default.
+
+    Args:
+        backbone: Arguments of HPViT.
+        checkpoint: The file.
+        **init_cfg: Further entries of ``init_cfg``.
+    """
+    from hpvit_mm.models import HPViT
+    defaults = inspect.signature(HPViT).parameters
+    arguments = {name: value for name, value in backbone.items()
+                 if value != plain_data(defaults[name].default)}
+    entries = dict(type='Pretrained', checkpoint=str(checkpoint), **init_cfg)
+    arguments['init_cfg'] = entries
+
+    def text(entry):
+        inside = ', '.join(
+            f'{name}={text(value) if isinstance(value, dict) else repr(value)}'
+            for name, value in entry.items())
+        return f'dict({inside})'
+
+    return text(dict(type='hpvit_mm.HPViT', **arguments))
+
+
 def _copy(plain: PlainViT, content: dict, out: str, format: Optional[str],
           dry_run: bool) -> Tuple[LoadReport, dict]:
     """The backbone of an HPViT's checkpoint, as it is."""
@@ -318,12 +343,18 @@ def _write_hugging_face(tensors: Dict[str, Tensor], folder: Path, heads: int,
     layers = [name for name in tensors if name.endswith('layernorm_before.bias')]
     hidden = tensors['encoder.layer.0.intermediate.dense.weight'].shape[0]
     rows = tensors['embeddings.position_embeddings'].shape[1] - 1
-    norm = record.get('backbone', {}).get('norm_cfg', {})
+    backbone = record.get('backbone', {})
+    norm = backbone.get('norm_cfg', {})
+    size = backbone.get('img_size', math.isqrt(rows) * kernel)
+    sides = [size] * 2 if isinstance(size, int) else size
+    if (sides[0] // kernel) * (sides[1] // kernel) != rows:
+        raise UserError(f'the position embedding has {rows} rows, and nothing '
+                        'tells their grid: use --to timm.')
     config = dict(
         architectures=['ViTModel'], model_type='vit', hidden_act='gelu',
         hidden_size=weight.shape[0], num_hidden_layers=len(layers),
         num_attention_heads=heads, intermediate_size=hidden,
-        image_size=math.isqrt(rows) * kernel, patch_size=kernel,
+        image_size=size, patch_size=kernel,
         num_channels=channels, layer_norm_eps=norm.get('eps', 1e-6),
         qkv_bias=any(name.endswith('query.bias') for name in tensors))
     part = folder.with_name(f'.{folder.name}.{os.getpid()}.part')

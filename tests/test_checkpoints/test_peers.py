@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hpvit_mm.checkpoints import load_pretrained
+from hpvit_mm.checkpoints.convert import convert, export
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from peers import DEPTH, HEADS, HIDDEN, LAYOUTS, PEERS, WIDTH
@@ -120,3 +121,52 @@ def test_averaged_features_are_the_peers(peer, made, tmp_path):
     x = images_of(built.kwargs['img_size'])
     with torch.no_grad():
         assert relative_error(model(x)[0], built.pooled(x)) < 1e-5
+
+
+def timm_reads(path):
+    from timm.models.vision_transformer import VisionTransformer
+    model = VisionTransformer(
+        img_size=64, patch_size=16, embed_dim=WIDTH, depth=DEPTH,
+        num_heads=HEADS, mlp_ratio=HIDDEN / WIDTH, num_classes=0).eval()
+    model.load_state_dict(torch.load(path), strict=True)
+    return lambda x: model.forward_features(x)[:, 1:]
+
+
+def transformers_reads(path):
+    from transformers import ViTModel
+    model, info = ViTModel.from_pretrained(
+        path, add_pooling_layer=False, output_loading_info=True)
+    assert not info['missing_keys'] and not info['unexpected_keys']
+    return lambda x: model.eval()(x).last_hidden_state[:, 1:]
+
+
+def mmpretrain_reads(path):
+    from mmengine.runner import load_checkpoint
+    from mmpretrain.models.backbones import VisionTransformer
+    model = VisionTransformer(
+        arch=dict(embed_dims=WIDTH, num_layers=DEPTH, num_heads=HEADS,
+                  feedforward_channels=HIDDEN),
+        img_size=64, patch_size=16, out_type='raw')
+    load_checkpoint(model, str(path), strict=True,
+                    revise_keys=[(r'^backbone\.', '')])
+    model.eval()  # returns nothing there
+    return lambda x: model(x)[0][:, 1:]
+
+
+@pytest.mark.parametrize('to, reads', [
+    ('timm', timm_reads), ('hf', transformers_reads),
+    ('mmpretrain', mmpretrain_reads)])
+def test_others_read_what_goes_back(to, reads, made, tmp_path):
+    """timm's ViT, made hierarchical, and given to each of the others."""
+    built = made(next(one for one in PEERS if one.name == 'timm, plain'))
+    convert(built.save(tmp_path), tmp_path / 'own.pth', stage_depths=(1, 1, 1))
+    record = torch.load(tmp_path / 'own.pth')
+    record['meta']['backbone']['arch'] = ARCH  # the heads, which no file tells
+    torch.save(record, tmp_path / 'own.pth')
+    export(tmp_path / 'own.pth', tmp_path / to, to)
+    x = images_of(64)
+    with torch.no_grad():
+        # (B, h * w, C) -> (B, C, h * w)
+        ours = reads(tmp_path / to)(x).transpose(1, 2)
+        theirs = built.features(x, True).flatten(2)
+    assert relative_error(ours, theirs) < 1e-5

@@ -36,7 +36,7 @@ def test_convert_inspect_and_back(mae, run):
               'avg')
     for word in ('MAE or timm ViT', 'used       29 tensors',
                  'starts as plain normalisation', 'for the way back',
-                 'in a config: model', "checkpoint': 'hpvit.safetensors'"):
+                 'in a config: model', "checkpoint='hpvit.safetensors'"):
         assert word in log
     log = run('inspect_checkpoint.py', 'hpvit.safetensors')
     assert "pooling='avg'" in log and 'stage_depths=[1, 1]' in log
