@@ -1,25 +1,27 @@
-"""Reading one checkpoint file, of whatever format its first bytes tell."""
+"""Reading one checkpoint file, in the format that its first bytes tell."""
 import os
+import pickle
 import re
 from typing import Any
 
 import torch
 
 from hpvit_mm.errors import UserError
-from .unpickle import foreign_name, load_torch_file
+from .unpickle import foreign_name, load_pickle_file, load_torch_file
 
 SAFETENSORS_HEADER = 100_000_000  # bytes; the format allows no more
 
 
 def read_file(path: str, name: str, map_location: Any = 'cpu',
               lazy: bool = True) -> dict:
-    """Read a file of torch.save or safetensors.
+    """Read a file of torch.save, safetensors or pickle.dump.
 
     Args:
         path: The file.
         name: What messages call it.
         map_location: As in ``torch.load``. Tensors of safetensors take a
-            device only, and stay on the CPU otherwise.
+            device only, and stay on the CPU otherwise, as those of
+            pickle.dump always do.
         lazy: Map tensors instead of reading them.
 
     Returns:
@@ -36,7 +38,10 @@ def read_file(path: str, name: str, map_location: Any = 'cpu',
         _refuse_other_files(head, name)
         if _is_safetensors(head):
             return _read_safetensors(path, map_location)
-        content = load_torch_file(path, map_location, lazy)
+        if _is_pickle(head):
+            content = load_pickle_file(path)
+        else:
+            content = load_torch_file(path, map_location, lazy)
     except UserError:
         raise
     except Exception as error:  # each reader has many of its own
@@ -70,6 +75,12 @@ def _is_safetensors(head: bytes) -> bool:
     return head[8:9] == b'{' and length <= SAFETENSORS_HEADER
 
 
+def _is_pickle(head: bytes) -> bool:
+    """Whether a file is pickled, but not by torch.save before 1.6."""
+    magic = torch.serialization.MAGIC_NUMBER.to_bytes(10, 'little')
+    return head[:1] == pickle.PROTO and magic not in head[:40]
+
+
 def _read_safetensors(path: str, map_location: Any) -> dict:
     from safetensors import safe_open
     device = 'cpu'
@@ -90,6 +101,8 @@ def _sentence(error: Exception, name: str) -> str:
     if isinstance(error, OSError) and error.errno:
         return (f'{name} cannot be read ({os.strerror(error.errno)}): check '
                 'its permissions and its disk.')
-    reason = (str(error).splitlines() or [''])[0][:150] or repr(error)
+    # torch explains at length how to load the file without protection
+    text = str(error).split('WeightsUnpickler error:')[-1].strip()
+    reason = (text.splitlines() or [repr(error)])[0][:150]
     return (f'{name} cannot be read as a checkpoint, it is damaged or of '
             f'another kind: copy or download it again ({reason}).')

@@ -15,9 +15,10 @@ def read_checkpoint(checkpoint: Union[str, Path],
     """Read a checkpoint without executing anything in it.
 
     Args:
-        checkpoint: A file of ``torch.save`` or safetensors; an http(s)
-            address of one, which is downloaded once to torch's hub folder;
-            or a folder of Hugging Face.
+        checkpoint: A file of ``torch.save``, safetensors or ``pickle.dump``
+            (as detectron2 has); an http(s) address of one, which is
+            downloaded once to torch's hub folder; or a folder of Hugging
+            Face.
         sha256: What the SHA-256 of the file must be, or its first 8 or more
             digits.
         map_location: As in ``torch.load``.

@@ -1,4 +1,4 @@
-"""torch.load for files that nobody has to trust."""
+"""Reading pickled files that nobody has to trust."""
 import os
 import pickle
 import re
@@ -47,6 +47,23 @@ def load_torch_file(path: str, map_location: Any = 'cpu',
         content = torch.load(path, map_location, weights_only=True,
                              mmap=lazy and is_zip)
     return _plain(content, {})
+
+
+def load_pickle_file(path: str) -> Any:
+    """What a file of ``pickle.dump`` holds, such as those of detectron2.
+
+    Its arrays of numbers become tensors.
+
+    Args:
+        path: The file.
+
+    Raises:
+        pickle.UnpicklingError: If it holds more than arrays and plain data.
+        Exception: Of almost any type, if it is damaged.
+    """
+    with open(path, 'rb') as file:
+        content = _PlainUnpickler(file, encoding='latin1').load()
+    return _plain(content, {}, torch.from_numpy)
 
 
 class _StandIn:
@@ -108,6 +125,10 @@ def _no_bytes() -> bytes:
     return b''
 
 
+def _bytes(text: str, encoding: str) -> bytes:
+    return text.encode('latin1')
+
+
 def _path(*parts: str) -> str:
     return os.path.join(*parts)
 
@@ -138,6 +159,19 @@ STAND_INS: Dict[str, Callable] = {
 }
 
 
+class _PlainUnpickler(pickle.Unpickler):
+    """Knows our stand-ins by name, and nothing else."""
+
+    others = {'_codecs.encode': _bytes, 'collections.OrderedDict': OrderedDict}
+
+    def find_class(self, module: str, name: str) -> Callable:
+        name = f'{module}.{name}'.replace('__builtin__.', 'builtins.')
+        for known in (STAND_INS, self.others):
+            if name in known:
+                return known[name]
+        raise pickle.UnpicklingError(f'GLOBAL {name}')
+
+
 @contextmanager
 def _stand_ins_alone() -> Iterator[None]:
     """Let ``weights_only`` allow our stand-ins, and nothing of others.
@@ -155,33 +189,37 @@ def _stand_ins_alone() -> Iterator[None]:
         add_safe_globals(others)
 
 
-def _plain(value: Any, done: Dict[int, Any]) -> Any:
+def _plain(value: Any, done: Dict[int, Any],
+           convert: Callable = lambda array: array) -> Any:
     """Copy nested containers, with every stand-in replaced by its value.
 
     Args:
         value: What ``torch.load`` returned.
         done: Results by the identity of what they were made from, because
             a file can hold one thing in many places.
+        convert: What becomes of arrays of numbers.
 
     Raises:
         pickle.UnpicklingError: If anything is left that is no plain data,
             such as a function.
     """
+    if isinstance(value, np.ndarray) and value.dtype.kind in 'biufc':
+        return convert(value)
     if isinstance(value, PLAIN):
         return value
     if id(value) in done:
         return done[id(value)]
     kind = type(value)
     if isinstance(value, _StandIn):
-        result = _plain(value.value, done)
+        result = _plain(value.value, done, convert)
     elif kind in (dict, OrderedDict, Counter):
         result = kind()
         for key, item in value.items():
-            result[_plain(key, done)] = _plain(item, done)
+            result[_plain(key, done)] = _plain(item, done, convert)
         if '_metadata' in getattr(value, '__dict__', {}):
             result._metadata = _plain(value._metadata, done)  # state_dict()
     elif kind in (list, tuple, set):
-        result = kind(_plain(item, done) for item in value)
+        result = kind(_plain(item, done, convert) for item in value)
     else:
         name = getattr(value, '__qualname__', kind.__qualname__)
         raise pickle.UnpicklingError(f'GLOBAL {name}')

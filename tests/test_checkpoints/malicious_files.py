@@ -99,9 +99,10 @@ def bytes_of_torch(folder):
                              stream.getvalue()))
 
 
-def raw_pickle(file, folder):
-    with open(file, 'wb') as stream:
-        pickle.dump(dict(x=shell(folder)), stream, protocol=2)
+def pickled(make, protocol=2):
+    """Writes what ``make`` returns by pickle, without torch."""
+    return lambda file, folder: file.write_bytes(
+        pickle.dumps(make(folder), protocol))
 
 
 def tar_of_old_torch(file, folder):
@@ -198,7 +199,18 @@ MALICIOUS = [
     ('os.system, in torch\'s tar format',
      tar_of_old_torch, "(a tar file of torch's first years)"),
     ('os.system, pickled without torch',
-     raw_pickle, '(posix.system)'),
+     pickled(lambda f: dict(x=shell(f))), '(posix.system)'),
+    ('os.system, pickled without torch by protocol 4',
+     pickled(lambda f: dict(x=shell(f)), 4), '(posix.system)'),
+    ('builtins.eval, pickled without torch',
+     pickled(lambda f: dict(x=Call(eval, f'__import__("os").mkdir("{f}")'))),
+     '(builtins.eval)'),
+    ('getattr as far as eval, pickled without torch',
+     pickled(getattr_chain), '(torch._utils._rebuild_tensor_v2)'),
+    ('an array of NumPy with pointers, pickled without torch',
+     pickled(lambda f: pointers(f)['x'], 4), "(numpy.dtype('O8'))"),
+    ('os.system among methods for HistoryBuffer, pickled without torch',
+     pickled(lambda f: dict(x=curve(mean=shell(f))), 4), '(posix.system)'),
     ('a TorchScript program',
      torchscript, '(a TorchScript program)'),
     ('os.system in pytorch_model.bin of a folder of Hugging Face',
@@ -219,6 +231,7 @@ UNARMED = {
     'builtins.__import__', 'torch.hub.load', 'torch.load without weights_only',
     'getattr of a module', 'getattr alone',
     'methods for mmengine\'s HistoryBuffer', 'an array of NumPy with pointers',
+    'an array of NumPy with pointers, pickled without torch',
     'a function that weights_only allows, left as a value',
     'a TorchScript program', 'os.system in pytorch_model.bin of a folder of '
     'Hugging Face', 'an index of Hugging Face that names a file elsewhere',

@@ -709,15 +709,18 @@ def kwargs_arch() -> dict:
 @seeded
 def make_mmpretrain_mae() -> Built:
     """MAE's pre-training in mmpretrain, with its decoder."""
+    from mmengine.registry import DefaultScope
     from mmpretrain.models import MAE
-    model = randomize(MAE(
-        backbone=dict(type='MAEViT', arch=kwargs_arch(), img_size=IMAGE,
-                      patch_size=PATCH, mask_ratio=0.75),
-        neck=dict(type='MAEPretrainDecoder', num_patches=16, patch_size=PATCH,
-                  embed_dim=WIDTH, decoder_embed_dim=32, decoder_depth=1,
-                  decoder_num_heads=2, mlp_ratio=2),
-        head=dict(type='MAEPretrainHead', norm_pix=True, patch_size=PATCH,
-                  loss=dict(type='PixelReconstructionLoss', criterion='L2'))))
+    loss = dict(type='PixelReconstructionLoss', criterion='L2')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = randomize(MAE(
+            backbone=dict(type='MAEViT', arch=kwargs_arch(), img_size=IMAGE,
+                          patch_size=PATCH, mask_ratio=0.75),
+            neck=dict(type='MAEPretrainDecoder', num_patches=16,
+                      patch_size=PATCH, embed_dim=WIDTH, decoder_embed_dim=32,
+                      decoder_depth=1, decoder_num_heads=2, mlp_ratio=2),
+            head=dict(type='MAEPretrainHead', norm_pix=True, patch_size=PATCH,
+                      loss=loss)))
 
     def save(folder: Path) -> Path:
         path = folder / 'epoch_300.pth'

@@ -53,6 +53,18 @@ def test_safetensors_are_known_by_their_content(name, tensors, tmp_path):
     assert content['meta'] == dict(format='pt')
 
 
+@pytest.mark.parametrize('protocol', range(2, 5))
+def test_files_of_pickle(protocol, tensors, tmp_path):
+    """As those of detectron2: arrays, not tensors."""
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    text = np.array(['a'])
+    (tmp_path / 'a.pkl').write_bytes(pickle.dumps(
+        dict(model=OrderedDict(arrays), text=text, other=b'x'), protocol))
+    content = read_checkpoint(tmp_path / 'a.pkl')
+    assert same(content['model'], tensors)
+    assert content['text'] == text and content['other'] == b'x'
+
+
 def test_home(tensors, tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     torch.save(tensors, tmp_path / 'a.pth')
@@ -233,7 +245,9 @@ BAD = [
     (b'\x1f\x8b' + bytes(100), 'damaged'),
     (bytes(range(256)), 'damaged'),
     (b'\x40' + bytes(7) + b'{' + b'\xff' * 100, 'damaged'),
-    (pickle.dumps(dict(a=1), protocol=5), 'damaged'),
+    (pickle.dumps([1]), 'holds a list'),
+    (pickle.dumps(dict(a=torch.ones(1))), r'\(torch._utils._rebuild'),
+    (pickle.dumps(dict(a=frozenset())), r'more than.*frozenset'),
 ]
 
 
@@ -263,7 +277,7 @@ def test_truncated_files(new, tensors, tmp_path):
     ({}, 'an empty dict'), (None, 'holds a NoneType'),
     (torch.nn.Linear(1, 1), r'\(torch.nn.modules.linear.Linear\)'),
     (cyclic(), 'damaged'),
-    (dict(x=torch.ones(1).untyped_storage()), r'\(UntypedStorage\)'),
+    (dict(x=torch.ones(1).untyped_storage()), r'\(TypedStorage\)'),
 ])
 def test_contents_that_are_no_checkpoint(content, says, tmp_path):
     torch.save(content, tmp_path / 'a.pth')
