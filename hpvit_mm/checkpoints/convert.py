@@ -83,13 +83,15 @@ def convert(checkpoint: str, out: str, arch: Optional[str] = None,
     tensors, report = fit(backbone, plain, patch_resize)
     tensors.update(_initial(backbone, report.new, tensors))
     ordered = {name: tensors[name] for name in backbone.state_dict()}
-    meta = dict(_meta(plain), backbone=plain_data(kwargs))
-    kept = {n: t for n, t in plain.tensors.items() if re.match(
-        r'(cls_token|reg_token|prefix_pos_embed|(fc_)?norm\.)', n)
-        and n in report.ignored}
-    ordered.update({KEPT + name: tensor for name, tensor in kept.items()})
-    for name in kept:
-        report.ignored[name] += '; kept in the file for the way back'
+    meta = dict(_meta(plain, own_record(content)),
+                backbone=plain_data(kwargs))
+    for name, tensor in plain.tensors.items():
+        if name in report.ignored and re.match(
+                r'(cls_token|reg_token|prefix_pos_embed|(fc_)?norm\.)', name):
+            ordered[KEPT + name] = tensor
+            report.ignored[name] += '; kept in the file for the way back'
+        elif name.startswith(KEPT) and name[len(KEPT):] not in ordered:
+            ordered[name] = tensor
     if not dry_run:
         write_checkpoint(ordered, out, meta, format=format)
     return report, meta['backbone']
@@ -162,8 +164,10 @@ def _initial(backbone, names: Dict[str, str],
     return {name: state[name] for name in names if name not in given}
 
 
-def _meta(plain: PlainViT) -> dict:
+def _meta(plain: PlainViT, record: dict) -> dict:
     """What the tensors do not tell, and the way back needs."""
+    if 'plain' in record:  # an HPViT's file, regrouped
+        return dict(hpvit_mm=hpvit_mm.__version__, plain=record['plain'])
     norm = next((n for n in ('norm', 'fc_norm')
                  if f'{n}.weight' in plain.tensors), None)
     return dict(
@@ -340,7 +344,8 @@ def _write_hugging_face(tensors: Dict[str, Tensor], folder: Path, heads: int,
     """A folder that transformers' ViTModel.from_pretrained reads."""
     weight = tensors['embeddings.patch_embeddings.projection.weight']
     kernel, channels = weight.shape[2], weight.shape[1]
-    layers = [name for name in tensors if name.endswith('layernorm_before.bias')]
+    layers = [name for name in tensors
+              if name.endswith('layernorm_before.bias')]
     hidden = tensors['encoder.layer.0.intermediate.dense.weight'].shape[0]
     rows = tensors['embeddings.position_embeddings'].shape[1] - 1
     backbone = record.get('backbone', {})

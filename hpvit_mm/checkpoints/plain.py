@@ -159,12 +159,19 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
             f'{source} is of no layout that can be loaded: it has a patch '
             f'embedding, but no blocks of a plain ViT '
             f'({shorten(list(tensors))}).')
+    shape = tuple(tensors[next(filter(ANCHOR.fullmatch, tensors))].shape)
+    if len(shape) != 4:
+        raise UserError(f'{source} embeds patches by a kernel of shape '
+                        f'{shape}, and HPViT by one of four dimensions: it is '
+                        'not a ViT of images.')
     plain = PlainViT(source, layout.name, {}, config=_config(content))
     plain.ignored.update(dict.fromkeys(outside, 'not in the encoder'))
     relative = []
     renamed = fuse({layout.rename(name): t for name, t in tensors.items()})
     if layout.name == 'HPViT':
         plain.tensors = renamed
+        if 'pos_embed' in renamed:  # prefix tokens have no rows in it
+            plain.grid = _grid(renamed['pos_embed'].shape[1], grid)
         return plain
     for name, tensor in renamed.items():
         for pattern, what in UNSUPPORTED:
@@ -273,25 +280,26 @@ def _split_position(plain: PlainViT,
     position = tensors.pop('pos_embed', None)
     if position is None:
         return
-    if position.ndim == 2:
+    if position.ndim == 4:  # (1, h, w, C) -> (1, h * w, C)
+        grid, position = position.shape[1:3], position.flatten(1, 2)
+    elif position.ndim == 2:
         position = position[None]
+    if position.ndim != 3:
+        raise UserError(f'pos_embed of {plain.source} has the shape '
+                        f'{tuple(position.shape)}: it is damaged.')
     total = position.shape[1]
     rows = {0, sum(counts), *counts[:1]} if counts else {0, 1}
     known = grid or _grid_of_config(plain)
-    fitting = [n for n in sorted(rows, reverse=True)
-               if known and total - n == known[0] * known[1]]
-    square = [n for n in sorted(rows, reverse=True)
-              if total - n > 0 and math.isqrt(total - n)**2 == total - n]
-    if fitting:
-        first, plain.grid = fitting[0], tuple(known)
-    elif len(square) == 1:
-        first = square[0]
-        plain.grid = (math.isqrt(total - first), ) * 2
-    else:
+    grids = {n: _grid(total - n, known) for n in sorted(rows, reverse=True)}
+    found = [n for n, one in grids.items() if one]
+    exact = [n for n in found if known and grids[n] == tuple(known)]
+    if not exact and len(found) != 1:
         raise UserError(
             f'pos_embed of {plain.source} has {total} rows, which is '
-            f'{"more than one" if square else "no"} square grid: set img_size '
+            f'{"more than one" if found else "no"} square grid: set img_size '
             'and patch_size to those of its pre-training.')
+    first = (exact or found)[0]
+    plain.grid = grids[first]
     plain.position_rows = first
     tensors['pos_embed'] = position[:, first:]
     if first and counts:
@@ -301,6 +309,15 @@ def _split_position(plain: PlainViT,
                                        position.shape[2])
             prefix = torch.cat([prefix, zeros], dim=1)
         tensors['prefix_pos_embed'] = prefix
+
+
+def _grid(count: int, known: Optional[Tuple[int, int]]
+          ) -> Optional[Tuple[int, int]]:
+    """The grid of so many tokens: the known one, or a square; else None."""
+    if known and count == known[0] * known[1]:
+        return tuple(known)
+    side = math.isqrt(max(count, 0))
+    return (side, side) if side and side * side == count else None
 
 
 def _grid_of_config(plain: PlainViT) -> Optional[Tuple[int, int]]:

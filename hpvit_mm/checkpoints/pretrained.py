@@ -241,9 +241,8 @@ def _fit_patches(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
     if old[1] != new[1]:
         tensors[name] = adapt_in_channels(tensors[name], new[1])
         report.resampled['in_channels'] = ((old[1], ), (new[1], ))
+    tensors[name] = resample_patch_kernel(tensors[name], new[2:], patch_resize)
     if old[2:] != new[2:]:
-        tensors[name] = resample_patch_kernel(tensors[name], new[2:],
-                                              patch_resize)
         report.resampled[f'{name} ({patch_resize})'] = (
             tuple(old[2:]), tuple(new[2:]))
 
@@ -258,17 +257,11 @@ def _fit_position(tensors: Dict[str, Tensor], backbone: nn.Module,
         report.new['pos_embed'] = 'zeros, the file has no positions'
         return
     position, source = tensors['pos_embed'], plain.grid
-    if source is None:  # HPViT's own, without rows of prefix tokens
-        total = position.shape[1]
-        side = round(total**0.5)
-        source = backbone.pos_grid
-        if total != source[0] * source[1]:
-            if side * side != total:
-                raise UserError(
-                    f'pos_embed of {plain.source} has {total} rows, which is '
-                    'no square grid: set img_size and patch_size to those of '
-                    'its pre-training.')
-            source = (side, side)
+    if source is None:
+        raise UserError(
+            f'pos_embed of {plain.source} has {position.shape[1]} rows, which '
+            'is no square grid: set img_size and patch_size to those of its '
+            'pre-training.')
     if tuple(source) != tuple(backbone.pos_grid):
         report.resampled['pos_embed'] = (tuple(source), backbone.pos_grid)
         # (1, side * side, C) -> (1, h, w, C) -> (1, h * w, C)

@@ -124,6 +124,24 @@ def test_a_distillation_token_comes_back(tmp_path):
     same(torch.load(tmp_path / 'back.pth')['model'], tensors)
 
 
+@pytest.mark.parametrize('with_cls_token', [False, True])
+def test_other_stages_later(mae, tmp_path, with_cls_token):
+    """A converted file, regrouped, still goes back bit for bit."""
+    path, tensors = mae
+    convert(path, tmp_path / 'own.pth', stage_depths=DEPTHS,
+            with_cls_token=with_cls_token)
+    report, backbone = convert(
+        tmp_path / 'own.pth', tmp_path / 'other.pth', stage_depths=(3, 2),
+        with_cls_token=with_cls_token)
+    assert report.layout == 'HPViT of 4 stages'
+    assert backbone.get('img_size', 224) == 64
+    model = HPViT(**backbone)
+    assert load_pretrained(model, tmp_path / 'other.pth').new == {}
+    assert torch.equal(model.norms['1'].weight, tensors['norm.weight'])
+    export(tmp_path / 'other.pth', tmp_path / 'back.pth', 'mae')
+    same(torch.load(tmp_path / 'back.pth')['model'], tensors)
+
+
 def test_half_precision_stays(tmp_path):
     tensors = {name: one.half() for name, one in encoder().items()}
     torch.save({'model': tensors}, tmp_path / 'mae.pth')

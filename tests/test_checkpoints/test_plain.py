@@ -78,7 +78,8 @@ def test_flatten_takes_tensors_only():
 
 
 @pytest.mark.parametrize('rows, extra, found', [
-    (1, {}, 1), (0, {}, 0), (2, {'dist_token': 1}, 2), (0, {'dist_token': 1}, 0),
+    (1, {}, 1), (0, {}, 0),
+    (2, {'dist_token': 1}, 2), (0, {'dist_token': 1}, 0),
     (1, {'register_tokens': 4}, 1), (0, {'reg_token': 4}, 0),
     (5, {'reg_token': 4}, 5)])
 def test_rows_of_prefix_tokens(rows, extra, found):
@@ -116,6 +117,23 @@ def test_a_grid_that_is_not_square(tmp_path):
     report = load_pretrained(model, tmp_path / 'x.pth')
     assert torch.equal(model.pos_embed, tensors['pos_embed'][:, 1:])
     assert not report.resampled
+
+
+def test_a_position_embedding_that_is_a_map():
+    tensors = encoder(0)
+    expected = torch.randn(1, 15, 32)
+    tensors['pos_embed'] = expected.reshape(1, 3, 5, 32)
+    result = plain(tensors)
+    assert result.grid == (3, 5)
+    assert torch.equal(result.tensors['pos_embed'], expected)
+
+
+@pytest.mark.parametrize('name, shape, says', [
+    ('patch_embed.proj.weight', (32, 3, 2, 16, 16), 'not a ViT of images'),
+    ('pos_embed', (17, ), 'damaged')])
+def test_shapes_that_cannot_be(name, shape, says):
+    with pytest.raises(UserError, match=says):
+        plain(dict(encoder(), **{name: torch.ones(shape)}))
 
 
 def test_no_positions_at_all(tmp_path):

@@ -4,7 +4,7 @@ from argparse import Namespace
 import pytest
 import torch
 
-from hpvit_mm.checkpoints import load_pretrained, read_checkpoint
+from hpvit_mm.checkpoints import load_pretrained
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from hpvit_mm.models.layers import resample_pos_embed
@@ -203,37 +203,13 @@ def test_another_architecture_is_refused(mae_file):
         load_pretrained(model, path)
 
 
-@pytest.mark.parametrize('content, word', [
-    (b'no checkpoint', 'damaged'),
-    (b'', 'damaged'),
-])
-def test_damaged_files(tmp_path, content, word):
-    path = tmp_path / 'x.pth'
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=word):
-        read_checkpoint(str(path))
-
-
-def test_missing_and_foreign_files(tmp_path):
-    with pytest.raises(UserError, match='no checkpoint file'):
-        read_checkpoint(str(tmp_path / 'missing.pth'))
-    torch.save({'fc.weight': torch.ones(1)}, tmp_path / 'resnet.pth')
-    with pytest.raises(UserError, match='patch embedding'):
-        load_pretrained(hpvit(), tmp_path / 'resnet.pth')
-    torch.save([1, 2], tmp_path / 'list.pth')
-    with pytest.raises(UserError, match='list'):
-        read_checkpoint(str(tmp_path / 'list.pth'))
-
-
-def test_code_in_a_checkpoint_is_not_executed(tmp_path):
-
-    class Evil:
-
-        def __reduce__(self):
-            import os
-            return os.mkdir, (str(tmp_path / 'executed'), )
-
-    torch.save({'model': Evil()}, tmp_path / 'evil.pth')
-    with pytest.raises(UserError, match='execute code'):
-        read_checkpoint(str(tmp_path / 'evil.pth'))
-    assert not (tmp_path / 'executed').exists()
+@pytest.mark.parametrize('entry, says', [
+    (dict(patch_resize='nearest'), "'pinv'"),
+    (dict(chekpoint='x'), 'no entry chekpoint.*its entries are'),
+    (dict(checkpoint=None), 'no checkpoint')])
+def test_mistakes_in_init_cfg(mae_file, entry, says):
+    cfg = dict(type='Pretrained', checkpoint=str(mae_file[0]))
+    model = hpvit(init_cfg=dict(cfg, **entry))
+    for check in (model.check_pretrained, model.init_weights):
+        with pytest.raises(UserError, match=says):
+            check()

@@ -36,7 +36,8 @@ def test_pinv_of_a_smaller_patch_is_the_best_there_is():
     ours = resample_patch_kernel(weight, (8, 8)).flatten(1).T
 
     def error(solution):
-        return (small.flatten(1) @ solution - answer.flatten(1)).square().mean()
+        return (small.flatten(1) @ solution
+                - answer.flatten(1)).square().mean()
 
     assert error(ours) <= 1.2 * error(best)
 
