@@ -165,13 +165,11 @@ def _fit_own(tensors: Dict[str, Tensor], backbone: nn.Module,
                      if re.match(r'(norms|pools)\.\d', n)]:
             report.ignored[name] = 'of other stages'
             del tensors[name]
+    wants_prefix = backbone.num_prefix and not any(
+        name in tensors for name in ('cls_token', 'reg_token'))
     for name, tensor in kept.items():
-        if name in ('norm.weight', 'norm.bias', 'fc_norm.weight',
-                    'fc_norm.bias'):
+        if wants_prefix or 'norm.' in name:
             tensors.setdefault(name, tensor)
-        elif backbone.num_prefix and not any(
-                n in tensors for n in ('cls_token', 'reg_token')):
-            tensors[name] = tensor
     return tensors
 
 

@@ -124,6 +124,18 @@ def test_a_distillation_token_comes_back(tmp_path):
     same(torch.load(tmp_path / 'back.pth')['model'], tensors)
 
 
+@pytest.mark.parametrize('kwargs', [
+    dict(with_cls_token=True), dict(with_cls_token=True, num_registers=2),
+    dict(num_registers=2)])
+def test_prefix_tokens_that_were_set_aside_can_still_be_had(tmp_path, kwargs):
+    torch.save(encoder(num_registers=2), tmp_path / 'timm.pth')
+    convert(tmp_path / 'timm.pth', tmp_path / 'own.pth', stage_depths=DEPTHS)
+    from_plain, from_own = hierarchical(**kwargs), hierarchical(**kwargs)
+    load_pretrained(from_plain, tmp_path / 'timm.pth')
+    load_pretrained(from_own, tmp_path / 'own.pth')
+    same(from_plain.state_dict(), from_own.state_dict())
+
+
 @pytest.mark.parametrize('with_cls_token', [False, True])
 def test_other_stages_later(mae, tmp_path, with_cls_token):
     """A converted file, regrouped, still goes back bit for bit."""
