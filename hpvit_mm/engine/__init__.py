@@ -1,5 +1,8 @@
 """Training machinery: optimizer construction, hooks, runs."""
-from .hooks import PlainCheckpointHook
+from .hooks import PlainCheckpointHook, RankZeroLoggerHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 
-__all__ = ['LayerDecayOptimWrapperConstructor', 'PlainCheckpointHook']
+__all__ = [
+    'LayerDecayOptimWrapperConstructor', 'PlainCheckpointHook',
+    'RankZeroLoggerHook'
+]

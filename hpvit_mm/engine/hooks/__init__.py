@@ -1,4 +1,4 @@
-"""Hooks for mmengine's runner."""
+from .logger import RankZeroLoggerHook
 from .plain_checkpoint import PlainCheckpointHook
 
-__all__ = ['PlainCheckpointHook']
+__all__ = ['PlainCheckpointHook', 'RankZeroLoggerHook']
