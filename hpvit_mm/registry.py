@@ -5,9 +5,12 @@ mmengine imports this module by its name when a config says
 errors that are raised here, so this file imports mmengine and nothing else.
 """
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import \
     OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import \
+    WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -20,3 +23,9 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, scope='hpvit_mm',
     locations=['hpvit_mm.engine'])
+LOOPS = Registry(
+    'loop', parent=MMENGINE_LOOPS, scope='hpvit_mm',
+    locations=['hpvit_mm.engine'])
+WEIGHT_INITIALIZERS = Registry(
+    'weight initializer', parent=MMENGINE_WEIGHT_INITIALIZERS,
+    scope='hpvit_mm', locations=['hpvit_mm.checkpoints'])

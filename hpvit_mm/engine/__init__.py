@@ -1,8 +1,9 @@
 """Training machinery: optimizer construction, hooks, runs."""
 from .hooks import PlainCheckpointHook, RankZeroLoggerHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .loops import KNNTestLoop
 
 __all__ = [
-    'LayerDecayOptimWrapperConstructor', 'PlainCheckpointHook',
+    'KNNTestLoop', 'LayerDecayOptimWrapperConstructor', 'PlainCheckpointHook',
     'RankZeroLoggerHook'
 ]

@@ -26,6 +26,9 @@ LACKING = re.compile(
     r"arguments?: (.+)")
 UNREGISTERED = re.compile(r"(\S+) is not in the \S+?::(.+?) registry")
 
+# Initialisations that read a checkpoint.
+PRETRAINED = ('Pretrained', 'hpvit_mm.PretrainedHead')
+
 
 def build_skeleton(cfg: Config) -> Optional[nn.Module]:
     """The model with parameters that have shapes but no values.
@@ -122,7 +125,7 @@ def check_pretrained(cfg: Config, model: Optional[nn.Module]) -> None:
     """
     for path, entry in typed_dicts(cfg.model, 'model'):
         file = entry.get('checkpoint')
-        if entry['type'] == 'Pretrained' and file and '://' not in file \
+        if entry['type'] in PRETRAINED and file and '://' not in file \
                 and not os.path.exists(os.path.expanduser(file)):
             raise UserError(
                 f'{path}.checkpoint: the file {file} does not exist; put the '

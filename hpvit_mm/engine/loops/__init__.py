@@ -1,0 +1,4 @@
+"""Loops of the runner."""
+from .knn import KNNTestLoop
+
+__all__ = ['KNNTestLoop']
