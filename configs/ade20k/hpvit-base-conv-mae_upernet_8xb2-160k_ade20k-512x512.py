@@ -1,10 +1,10 @@
 """UperNet with HPViT-B (conv pooling) from MAE's ViT-B on ADE20K.
 
-Recipe    mmsegmentation's for MAE's ViT-B, see the schedule's file; windows
-          of 16 need no padding at 512 pixels
+Recipe    mmsegmentation's for MAE's ViT-B, see the schedule's file; windows of
+          16 need no padding at 512 pixels
 Command   bash tools/dist_train.sh \
-              configs/ade20k/hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py \
-              8 --amp --amp-dtype bfloat16
+              configs/ade20k/hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
+              --amp --amp-dtype bfloat16
 Cost      arithmetic, not measured: backbone 385 GMACs, heads about 220, a
           forward pass of an image of 512 x 512; x 2 FLOPs x 3 (with the
           backward pass) x 16 images x 160,000 iterations = 9.3 EFLOPs, or

@@ -3,8 +3,8 @@
 Recipe    that of ADE20K with 80,000 iterations, see the schedule's file;
           windows of 16 need no padding at 512 x 1024 pixels
 Command   bash tools/dist_train.sh \
-              configs/cityscapes/hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py \
-              8 --amp --amp-dtype bfloat16
+              configs/cityscapes/hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
+              --amp --amp-dtype bfloat16
 Cost      arithmetic, not measured: backbone 790 GMACs, heads about 440, a
           forward pass of an image of 512 x 1024; x 2 FLOPs x 3 (with the
           backward pass) x 16 images x 80,000 iterations = 9.5 EFLOPs, or

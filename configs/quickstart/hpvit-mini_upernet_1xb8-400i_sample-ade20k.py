@@ -59,6 +59,17 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[[
+            dict(
+                type='Resize',
+                scale=tuple(int(side * ratio) for side in crop_size),
+                keep_ratio=True) for ratio in (0.75, 1.0, 1.25)
+        ], [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]]),
+]
 data_root = 'data/samples/ade/ADEChallengeData2016'
 # ADE20KDataset allows no other classes than its own 150: this is the class
 # under it, told the same about the files.

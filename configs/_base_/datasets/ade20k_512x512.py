@@ -24,12 +24,17 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
+# Ratios of the size for testing, as Swin and BEiT have them; mmsegmentation
+# 1.x takes ratios of the images as they are.
 tta_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=None),
+    dict(type='LoadImageFromFile'),
     dict(
         type='TestTimeAug',
         transforms=[[
-            dict(type='Resize', scale_factor=ratio, keep_ratio=True)
+            dict(
+                type='Resize',
+                scale=(int(2048 * ratio), int(512 * ratio)),
+                keep_ratio=True)
             for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
         ],
                     [

@@ -14,7 +14,6 @@ model = dict(
         pooling='conv',
         drop_path_rate=0.1,
         out_type='avg_featmap'),
-    neck=None,
     head=dict(
         type='LinearClsHead',
         num_classes=1000,

@@ -1,0 +1,12 @@
+"""UperNet with HPViT-B and average pooling on ADE20K.
+
+Recipe    that of the convolutional pooling, from which it inherits
+Command   bash tools/dist_train.sh \
+              configs/ade20k/hpvit-base-avg-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      see tools/model_zoo.py
+Result    not yet trained
+"""
+_base_ = './hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py'
+
+model = dict(backbone=dict(pooling='avg'))

@@ -1,0 +1,25 @@
+"""UperNet with HPViT-B (conv pooling) on ADE20K at 640 pixels.
+
+Recipe    that of 512 pixels; windows of 20 need no padding at 640 pixels
+Command   bash tools/dist_train.sh \
+              configs/ade20k/hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-640x640.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      see tools/model_zoo.py
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/models/upernet_hpvit.py',
+    '../_base_/datasets/ade20k_640x640.py',
+    '../_base_/schedules/ade20k_160k.py',
+    '../_base_/default_runtime/mmseg.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=(640, 640)),
+    backbone=dict(
+        window_size=20,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://dl.fbaipublicfiles.com/mae/pretrain/'
+            'mae_pretrain_vit_base.pth')),
+    test_cfg=dict(mode='slide', crop_size=(640, 640), stride=(426, 426)))

@@ -1,0 +1,13 @@
+"""UperNet with HPViT-B and windows at 1/4 and 1/8 on ADE20K.
+
+Recipe    that of the default HPViT-B, from which it inherits
+Command   bash tools/dist_train.sh \
+              configs/ade20k/hpvit-base-conv-window-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      see tools/model_zoo.py
+Result    not yet trained
+"""
+_base_ = './hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py'
+
+model = dict(
+    backbone=dict(attention=('window', 'window', 'global', 'global')))

@@ -1,0 +1,19 @@
+"""UperNet with the plain ViT-B: the baseline on ADE20K.
+
+Recipe    that of HPViT, from which it inherits. The levels come from ViTDet's
+          simple feature pyramid on the last block; mmsegmentation's MAE takes
+          them from blocks 4, 6, 8 and 12.
+Command   bash tools/dist_train.sh \
+              configs/ade20k/vit-base-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      see tools/model_zoo.py
+Result    not yet trained
+"""
+_base_ = './hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py'
+
+model = dict(
+    backbone=dict(
+        patch_stride=16, stage_depths=(12, ), attention='global'),
+    neck=dict(type='hpvit_mm.SimpleFeaturePyramid', in_channels=768),
+    decode_head=dict(in_channels=[256, 256, 256, 256]),
+    auxiliary_head=dict(in_channels=256))

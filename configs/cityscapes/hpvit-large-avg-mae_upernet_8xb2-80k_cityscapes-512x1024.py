@@ -1,0 +1,12 @@
+"""UperNet with HPViT-L and average pooling on Cityscapes.
+
+Recipe    that of the convolutional pooling, from which it inherits
+Command   bash tools/dist_train.sh \
+              configs/cityscapes/hpvit-large-avg-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      see tools/model_zoo.py
+Result    not yet trained
+"""
+_base_ = './hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py'
+
+model = dict(backbone=dict(pooling='avg'))

@@ -1,0 +1,18 @@
+"""UperNet with the plain ViT-L: the baseline on Cityscapes.
+
+Recipe    that of HPViT, from which it inherits. The levels come from ViTDet's
+          simple feature pyramid on the last block.
+Command   bash tools/dist_train.sh \
+              configs/cityscapes/vit-large-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      see tools/model_zoo.py
+Result    not yet trained
+"""
+_base_ = './hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py'
+
+model = dict(
+    backbone=dict(
+        patch_stride=16, stage_depths=(24, ), attention='global'),
+    neck=dict(type='hpvit_mm.SimpleFeaturePyramid', in_channels=1024),
+    decode_head=dict(in_channels=[256, 256, 256, 256]),
+    auxiliary_head=dict(in_channels=256))

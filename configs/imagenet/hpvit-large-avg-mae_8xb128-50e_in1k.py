@@ -1,0 +1,12 @@
+"""HPViT-L with average pooling, fine-tuned on ImageNet-1K.
+
+Recipe    that of the convolutional pooling, from which it inherits
+Command   bash tools/dist_train.sh \
+              configs/imagenet/hpvit-large-avg-mae_8xb128-50e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      see tools/model_zoo.py
+Result    not yet trained
+"""
+_base_ = './hpvit-large-conv-mae_8xb128-50e_in1k.py'
+
+model = dict(backbone=dict(pooling='avg'))

@@ -1,0 +1,13 @@
+"""Linear probing of the plain ViT-B on ImageNet-1K: the baseline.
+
+Recipe    that of HPViT, from which it inherits
+Command   bash tools/dist_train.sh \
+              configs/imagenet/vit-base-mae_linear-8xb512x4-90e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      see tools/model_zoo.py
+Result    not yet trained
+"""
+_base_ = './hpvit-base-avg-mae_linear-8xb512x4-90e_in1k.py'
+
+model = dict(
+    backbone=dict(patch_stride=16, stage_depths=(12, ), frozen_stages=1))

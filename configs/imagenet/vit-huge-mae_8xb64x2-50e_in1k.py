@@ -1,0 +1,13 @@
+"""The plain ViT-H under HPViT-H's recipe: the baseline on ImageNet-1K.
+
+Recipe    that of HPViT, from which it inherits; one stage at 1/16 is the plain
+          ViT
+Command   bash tools/dist_train.sh \
+              configs/imagenet/vit-huge-mae_8xb64x2-50e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      see tools/model_zoo.py
+Result    not yet trained
+"""
+_base_ = './hpvit-huge-conv-mae_8xb64x2-50e_in1k.py'
+
+model = dict(backbone=dict(patch_stride=16, stage_depths=(32, )))

@@ -1,0 +1,178 @@
+"""Every config: it parses, reads data, and is what its name says."""
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import DATASETS, METRICS
+
+from conftest import ROOT, configs, on_samples
+
+DEPTHS = {'1182': (1, 1, 8, 2), '1191': (1, 1, 9, 1), '3333': (3, 3, 3, 3)}
+EPOCHS = {'1x': 12, '3x': 36}
+
+
+def name_of(cfg) -> str:
+    return Path(cfg.filename).stem
+
+
+def trains(cfg) -> bool:
+    return cfg.get('optim_wrapper') is not None
+
+
+def input_size(cfg):
+    """(height, width) of the images for training, by the config's names.
+
+    None where images of several sizes are trained on.
+    """
+    if '-ms-' in name_of(cfg):
+        return None
+    for name in ('crop_size', 'image_size'):
+        if name in cfg:
+            return tuple(cfg[name])
+    for transform in cfg.train_pipeline:
+        if transform['type'] == 'RandomResizedCrop':
+            return transform['scale'], transform['scale']
+
+
+def test_the_pipelines_read_data(cfg, sample_data):
+    if trains(cfg):
+        train = DATASETS.build(
+            on_samples(cfg.train_dataloader.dataset, sample_data))
+        shapes = {tuple(train[i]['inputs'].shape[1:]) for i in range(4)}
+        if cfg.default_scope == 'mmseg':
+            # the preprocessor pads what is smaller than the crop
+            height, width = input_size(cfg)
+            assert tuple(cfg.model.data_preprocessor.size) == (height, width)
+            assert all(h <= height and w <= width for h, w in shapes)
+        elif input_size(cfg):
+            assert shapes == {input_size(cfg)}
+        else:
+            assert len(shapes) > 1
+    for name in ('val_dataloader', 'test_dataloader'):
+        if cfg.get(name):
+            dataset = DATASETS.build(on_samples(cfg[name].dataset,
+                                                sample_data))
+            assert dataset[0]['inputs'].shape[0] == 3
+
+
+def test_the_metrics_build(cfg):
+    evaluator = dict(cfg.test_evaluator)
+    evaluator.pop('ann_file', None)
+    assert METRICS.build(evaluator)
+
+
+def test_heads_have_the_classes_of_the_data(cfg):
+    counts = set(re.findall(r'num_classes=(\d+)', cfg.pretty_text))
+    if 'knn' in name_of(cfg):
+        return
+    assert len(counts) == 1
+    dataset = cfg.test_dataloader.dataset
+    if 'metainfo' in dataset:
+        assert counts == {str(len(dataset.metainfo['classes']))}
+
+
+def test_the_name_tells_the_schedule(cfg):
+    name = name_of(cfg)
+    if not trains(cfg):
+        assert re.search('_(knn|test-only)_in1k$', name)
+        return
+    gpus, batch, steps = re.search(r'(\d+)xb(\d+)(?:x(\d+))?', name).groups()
+    steps = int(steps or 1)
+    assert cfg.train_dataloader.batch_size == int(batch)
+    assert cfg.optim_wrapper.get('accumulative_counts', 1) == steps
+    assert cfg.auto_scale_lr.base_batch_size == int(gpus) * int(batch) * steps
+    wrapper = ('hpvit_mm.BFloat16OptimWrapper' if '-bf16' in name else
+               'OptimWrapper')
+    assert cfg.optim_wrapper.type == wrapper
+    length, unit = re.search(r'-(\d+)(e|i|k|x)_', name).groups()
+    if unit in 'ex':
+        times = cfg.train_dataloader.dataset.get('times', 1)
+        epochs = EPOCHS[length + unit] if unit == 'x' else int(length)
+        last = cfg.train_cfg.max_epochs
+        assert last * times == epochs
+    else:
+        last = int(length) * (1000 if unit == 'k' else 1)
+        assert cfg.train_cfg.max_iters == last
+    assert cfg.param_scheduler[-1].end == last
+
+
+def test_the_name_tells_the_model(cfg):
+    name = name_of(cfg)
+    model, backbone = cfg.model, cfg.model.backbone
+    family, size = re.match(r'(hpvit|vit)-(\w+?)[-_]', name).groups()
+    if family == 'vit':
+        assert len(backbone.stage_depths) == 1
+        assert backbone.patch_stride == backbone.get('patch_size', 16)
+    else:
+        assert backbone.get('patch_stride', 4) == 4
+        assert len(backbone.get('stage_depths', range(4))) == 4
+    widths = dict(mini=96, tiny=192, small=384)
+    if size in widths:
+        assert backbone.arch.embed_dims == widths[size]
+    else:
+        assert backbone.arch == size
+    for pooling in ('conv', 'avg'):
+        if f'-{pooling}-' in name:
+            assert backbone.pooling == pooling
+    for tag, depths in DEPTHS.items():
+        if f'-{tag}-' in name:
+            assert tuple(backbone.stage_depths) == depths
+    for kind in ('window', 'global'):
+        if f'-{kind}-' in name:
+            attention = backbone.attention
+            assert attention == kind or attention[:2] == (kind, kind)
+    types = {'_mask-rcnn_': 'MaskRCNN', '_cascade-mask-rcnn_': 'CascadeRCNN',
+             '_upernet_': 'EncoderDecoder'}
+    assert model.type == next(
+        (one for tag, one in types.items() if tag in name), 'ImageClassifier')
+    sizes = re.search(r'-(\d+)x(\d+)$', name)
+    if sizes:
+        assert input_size(cfg) == tuple(map(int, sizes.groups()))
+    pixels = re.search(r'-(\d+)px$', name)
+    if pixels:
+        assert input_size(cfg) == (int(pixels[1]), ) * 2
+
+
+def test_the_checkpoint_is_of_the_model(cfg):
+    checkpoint = cfg.model.backbone.init_cfg.checkpoint \
+        if cfg.model.backbone.get('init_cfg') else ''
+    size = re.search(r'vit_(base|large|huge)|mae_(tiny|small)', checkpoint)
+    if size:
+        assert (size[1] or size[2]) in name_of(cfg)
+    else:
+        assert 'mini' in name_of(cfg)
+
+
+def test_the_head_of_the_file(cfg):
+    text = Path(cfg.filename).read_text()
+    head = text.split('"""')[1]
+    if 'quickstart' in cfg.filename:
+        assert 'python tools/train.py' in head
+        return
+    labels = re.findall(r'^([A-Z]\w+) {2,}\S', head, re.M)
+    assert labels == ['Recipe', 'Command', 'Cost', 'Result']
+    assert Path(cfg.filename).relative_to(ROOT).as_posix() in head
+
+
+def inheritance_steps(path: Path) -> int:
+    bases = re.findall(r"'(\.[^']*\.py)'", path.read_text())
+    return max((1 + inheritance_steps(path.parent / base) for base in bases),
+               default=0)
+
+
+@pytest.mark.parametrize('path', configs())
+def test_inheritance_is_shallow(path):
+    assert inheritance_steps(ROOT / path) <= 3
+
+
+# one of each folder and kind: writing a config takes long
+@pytest.mark.parametrize('pattern', [
+    'imagenet/hpvit-base-conv-mae_*in1k.py', 'imagenet/hpvit*_knn_*.py',
+    'imagenet/*test-only*.py', 'coco/hpvit-base-conv-mae_mask*.py',
+    'coco/*cascade*.py', 'ade20k/hpvit-base-conv-mae_*512.py',
+    'cityscapes/vit-large*.py'])
+def test_a_dumped_config_reads_the_same(pattern, tmp_path):
+    cfg = Config.fromfile(min((ROOT / 'configs').glob(pattern)))
+    cfg.dump(tmp_path / 'dumped.py')
+    assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == cfg.to_dict()
