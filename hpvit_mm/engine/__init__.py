@@ -1,9 +1,11 @@
 """Training machinery: optimizer construction, hooks, runs."""
+from .bfloat16 import BFloat16OptimWrapper
 from .hooks import PlainCheckpointHook, RankZeroLoggerHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .loops import KNNTestLoop
 
 __all__ = [
-    'KNNTestLoop', 'LayerDecayOptimWrapperConstructor', 'PlainCheckpointHook',
+    'BFloat16OptimWrapper', 'KNNTestLoop',
+    'LayerDecayOptimWrapperConstructor', 'PlainCheckpointHook',
     'RankZeroLoggerHook'
 ]

@@ -4,7 +4,7 @@ import itertools
 import os.path as osp
 from argparse import Namespace
 from pathlib import Path
-from typing import List
+from typing import List, Optional
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -15,6 +15,9 @@ from . import outputs
 from .checks.options import check_options
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# The optimizer wrapper for each low precision; mmengine's default is float16.
+MIXED = dict(
+    float16='AmpOptimWrapper', bfloat16='hpvit_mm.BFloat16OptimWrapper')
 
 
 def training_config(args: Namespace) -> Config:
@@ -31,7 +34,7 @@ def training_config(args: Namespace) -> Config:
         cfg.setdefault('randomness', ConfigDict())['seed'] = args.seed
     merge_options(cfg, args.cfg_options)
     _settle(cfg)
-    check_amp(cfg)
+    check_amp(cfg, args.amp)
     check_auto_scale_lr(cfg)
     name_copy(cfg, Path(args.config).stem)
     return cfg
@@ -106,38 +109,40 @@ def set_mmpretrain_loading(cfg: Config) -> None:
             cfg[name] = ConfigDict(loader)
 
 
-def set_amp(cfg: Config, amp: bool, dtype: str) -> None:
+def set_amp(cfg: Config, amp: bool, dtype: Optional[str]) -> None:
     """Make the optimizer wrapper one of mixed precision."""
     wrapper = cfg.get('optim_wrapper') or {}
     kind = wrapper.get('type', 'OptimWrapper')
-    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+    if kind not in ('OptimWrapper', *MIXED.values()):
         raise UserError(
             f'--amp replaces an OptimWrapper, but optim_wrapper.type of the '
             f'config is {kind}; leave --amp away or change the config')
-    if not amp and kind != 'AmpOptimWrapper':
+    if not amp and kind == 'OptimWrapper':
         raise UserError(
             f'--amp-dtype {dtype} has no effect in full precision; '
             'add --amp or leave it away')
-    wrapper['type'] = 'AmpOptimWrapper'
-    if dtype:
-        wrapper['dtype'] = dtype
-    if wrapper.get('dtype') == 'bfloat16':
-        # bfloat16 has the range of float32: its gradients do not underflow
-        wrapper.setdefault('loss_scale', 1.0)
+    if dtype or kind == 'OptimWrapper':
+        wrapper['type'] = MIXED[dtype or 'float16']
+        for key in ('dtype', 'loss_scale'):  # of an AmpOptimWrapper before
+            wrapper.pop(key, None)
 
 
-def check_amp(cfg: Config) -> None:
-    """Mixed precision as mmengine knows it runs on GPUs only."""
+def check_amp(cfg: Config, amp: bool) -> None:
+    """Mixed precision saves time and memory on GPUs only.
+
+    A config may ask for bfloat16 all the same, which a CPU computes slowly.
+    """
     wrapper = cfg.get('optim_wrapper') or {}
-    if wrapper.get('type') != 'AmpOptimWrapper':
-        return
-    if not torch.cuda.is_available():
+    kind = wrapper.get('type')
+    if (amp or kind == MIXED['float16']) and not torch.cuda.is_available():
         raise UserError(
             'mixed precision (--amp, or AmpOptimWrapper in the config) needs '
             'a GPU, and torch finds none; leave --amp away, or set '
             'optim_wrapper.type to OptimWrapper')
-    if wrapper.get('dtype') == 'bfloat16' \
-            and not torch.cuda.is_bf16_supported():
+    low = kind == MIXED['bfloat16'] or wrapper.get('dtype') == 'bfloat16'
+    # emulated, it is slower than float32
+    if low and torch.cuda.is_available() and \
+            not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError('this GPU does not compute in bfloat16; use '
                         '--amp-dtype float16')
 

@@ -75,25 +75,46 @@ def test_nothing_is_pinned_without_a_gpu(train_config, monkeypatch):
     assert train_config().val_dataloader.pin_memory is False
 
 
-@pytest.mark.parametrize('flags, expected', [
-    ([], {}),
-    (['--amp-dtype', 'float16'], dict(dtype='float16')),
-    # bfloat16 needs no scaling of the loss
-    (['--amp-dtype', 'bfloat16'], dict(dtype='bfloat16', loss_scale=1.0)),
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine with a GPU, as far as torch says."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda **_: True)
+
+
+AMP = dict(type='AmpOptimWrapper')
+BFLOAT16 = dict(type='hpvit_mm.BFloat16OptimWrapper')
+
+
+@pytest.mark.parametrize('given, flags, expected', [
+    ({}, ['--amp'], AMP),
+    ({}, ['--amp', '--amp-dtype', 'float16'], AMP),
+    ({}, ['--amp', '--amp-dtype', 'bfloat16'], BFLOAT16),
+    # what the config asks for stays, as far as no flag says otherwise
+    (BFLOAT16, ['--amp'], BFLOAT16),
+    (BFLOAT16, ['--amp-dtype', 'float16'], AMP),
+    (dict(AMP, loss_scale=8.), ['--amp'], dict(AMP, loss_scale=8.)),
+    (dict(AMP, loss_scale=8.), ['--amp-dtype', 'bfloat16'], BFLOAT16),
 ])
-def test_amp(flags, expected, train_config, monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: True)
-    wrapper = dict(train_config('--amp', *flags).optim_wrapper)
+def test_amp(given, flags, expected, train_config, gpu):
+    wrapper = dict(train_config(
+        *flags, more=f'optim_wrapper.update({given})').optim_wrapper)
     del wrapper['optimizer']
-    assert wrapper == dict(type='AmpOptimWrapper', **expected)
+    assert wrapper == expected
 
 
-def test_bfloat16_needs_a_gpu_that_has_it(train_config, monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: False)
+def test_bfloat16_needs_a_gpu_that_has_it(train_config, gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda **_: False)
     with pytest.raises(UserError, match='--amp-dtype float16'):
         train_config('--amp', '--amp-dtype', 'bfloat16')
+
+
+def test_bfloat16_of_the_config_needs_no_gpu(train_config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    wanted = f'optim_wrapper.update({BFLOAT16})'
+    assert train_config(more=wanted).optim_wrapper.type == BFLOAT16['type']
+    with pytest.raises(UserError, match='needs a GPU'):
+        train_config('--amp', more=wanted)
 
 
 def test_copies_of_the_config_do_not_replace_one_another(train_config):
