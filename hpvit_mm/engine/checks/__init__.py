@@ -45,6 +45,9 @@ def check_run(cfg: Config, training: bool) -> None:
         for loader in used:
             if loader.endswith('_dataloader') and cfg.get(loader):
                 check_dataset(cfg, loader, heads)
+        bank = None if training else cfg.test_cfg.get('bank')  # of k-NN
+        if bank:
+            check_dataset({'test_cfg.bank': bank}, 'test_cfg.bank', heads)
         if model and cfg.get('load_from'):
             resume = cfg.get('resume', False)
             check_checkpoint(model, cfg.load_from, optimizer, resume,
