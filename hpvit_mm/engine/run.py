@@ -9,6 +9,7 @@ from hpvit_mm import environment
 from hpvit_mm.checkpoints.loader import register_loaders
 
 from . import arguments, distributed, outputs, resume, settings
+from .batch_size import settle_batch_size
 from .checks import check_run
 
 
@@ -22,7 +23,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     check_run(cfg, training=True)
     distributed.set_up(cfg)
     runner = build_runner(cfg)
-    count_accumulation(runner)
+    settle_batch_size(runner)
     runner.train()
     del runner
     distributed.leave()
@@ -52,28 +53,6 @@ def build_runner(cfg: Config) -> Runner:
         else Runner.from_cfg(cfg)
     environment.quiet(runner.logger)
     return runner
-
-
-def count_accumulation(runner: Runner) -> None:
-    """Let --auto-scale-lr see the batch from which an update is made.
-
-    mmengine scales by images x GPUs over ``base_batch_size``, and forgets
-    that gradients of several batches may be accumulated.
-    """
-    scaling = runner.auto_scale_lr
-    if not scaling or not scaling.get('enable'):
-        return
-    base = scaling['base_batch_size']
-    images = runner.cfg.train_dataloader.batch_size
-    batches = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
-    real = images * runner.world_size * batches
-    runner.logger.info(
-        f'Automatic scaling of the learning rate: {images} images x '
-        f'{runner.world_size} processes x {batches} accumulated batches = '
-        f'{real}, over the base batch size {base}, is a factor of '
-        f'{real / base:g}')
-    if batches != 1:
-        runner.auto_scale_lr = dict(scaling, base_batch_size=base / batches)
 
 
 def initialise_weights(runner: Runner) -> None:

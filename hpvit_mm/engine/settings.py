@@ -148,13 +148,20 @@ def check_amp(cfg: Config, amp: bool) -> None:
 
 
 def check_auto_scale_lr(cfg: Config) -> None:
-    """There is nothing to scale by without the batch size of the recipe."""
+    """Scaling needs a learning rate, and the batch size it was chosen for."""
     scaling = cfg.get('auto_scale_lr') or {}
-    if scaling.get('enable') and not scaling.get('base_batch_size'):
+    if not scaling.get('enable'):
+        return
+    if not scaling.get('base_batch_size'):
         raise UserError(
             '--auto-scale-lr needs auto_scale_lr.base_batch_size in the '
             'config, the batch size for which its learning rate was chosen; '
             'add it, or leave the flag away')
+    wrapper = cfg.get('optim_wrapper') or {}
+    if 'lr' not in (wrapper.get('optimizer') or {}):
+        raise UserError(
+            '--auto-scale-lr needs optim_wrapper.optimizer.lr in the config, '
+            'the learning rate to scale; add it, or leave the flag away')
 
 
 def merge_options(cfg: Config, options: dict) -> None:

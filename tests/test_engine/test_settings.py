@@ -161,3 +161,12 @@ def test_flipped_pipeline_ends_as_the_plain_one():
     flips, (pack, ) = augment.transforms
     assert [flip.prob for flip in flips] == [1., 0.]
     assert {'flip', 'flip_direction', 'img_id'} <= set(pack.meta_keys)
+
+
+@pytest.mark.parametrize('more, says', [
+    ('', 'auto_scale_lr.base_batch_size'),
+    ('auto_scale_lr = dict(base_batch_size=4)\n'
+     'optim_wrapper["optimizer"].pop("lr")', 'optim_wrapper.optimizer.lr')])
+def test_what_scaling_needs(more, says, train_config):
+    with pytest.raises(UserError, match=says):
+        train_config('--auto-scale-lr', more=more)

@@ -20,6 +20,7 @@ train_dataloader = dict(batch_size=8, num_workers=0,
                         persistent_workers=False)
 val_dataloader = dict(num_workers=0, persistent_workers=False)
 test_dataloader = dict(num_workers=0, persistent_workers=False)
+auto_scale_lr = dict(base_batch_size=8)
 '''
 CLASSIFICATION = '''
 model.update(head=dict(in_channels=24))

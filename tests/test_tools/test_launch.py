@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 import torch
+from mmengine.config import Config
 
 FEW = ['--cfg-options', 'test_dataloader.batch_size=1',
        'test_dataloader.dataset.indices=7']
@@ -32,7 +33,6 @@ def test_two_processes_test_like_one(kind, write_config, run, tmp_path):
 
 def save_initial(config, path):
     """A checkpoint of initial weights that detect something everywhere."""
-    from mmengine.config import Config
     from mmengine.registry import MODELS, DefaultScope
     cfg = Config.fromfile(config)
     torch.manual_seed(0)
@@ -66,10 +66,15 @@ def test_two_processes_train(write_config, run, tmp_path):
     config = write_config(
         'segmentation', 'model["decode_head"].update('
         'norm_cfg=dict(_delete_=True, type="SyncBN"))')
-    log = run('dist_train.sh', config, 2, '--seed', 0)
+    log = run('dist_train.sh', config, 2, '--seed', 0, '--auto-scale-lr')
     assert log.count('replaced by BN') == 1
     assert 'warn' not in log.lower()
-    assert (tmp_path / 'work/iter_2.pth').exists()
+    assert 'multiplied by 2' in log
+    groups = torch.load(tmp_path / 'work/iter_2.pth')['optimizer'][
+        'param_groups']
+    recipe = Config.fromfile(config).optim_wrapper.optimizer.lr
+    assert {group['initial_lr'] / group['lr_scale'] for group in groups} == {
+        2 * recipe}
 
 
 @pytest.mark.slow
