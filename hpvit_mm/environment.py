@@ -129,6 +129,11 @@ _USELESS_WARNINGS = (
     # accumulated, or when mixed precision skips a step.
     (r'Detected call of `scheduler.step\(\)` before',
      r'mmengine\.optim\.scheduler'),
+    # mmseg, at 769 pixels, of the pooled maps of its own head; mmengine, of
+    # the label maps of an augmented test; mmdet, of its own mask head.
+    (r'When align_corners=True, the output', r'mmseg\.models\.utils'),
+    (r'The shape of value will convert from', r'mmengine\.structures'),
+    (r'To copy construct from a tensor', r'mmdet\.models\.roi_heads'),
     # onedl-mmdetection 3.5.1, of a metric that no config here uses.
     (r'faster_coco_eval is not installed',
      r'mmdet\.evaluation\.metrics\.faster_coco_metric'),

@@ -3,10 +3,9 @@ import re
 from pathlib import Path
 
 import pytest
+from experiments import ROOT, configs, on_samples
 from mmengine.config import Config
 from mmengine.registry import DATASETS, METRICS
-
-from conftest import ROOT, configs, on_samples
 
 DEPTHS = {'1182': (1, 1, 8, 2), '1191': (1, 1, 9, 1), '3333': (3, 3, 3, 3)}
 EPOCHS = {'1x': 12, '3x': 36}

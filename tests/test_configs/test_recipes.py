@@ -5,10 +5,10 @@ from the sources is compared with what the optimizer really gets.
 """
 import pytest
 import torch
+from experiments import ROOT, configs
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 
-from conftest import ROOT, configs
 from hpvit_mm.engine import LayerDecayOptimWrapperConstructor
 from hpvit_mm.models import HPViT
 

@@ -1,0 +1,130 @@
+"""The experiments of configs/, and how tests make them small."""
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+
+from hpvit_mm.models.backbones.hpvit import ARCHS
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = {
+    'ImageNet': 'imagenet',
+    'CocoDataset': 'coco/',
+    'ADE20KDataset': 'ade/ADEChallengeData2016',
+    'BaseSegDataset': 'ade/ADEChallengeData2016',
+    'CityscapesDataset': 'cityscapes/',
+}
+DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
+          'eight', 'nine')
+WIDTHS = (96, 192, 384, 768, 1024, 1280)
+
+
+def configs():
+    """Paths of all experiments, relative to the repository."""
+    return sorted(path.relative_to(ROOT).as_posix()
+                  for path in ROOT.glob('configs/[!_]*/*.py'))
+
+
+def on_samples(dataset: dict, root) -> dict:
+    """The data set, reading the sample data of its layout."""
+    if 'dataset' in dataset:
+        return dict(dataset, dataset=on_samples(dataset['dataset'], root))
+    dataset = dict(dataset, data_root=f'{root}/{SAMPLES[dataset["type"]]}')
+    if dataset['type'] == 'CocoDataset':
+        dataset['metainfo'] = dict(classes=DIGITS)
+    return dataset
+
+
+def make_small(cfg: Config) -> None:
+    """Make the model 32 channels wide, with all its parts.
+
+    Images, depths, windows, losses and steps stay as they are.
+    """
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(name):
+            cfg[name].update(num_workers=0, persistent_workers=False,
+                             batch_size=2 if 'train' in name else 1)
+            if cfg.default_scope == 'mmpretrain':
+                cfg[name].collate_fn = dict(type='default_collate')
+    if cfg.get('tta_pipeline'):  # two of the scales, to save time
+        scales = cfg.tta_pipeline[1].transforms[0]
+        del scales[2:]
+    backbone = cfg.model.backbone
+    arch = backbone.arch
+    arch = dict(ARCHS[arch] if isinstance(arch, str) else arch)
+    arch.update(embed_dims=32, num_heads=2, feedforward_channels=64)
+    narrow(cfg.model)
+    backbone.arch = arch
+    backbone.init_cfg = None
+
+
+def narrow(node) -> None:
+    """Give the neck and the heads few channels."""
+    if isinstance(node, (list, tuple)):
+        for one in node:
+            narrow(one)
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        if key.endswith('channels') or key == 'input_features':
+            node[key] = [narrowed(one) for one in value] if isinstance(
+                value, (list, tuple)) else narrowed(value)
+        else:
+            narrow(value)
+    if node.get('type') == 'hpvit_mm.SimpleFeaturePyramid':
+        node['out_channels'] = 16
+
+
+def narrowed(channels: int) -> int:
+    return 32 if channels in WIDTHS else 16
+
+
+def build(model: dict) -> torch.nn.Module:
+    """The model, with BN where several GPUs would share it."""
+    torch.manual_seed(0)
+    return revert_sync_batchnorm(MODELS.build(model))
+
+
+def train_step(cfg: Config) -> torch.nn.Module:
+    """Train for one step; losses, gradients and weights must be sound.
+
+    Returns:
+        The model.
+    """
+    model = build(cfg.model)
+    cfg.optim_wrapper.pop('accumulative_counts', None)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    before = {name: param.clone() for name, param in model.named_parameters()}
+    reached = set()
+    for name, param in model.named_parameters():
+        if param.requires_grad:
+            param.register_hook(lambda grad, name=name: reached.add(name))
+    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    losses = model.train().train_step(next(iter(loader)), wrapper)
+    assert all(torch.isfinite(loss).all() for loss in losses.values())
+    for name, param in model.named_parameters():
+        assert torch.isfinite(param).all(), name
+        assert param.requires_grad == (name in reached), name
+        if not param.requires_grad:
+            assert torch.equal(param, before[name]), name
+    assert any(not torch.equal(param, before[name])
+               for name, param in model.named_parameters())
+    return model
+
+
+def evaluate(model: torch.nn.Module, loader: dict, evaluator: dict) -> dict:
+    """Predict one batch and put it through the metrics."""
+    loader = Runner.build_dataloader(loader)
+    evaluator = Evaluator(evaluator)
+    evaluator.dataset_meta = loader.dataset.metainfo
+    batch = next(iter(loader))
+    with torch.no_grad():
+        samples = model.eval().test_step(batch)
+    evaluator.process(samples, batch)
+    # COCO's metric wants no more than it has seen
+    return evaluator.evaluate(len(samples))
