@@ -1,11 +1,11 @@
 """Training machinery: optimizer construction, hooks, runs."""
 from .bfloat16 import BFloat16OptimWrapper
-from .hooks import PlainCheckpointHook, RankZeroLoggerHook
+from .hooks import CompileHook, PlainCheckpointHook, RankZeroLoggerHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .loops import KNNTestLoop
 
 __all__ = [
-    'BFloat16OptimWrapper', 'KNNTestLoop',
+    'BFloat16OptimWrapper', 'CompileHook', 'KNNTestLoop',
     'LayerDecayOptimWrapperConstructor', 'PlainCheckpointHook',
     'RankZeroLoggerHook'
 ]

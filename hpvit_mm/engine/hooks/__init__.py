@@ -1,4 +1,5 @@
+from .compile import CompileHook
 from .logger import RankZeroLoggerHook
 from .plain_checkpoint import PlainCheckpointHook
 
-__all__ = ['PlainCheckpointHook', 'RankZeroLoggerHook']
+__all__ = ['CompileHook', 'PlainCheckpointHook', 'RankZeroLoggerHook']
