@@ -21,10 +21,11 @@ def test_detector_in_bfloat16(write_config, run, tmp_path):
 @pytest.mark.slow
 def test_compiled_with_averaged_weights(write_config, run, tmp_path):
     """The checkpoint is like any other, with the weights validated."""
-    config = write_config('classification', 'model["backbone"]["with_cp"] = True')
+    config = write_config('classification')
     compiled = ['default_hooks.compile.type=hpvit_mm.CompileHook',
                 'default_hooks.compile.backend=aot_eager',
-                'default_hooks.compile.fullgraph=True']
+                'default_hooks.compile.fullgraph=True',
+                'model.backbone.with_cp=True']
     log = run('train.py', config, '--cfg-options', *compiled, BFLOAT16,
               'default_hooks.ema.type=EMAHook',
               'default_hooks.ema.momentum=1e-4')

@@ -1,11 +1,17 @@
 """Several processes: gloo on the CPU, torchrun, slurm."""
 import json
+import os
 import pickle
+import signal
+import subprocess
+import time
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 FEW = ['--cfg-options', 'test_dataloader.batch_size=1',
        'test_dataloader.dataset.indices=7']
 
@@ -92,6 +98,7 @@ def cluster(tmp_path, monkeypatch):
     scripts = dict(
         srun='''#!/bin/bash
 printf '%s\\n' "$@" > "${0%/*}/call"
+echo "${MASTER_ADDR:-}" "${MASTER_PORT:-}" > "${0%/*}/master"
 while [[ $1 != *python* ]]; do shift; done
 export SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 SLURM_NODELIST=here
 exec "$@"
@@ -120,7 +127,55 @@ def test_slurm(write_config, run, cluster, tmp_path):
     assert 'accuracy/top1' in log
 
 
+@pytest.mark.slow
+def test_slurm_job(write_config, run, cluster, tmp_path):
+    """Submitted, and started again by slurm after its time was over."""
+    job = ['slurm_job.sh', write_config('classification'), tmp_path / 'here',
+           '--no-validate']
+    slurm = dict(SLURM_SUBMIT_DIR=str(TOOLS.parent), SLURM_JOB_ID='30007',
+                 SLURM_JOB_NODELIST='node[0-1]', SLURM_CPUS_PER_TASK='3')
+    log = run(*job, **slurm)
+    assert 'starting from scratch' in log
+    assert '--cpus-per-task=3' in (cluster / 'call').read_text().split()
+    assert (cluster / 'master').read_text() == '127.0.0.1 20007\n'
+    log = run(*job, '--cfg-options', 'train_cfg.max_epochs=2', **slurm)
+    assert 'resumed epoch: 1' in log
+    assert (tmp_path / 'here/epoch_2.pth').exists()
+
+
+@pytest.mark.parametrize('scontrol, status', [
+    # slurm ends a job which it puts back; else training ends by itself
+    ('kill $(< training)', 143), ('exit 1', 0)])
+def test_slurm_job_whose_time_is_over(scontrol, status, tmp_path,
+                                      monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scripts = dict(
+        srun='echo $$ > training; exec sleep 1.5',
+        scontrol=f'[ $1 = show ] || {{ echo "$@" > requeued; {scontrol}; }}')
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(f'#!/bin/bash\n{text}\n')
+        (tmp_path / name).chmod(0o755)
+    job = subprocess.Popen(
+        ['bash', str(TOOLS / 'slurm_job.sh'), 'config.py', 'work'],
+        stdout=subprocess.DEVNULL, env=dict(
+            os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}',
+            SLURM_SUBMIT_DIR=str(TOOLS.parent), SLURM_JOB_ID='7',
+            SLURM_JOB_NODELIST='node0'))
+    while not (tmp_path / 'training').exists():
+        time.sleep(0.02)
+    job.send_signal(signal.SIGUSR1)
+    assert job.wait(10) == status
+    assert (tmp_path / 'requeued').read_text() == 'requeue 7\n'
+
+
+def test_slurm_job_is_submitted_from_the_checkout(run, tmp_path):
+    for folder in ({}, dict(SLURM_SUBMIT_DIR=str(tmp_path))):
+        log = run('slurm_job.sh', 'a.py', 'work', status=2, **folder)
+        assert log.startswith('error: submit it') and log.count('\n') == 1
+
+
 @pytest.mark.parametrize('name', ['dist_train.sh', 'dist_test.sh',
-                                  'slurm_train.sh', 'slurm_test.sh'])
+                                  'slurm_train.sh', 'slurm_test.sh',
+                                  'slurm_job.sh'])
 def test_usage(name, run):
     assert run(name, 'one', status=2).startswith('usage: ')
