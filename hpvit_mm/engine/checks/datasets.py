@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch import nn
 
+from hpvit_mm.datasets.prepare import expected
 from hpvit_mm.errors import UserError
 
 from .labels import check_labels, shorten
@@ -58,9 +59,12 @@ def check_root(entry: dict, path: str) -> None:
     root = entry.get('data_root')
     if root and is_local(entry) and '://' not in root \
             and not os.path.isdir(root):
+        kind = entry.get('type', '')
+        name = getattr(kind, '__name__', kind).rpartition('.')[2]
         raise UserError(
             f'{path}.data_root: the folder {os.path.abspath(root)} does not '
-            'exist; put the data there, link it there, or set data_root')
+            'exist; put the data there, link it there, or set data_root'
+            + expected(name, root))
 
 
 def build_lazily(entry: dict, path: str) -> Any:
@@ -117,7 +121,9 @@ def check_paths(dataset: Any, path: str) -> None:
             kind = 'file' if key == 'ann_file' else 'folder'
             raise UserError(
                 f'{path}.{key}: the {kind} {os.path.abspath(place)} does not '
-                f'exist; put the data there, or correct {key} or data_root')
+                f'exist; put the data there, or correct {key} or data_root'
+                + expected(type(dataset).__name__,
+                           getattr(dataset, 'data_root', '')))
 
 
 def check_evaluators(cfg: Config, loader: str, dataset: Any) -> None:
