@@ -5,10 +5,9 @@ Recipe    mmsegmentation's for MAE's ViT-B, see the schedule's file; windows of
 Command   bash tools/dist_train.sh \
               configs/ade20k/hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
-Cost      arithmetic, not measured: backbone 385 GMACs, heads about 220, a
-          forward pass of an image of 512 x 512; x 2 FLOPs x 3 (with the
-          backward pass) x 16 images x 160,000 iterations = 9.3 EFLOPs, or
-          21 hours of one GPU at 125 TFLOP/s (40 % of an A100's bf16 peak)
+Cost      6 x (385 + 220) GFLOPs (backbone, heads) x 16 images x 160,000
+          iterations = 9.3 EFLOPs, 20.7 GPU hours at 125 TFLOP/s; 4.3 GiB a GPU
+          (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

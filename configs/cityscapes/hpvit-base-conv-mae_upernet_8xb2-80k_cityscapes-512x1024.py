@@ -5,10 +5,9 @@ Recipe    that of ADE20K with 80,000 iterations, see the schedule's file;
 Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
-Cost      arithmetic, not measured: backbone 790 GMACs, heads about 440, a
-          forward pass of an image of 512 x 1024; x 2 FLOPs x 3 (with the
-          backward pass) x 16 images x 80,000 iterations = 9.5 EFLOPs, or
-          21 hours of one GPU at 125 TFLOP/s (40 % of an A100's bf16 peak)
+Cost      6 x (790 + 438) GFLOPs (backbone, heads) x 16 images x 80,000
+          iterations = 9.4 EFLOPs, 21.0 GPU hours at 125 TFLOP/s; 6.8 GiB a GPU
+          (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

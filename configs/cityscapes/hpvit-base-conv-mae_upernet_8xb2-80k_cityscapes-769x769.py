@@ -5,7 +5,9 @@ Recipe    that of 512 x 1024; crops, strides and aligned corners as in
 Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-769x769.py 8 \
               --amp --amp-dtype bfloat16
-Cost      see tools/model_zoo.py
+Cost      6 x (1,010 + 499) GFLOPs (backbone, heads) x 16 images x 80,000
+          iterations = 11.6 EFLOPs, 25.8 GPU hours at 125 TFLOP/s; 8.3 GiB a
+          GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -6,7 +6,9 @@ Recipe    that of HPViT-B at 769 pixels; with layer decay 0.75 and drop path
 Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-769x769.py 8 \
               --amp --amp-dtype bfloat16
-Cost      see tools/model_zoo.py
+Cost      6 x (2,254 + 508) GFLOPs (backbone, heads) x 16 images x 80,000
+          iterations = 21.2 EFLOPs, 47.1 GPU hours at 125 TFLOP/s; 15.7 GiB a
+          GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -5,7 +5,9 @@ Recipe    that of 80 GB cards, from which it inherits: the batch of 64 is made
           recompute their activations.
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-conv-mae_mask-rcnn_8xb2x4-bf16-lsj-100e_coco.py 8
-Cost      see tools/model_zoo.py
+Cost      6 x (1,563 + 306) + 2 x 1,474 GFLOPs (backbone, heads; recomputed) x
+          117,266 images x 100 epochs = 166 EFLOPs, 369 GPU hours at 125
+          TFLOP/s; 5.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'

@@ -7,13 +7,9 @@ Recipe    ViTDet-B's, see the schedule's file. At 1024 pixels attention at 1/16
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      arithmetic, not measured: backbone 1563 GMACs, neck and heads about
-          350, a forward pass of an image of 1024 x 1024; x 2 FLOPs x 3 (with
-          the backward pass) x 118,000 images x 100 epochs = 135 EFLOPs, and a
-          sixth more for checkpointing, or 350 hours of one GPU at
-          125 TFLOP/s (40 % of an A100's bf16 peak). Activations of the
-          backbone in bf16: 1.9 GiB an image with checkpointing of stage 0,
-          4.9 GiB without.
+Cost      6 x (1,563 + 306) + 2 x 979 GFLOPs (backbone, heads; recomputed) x
+          117,266 images x 100 epochs = 154 EFLOPs, 343 GPU hours at 125
+          TFLOP/s; 17.0 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -3,7 +3,9 @@
 Recipe    ViTDet-L's, as for Mask R-CNN with HPViT-L.
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-large-conv-mae_cascade-mask-rcnn_8xb8-bf16-lsj-100e_coco.py 8
-Cost      see tools/model_zoo.py
+Cost      6 x (3,382 + 578) + 2 x 2,147 GFLOPs (backbone, heads; recomputed) x
+          117,266 images x 100 epochs = 329 EFLOPs, 731 GPU hours at 125
+          TFLOP/s; 31.4 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -6,7 +6,9 @@ Recipe    ViTDet-L's: layer decay 0.8, drop path 0.4 (detectron2,
           and 1 make it fit 80 GB.
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-large-conv-mae_mask-rcnn_8xb8-bf16-lsj-100e_coco.py 8
-Cost      see tools/model_zoo.py
+Cost      6 x (3,382 + 311) + 2 x 2,147 GFLOPs (backbone, heads; recomputed) x
+          117,266 images x 100 epochs = 310 EFLOPs, 689 GPU hours at 125
+          TFLOP/s; 30.9 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

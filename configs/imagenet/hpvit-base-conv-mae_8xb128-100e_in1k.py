@@ -4,10 +4,9 @@ Recipe    MAE's fine-tuning of ViT-B, see the schedule's file
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-base-conv-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      arithmetic, not measured: 71.5 GMACs a forward pass of an image of
-          224 pixels; x 2 FLOPs x 3 (with the backward pass) x 1.28 M images
-          x 100 epochs = 55 EFLOPs, or 122 hours of one GPU at 125 TFLOP/s
-          (40 % of an A100's bf16 peak)
+Cost      6 x (71.5 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
+          100 epochs = 55.0 EFLOPs, 122 GPU hours at 125 TFLOP/s; 31.4 GiB a
+          GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -4,7 +4,9 @@ Recipe    that of the convolutional pooling, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-small-avg-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      see tools/model_zoo.py
+Cost      6 x (18.4 + 0.00038) GFLOPs (backbone, heads) x 1,281,167 images x
+          100 epochs = 14.2 EFLOPs, 31.5 GPU hours at 125 TFLOP/s; 15.3 GiB a
+          GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-small-conv-mae_8xb128-100e_in1k.py'

@@ -7,7 +7,9 @@ Recipe    MAE's fine-tuning of ViT-B (the schedule's file) with the rates of
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-small-conv-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      see tools/model_zoo.py
+Cost      6 x (19.0 + 0.00038) GFLOPs (backbone, heads) x 1,281,167 images x
+          100 epochs = 14.6 EFLOPs, 32.5 GPU hours at 125 TFLOP/s; 15.4 GiB a
+          GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -5,7 +5,9 @@ Recipe    that of HPViT, from which it inherits; one stage at 1/16 is the plain
 Command   bash tools/dist_train.sh \
               configs/imagenet/vit-base-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      see tools/model_zoo.py
+Cost      6 x (17.5 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
+          100 epochs = 13.4 EFLOPs, 29.8 GPU hours at 125 TFLOP/s; 9.0 GiB a
+          GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_8xb128-100e_in1k.py'

@@ -3,7 +3,9 @@
 Recipe    that of HPViT, from which it inherits
 Command   python tools/test.py --untrained \
               configs/imagenet/vit-base-mae_knn_in1k.py
-Cost      see tools/model_zoo.py
+Cost      2 x (17.5 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.047
+          EFLOPs, 0.1 GPU hours at 125 TFLOP/s (tools/model_zoo.py; not
+          measured)
 Result    not yet evaluated
 """
 _base_ = './hpvit-base-avg-mae_knn_in1k.py'

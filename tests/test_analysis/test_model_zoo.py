@@ -1,0 +1,239 @@
+"""The tables and metafiles tell what the configs do."""
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from modelindex.load_model_index import load
+
+from hpvit_mm.analysis import model_zoo
+from hpvit_mm.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+README = 'configs/imagenet/README.md'
+PARENT = 'configs/imagenet/hpvit-base-conv-mae_8xb128-100e_in1k.py'
+CHILD = 'configs/imagenet/hpvit-base-avg-mae_8xb128-100e_in1k.py'
+MARKERS = '<!-- model_zoo:begin{} -->\n<!-- model_zoo:end -->\n'
+
+
+def configs() -> list:
+    """All experiments but those of the quick start."""
+    return sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.glob('configs/[!_]*/*.py')
+        if path.parent.name != 'quickstart')
+
+
+# ------------------------------------------------------------ the repository
+
+
+@pytest.mark.slow  # 25 s, all costs
+def test_all_is_up_to_date():
+    model_zoo.check()
+
+
+def test_every_config_is_in_the_metafiles():
+    index = load(str(ROOT / 'model-index.yml'))
+    assert index.check(silent=True) == []
+    assert sorted(model.config for model in index.models) == configs()
+    names = [model.name for model in index.models]
+    assert sorted(names) == sorted(Path(path).stem for path in configs())
+    assert len({one.name for one in index.collections}) == \
+        2 * len(model_zoo.SETS)
+    for model in index.models:
+        plain = model.name.startswith('vit-')
+        full = model.full_model
+        assert full.paper['URL'].endswith('2111.06377' if plain
+                                          else '2211.01785')
+        assert model.results is None
+        assert model.metadata.flops > 1e9
+        assert model.metadata.parameters > 1e6
+
+
+def test_mmpretrain_finds_the_models():
+    from mmpretrain.apis.model import ModelHub
+    ModelHub._register_mmpretrain_models()
+    known = dict(ModelHub._models_dict)
+    try:
+        ModelHub.register_model_index(ROOT / 'model-index.yml',
+                                      config_prefix=ROOT)
+        ours = {name: one for name, one in ModelHub._models_dict.items()
+                if name not in known}
+        assert len(ours) == len(configs())
+        assert all(Path(one.config).is_file() for one in ours.values())
+        found = ModelHub.get(Path(PARENT).stem)
+        assert found.config.model.backbone.type == 'hpvit_mm.HPViT'
+    finally:
+        ModelHub._models_dict.clear()
+        ModelHub._models_dict.update(known)
+
+
+@pytest.mark.parametrize('page', [
+    model_zoo.PAGE, *(f'configs/{name}/README.md' for name in model_zoo.SETS)])
+def test_every_config_is_in_the_tables_once(page):
+    text = (ROOT / page).read_text()
+    links = [((ROOT / page).parent / link).resolve()
+             for link in re.findall(r'\]\(([^)]*\.py)\)', text)
+             if 'configs' in str(((ROOT / page).parent / link).resolve())]
+    folder = (ROOT / page).parent
+    expected = [ROOT / path for path in configs()
+                if page == model_zoo.PAGE or (ROOT / path).parent == folder]
+    assert sorted(links) == sorted(expected)
+
+
+@pytest.mark.parametrize('path', configs())
+def test_the_cost_in_the_head_is_short(path):
+    found = model_zoo.COST.findall((ROOT / path).read_text())
+    assert len(found) == 1
+    lines = found[0].rstrip().split('\n')
+    assert len(lines) <= 3
+    assert max(map(len, lines)) <= 79
+
+
+@pytest.mark.parametrize('name', model_zoo.SETS)
+def test_the_page_has_all_results_of_others(name):
+    """Those in the README are some of them."""
+    page = (ROOT / model_zoo.PAGE).read_text()
+    text = model_zoo.BLOCK.sub(
+        '', (ROOT / f'configs/{name}/README.md').read_text())
+    rows = [line for line in text.split('\n')
+            if line.startswith('|') and '---' not in line][1:]
+    assert rows
+    assert [row for row in rows if row not in page] == []
+
+
+# --------------------------------------------------------------- a small one
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A repository of two experiments."""
+    monkeypatch.setattr(model_zoo, 'SETS', dict(imagenet='ImageNet-1k'))
+    shutil.copytree(ROOT / 'configs/_base_', tmp_path / 'configs/_base_')
+    (tmp_path / 'configs/imagenet').mkdir()
+    (tmp_path / 'docs').mkdir()
+    for path in (PARENT, CHILD):
+        shutil.copy(ROOT / path, tmp_path / path)
+    (tmp_path / README).write_text('Above\n' + MARKERS.format('') + 'Below\n')
+    (tmp_path / model_zoo.PAGE).write_text(
+        '# Page\n' + MARKERS.format(' imagenet'))
+    model_zoo.write(tmp_path)
+    return tmp_path
+
+
+def test_writing_twice_changes_nothing(small):
+    model_zoo.check(small)
+    assert model_zoo.write(small) == []
+
+
+def test_what_is_written(small):
+    text = (small / README).read_text()
+    assert text.startswith('Above\n<!-- model_zoo:begin -->\n| config |')
+    assert text.endswith('|\n<!-- model_zoo:end -->\nBelow\n')
+    row, = [line for line in text.split('\n') if Path(PARENT).stem in line]
+    assert row == (
+        f'| [{Path(PARENT).stem}]({Path(PARENT).name}) | 93.6 | 71.5 / 71.5 '
+        '| 0.00077 | 31.4 | 55.0 | 122 | not yet trained |')
+    page = (small / model_zoo.PAGE).read_text()
+    assert row.replace('](', '](../configs/imagenet/') in page
+    head = (small / PARENT).read_text()
+    assert ('\nCost      6 x (71.5 + 0.00077) GFLOPs (backbone, heads) x '
+            '1,281,167 images x\n          100 epochs = 55.0 EFLOPs, 122 GPU '
+            'hours at 125 TFLOP/s; 31.4 GiB a\n          GPU (tools/'
+            'model_zoo.py; not measured)\nResult    ') in head
+    index = yaml.safe_load(
+        (small / 'configs/imagenet/metafile.yml').read_text())
+    assert index['Models'][1] == {
+        'Name': Path(PARENT).stem,
+        'In Collection': 'HPViT on ImageNet-1k',
+        'Metadata': {
+            'Training Data': 'ImageNet-1k', 'FLOPs': 71507739648,
+            'Parameters': 93646312, 'Epochs': 100, 'Batch Size': 1024},
+        'Config': PARENT,
+    }
+
+
+def test_a_result_is_copied_from_the_head(small):
+    path = small / PARENT
+    path.write_text(path.read_text().replace(
+        'Result    not yet trained',
+        'Result    99.9 % top-1\n          (work_dirs/x.log)'))
+    with pytest.raises(UserError, match='README.md, docs/model_zoo.md are '
+                       'not up to date; run tools/model_zoo.py --write'):
+        model_zoo.check(small)
+    model_zoo.write(small)
+    assert '| 99.9 % top-1 (work_dirs/x.log) |' in (small / README).read_text()
+
+
+def test_a_changed_config_is_noticed(small):
+    path = small / CHILD
+    text = path.read_text()
+    path.write_text(text.replace("pooling='avg'",
+                                 "pooling='avg', with_cp=True"))
+    assert set(model_zoo.stale(small)) == {README, CHILD, model_zoo.PAGE}
+    model_zoo.write(small)
+    assert '+ 2 x 67.2 GFLOPs (backbone, heads; recomputed)' in \
+        ' '.join(path.read_text().split())
+    path.write_text(text)
+    model_zoo.write(small)
+    assert path.read_text() == text
+
+
+def test_a_new_config_is_noticed(small):
+    shutil.copy(small / CHILD, (small / CHILD).with_name('new_in1k.py'))
+    assert set(model_zoo.stale(small)) == {
+        README, model_zoo.PAGE, 'configs/imagenet/metafile.yml'}
+
+
+@pytest.mark.parametrize('label', ['Cost', 'Result'])
+def test_a_head_without_a_label(small, label):
+    path = small / CHILD
+    path.write_text(re.sub(f'^{label} .*\n', '', path.read_text(), flags=re.M))
+    with pytest.raises(UserError, match=f"{CHILD}: .* no line '{label} "):
+        model_zoo.check(small)
+
+
+@pytest.mark.parametrize('page, begin', [
+    (README, 'model_zoo:begin -->'),
+    (model_zoo.PAGE, 'model_zoo:begin imagenet -->')])
+def test_a_page_without_markers(small, page, begin):
+    (small / page).write_text('nothing\n')
+    with pytest.raises(UserError, match=f'{page} must have.*: <!-- {begin}'):
+        model_zoo.check(small)
+
+
+# ------------------------------------------------------------------ the tool
+
+
+@pytest.fixture
+def main():
+    spec = importlib.util.spec_from_file_location(
+        'model_zoo_tool', ROOT / 'tools/model_zoo.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool.main
+
+
+def test_the_tool_checks_by_default(main, monkeypatch, capsys):
+    def check():
+        raise UserError('x.md is not up to date; run it')
+
+    monkeypatch.setattr(model_zoo, 'check', check)
+    assert main([]) == main(['--check']) == 2
+    assert capsys.readouterr().err.startswith('error: x.md is not up to date')
+
+
+def test_the_tool_writes(main, monkeypatch, capsys):
+    monkeypatch.setattr(model_zoo, 'write', lambda: ['x.md'])
+    assert main(['--write']) == 0
+    assert capsys.readouterr().out == 'wrote x.md\n'
+
+
+def test_the_tool_explains(main, capsys):
+    assert main(['--explain', str(ROOT / PARENT)]) == 0
+    lines = capsys.readouterr().out.split('\n')
+    assert '1/4            46.28     46.28        0.00' in lines
+    assert 'backbone       71.51     71.51        0.00' in lines
+    assert main(['--explain', 'nothing.py']) == 2
