@@ -6,8 +6,8 @@ Recipe    that of HPViT-B at 769 pixels; with layer decay 0.75 and drop path
 Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-769x769.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (2,254 + 508) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 21.2 EFLOPs, 47.1 GPU hours at 125 TFLOP/s; 15.7 GiB a
+Cost      6 x (2,241 + 508) GFLOPs (backbone, heads) x 16 images x 80,000
+          iterations = 21.1 EFLOPs, 46.9 GPU hours at 125 TFLOP/s; 15.2 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
@@ -23,7 +23,7 @@ model = dict(
     backbone=dict(
         arch='large',
         drop_path_rate=0.2,
-        window_size=16,
+        window_size=25,
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://dl.fbaipublicfiles.com/mae/pretrain/'

@@ -7,31 +7,14 @@ from experiments import ROOT, configs, on_samples
 from mmengine.config import Config
 from mmengine.registry import DATASETS, METRICS
 
+from hpvit_mm.analysis.cost import input_size, trains
+
 DEPTHS = {'1182': (1, 1, 8, 2), '1191': (1, 1, 9, 1), '3333': (3, 3, 3, 3)}
 EPOCHS = {'1x': 12, '3x': 36}
 
 
 def name_of(cfg) -> str:
     return Path(cfg.filename).stem
-
-
-def trains(cfg) -> bool:
-    return cfg.get('optim_wrapper') is not None
-
-
-def input_size(cfg):
-    """(height, width) of the images for training, by the config's names.
-
-    None where images of several sizes are trained on.
-    """
-    if '-ms-' in name_of(cfg):
-        return None
-    for name in ('crop_size', 'image_size'):
-        if name in cfg:
-            return tuple(cfg[name])
-    for transform in cfg.train_pipeline:
-        if transform['type'] == 'RandomResizedCrop':
-            return transform['scale'], transform['scale']
 
 
 def test_the_pipelines_read_data(cfg, sample_data):
@@ -44,10 +27,10 @@ def test_the_pipelines_read_data(cfg, sample_data):
             height, width = input_size(cfg)
             assert tuple(cfg.model.data_preprocessor.size) == (height, width)
             assert all(h <= height and w <= width for h, w in shapes)
-        elif input_size(cfg):
-            assert shapes == {input_size(cfg)}
-        else:
+        elif '-ms-' in name_of(cfg):
             assert len(shapes) > 1
+        else:
+            assert shapes == {input_size(cfg)}
     for name in ('val_dataloader', 'test_dataloader'):
         if cfg.get(name):
             dataset = DATASETS.build(on_samples(cfg[name].dataset,

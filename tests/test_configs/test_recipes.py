@@ -7,8 +7,8 @@ import pytest
 import torch
 from experiments import ROOT, configs
 from mmengine.config import Config
-from mmengine.registry import PARAM_SCHEDULERS
 
+from hpvit_mm.analysis.schedule import learning_rates
 from hpvit_mm.engine import LayerDecayOptimWrapperConstructor
 from hpvit_mm.models import HPViT
 
@@ -150,26 +150,6 @@ CORNERS = {
 }
 
 
-def schedule(cfg, per_epoch):
-    """The factor on the rate at each iteration, as a run steps through it."""
-    rate = cfg.optim_wrapper.optimizer.lr
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], rate)
-    schedulers = [
-        PARAM_SCHEDULERS.build(dict(one), default_args=dict(
-            optimizer=optimizer, epoch_length=per_epoch))
-        for one in cfg.param_scheduler]
-    total = cfg.train_cfg.get('max_iters') or \
-        cfg.train_cfg.max_epochs * per_epoch
-    factors = []
-    for iteration in range(total):
-        factors.append(optimizer.param_groups[0]['lr'] / rate)
-        optimizer.step()
-        for one in schedulers:
-            if not one.by_epoch or (iteration + 1) % per_epoch == 0:
-                one.step()
-    return factors
-
-
 @pytest.mark.parametrize('pattern', CORNERS)
 def test_corners_of_the_schedule(pattern):
     per_epoch, corners = CORNERS[pattern]
@@ -182,11 +162,22 @@ def test_corners_of_the_schedule(pattern):
         if key in done:
             continue
         done.add(key)
-        factors = schedule(cfg, per_epoch)
+        factors = [rate / cfg.optim_wrapper.optimizer.lr
+                   for rate in learning_rates(cfg, per_epoch)]
         for iteration, factor in corners:
             assert factors[int(iteration)] == pytest.approx(
                 factor, rel=5e-3, abs=2e-3), (path.name, iteration)
     assert len(done) == 1
+
+
+def test_the_end_of_the_cosine_is_in_proportion():
+    """As in MAE, where the rate of each depth is a share of the full one."""
+    for run, end in (('base-conv-mae_8xb128-100e', 1e-6 / 2e-3),
+                     ('large-conv-mae_8xb128-50e', 1e-6 / 4e-3)):
+        rates = learning_rates(load(f'imagenet/hpvit-{run}_in1k'), 100)
+        assert rates[-1] == pytest.approx(end * max(rates), rel=1e-2)
+    entry = load('imagenet/hpvit-base-conv-mae_8xb128-100e_in1k')
+    assert 'eta_min' not in entry.param_scheduler[1]
 
 
 def test_every_schedule_is_checked():

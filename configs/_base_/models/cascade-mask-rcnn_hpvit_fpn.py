@@ -3,7 +3,7 @@
 # ViTDet. One regressor for all classes.
 _base_ = './mask-rcnn_hpvit_fpn.py'
 
-norm_cfg = dict(type='GN', num_groups=1)
+norm_cfg = dict(type='hpvit_mm.LayerNorm2d', eps=1e-6)
 model = dict(
     type='CascadeRCNN',
     roi_head=dict(

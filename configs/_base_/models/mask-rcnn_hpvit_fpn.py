@@ -1,6 +1,7 @@
-# Mask R-CNN with an FPN on the four stages of HPViT-B. Heads with norms, as
-# in ViTDet (arXiv 2203.16527): LN in its convolutions is GN with one group.
-norm_cfg = dict(type='GN', num_groups=1)
+# Mask R-CNN with an FPN on the four stages of HPViT-B. RPN, box and mask heads
+# as in ViTDet (arXiv 2203.16527; detectron2, projects/ViTDet): two, four and
+# four convolutions, with LN in the latter two.
+norm_cfg = dict(type='hpvit_mm.LayerNorm2d', eps=1e-6)
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(
@@ -19,7 +20,9 @@ model = dict(
         type='FPN',
         in_channels=[768, 768, 768, 768],
         out_channels=256,
-        norm_cfg=norm_cfg,
+        # Not LN, whose channels-last maps RoIAlign would misread. Autocast
+        # computes GN in fp32, which RoIAlign needs: it knows no bfloat16.
+        norm_cfg=dict(type='GN', num_groups=1),
         num_outs=5),
     rpn_head=dict(
         type='RPNHead',

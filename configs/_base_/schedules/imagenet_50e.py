@@ -17,7 +17,8 @@ param_scheduler = [
         convert_to_iter_based=True),
     dict(
         type='CosineAnnealingLR',
-        eta_min=1e-6,
+        # 1e-6 of the full rate, and in proportion for each depth
+        eta_min_ratio=2.5e-4,
         by_epoch=True,
         begin=5,
         end=max_epochs,

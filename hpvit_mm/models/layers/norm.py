@@ -2,9 +2,16 @@
 import torch.nn as nn
 from torch import Tensor
 
+from hpvit_mm.registry import MODELS
 
+
+@MODELS.register_module()
 class LayerNorm2d(nn.LayerNorm):
     """LayerNorm over the channels of a map (B, C, H, W).
+
+    For mmcv's ``norm_cfg=dict(type='hpvit_mm.LayerNorm2d', eps=1e-6)`` too.
+    It is the LN in the heads of ViTDet (detectron2), which GN with one group
+    is not: that has one mean for all channels *and places*.
 
     It normalises a channels-last view, several times faster than statistics
     written out in NCHW, and returns one, which convolutions take as it is.

@@ -1,0 +1,32 @@
+"""Looking at configs without a run."""
+from pathlib import Path
+
+from mmengine.config import Config
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+ADE = CONFIGS / 'ade20k/vit-base-mae_upernet_8xb2-160k_ade20k-512x512.py'
+
+
+def test_print_config(run, tmp_path):
+    text = run('print_config.py', ADE, '--cfg-options',
+               'model.backbone.arch=tiny')
+    (tmp_path / 'printed.py').write_text(text)
+    printed = Config.fromfile(tmp_path / 'printed.py')
+    assert printed.model.backbone.pop('arch') == 'tiny'
+    cfg = Config.fromfile(ADE)
+    cfg.model.backbone.pop('arch')
+    assert printed.to_dict() == cfg.to_dict()
+
+
+def test_mistakes(tool, tmp_path):
+    status, err = tool('print_config', 'nowhere.py')
+    assert status == 2 and 'nowhere.py does not exist' in err
+    status, err = tool('print_config', ADE, '--cfg-options', 'modle.x=1')
+    assert status == 2 and 'model' in err
+    picture = tmp_path / 'x.svg'
+    picture.write_text('mine')
+    status, err = tool('plot_schedule', ADE, picture)
+    assert status == 2 and '--force' in err
+    assert picture.read_text() == 'mine'
+    assert tool('plot_schedule', ADE, picture, '--force')[0] == 0
+    assert picture.read_text().startswith('<svg')

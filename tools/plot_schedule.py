@@ -1,0 +1,49 @@
+#!/usr/bin/env python
+"""Draw the learning rate of experiments."""
+import argparse
+import sys
+from pathlib import Path
+
+# The package beside this file, also where it is not installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hpvit_mm import environment  # noqa: E402
+from hpvit_mm.cli import run_tool  # noqa: E402
+
+environment.prepare()
+
+
+def main(argv=None) -> int:
+    """Run the tool and return its exit status."""
+    parser = argparse.ArgumentParser(
+        description='Draw the learning rate of experiments, below each '
+        'other, as the schedulers step it.')
+    parser.add_argument('configs', nargs='+', metavar='CONFIG')
+    parser.add_argument('out', metavar='OUT.svg', help='the picture')
+    parser.add_argument(
+        '--epoch-length', type=int, metavar='N',
+        help='iterations per epoch, where a schedule counts epochs')
+    parser.add_argument('--force', action='store_true',
+                        help='replace OUT if it exists')
+    args = parser.parse_args(argv)
+
+    def run():
+        from hpvit_mm.analysis.schedule import learning_rates, plot
+        from hpvit_mm.checkpoints.write import check_destination, replacing
+        from hpvit_mm.engine.settings import load_config
+        check_destination(args.out, args.force)
+        curves = [(Path(name).stem, learning_rates(load_config(name),
+                                                   args.epoch_length))
+                  for name in args.configs]
+        with replacing(args.out) as part:
+            part.write_text(plot(curves))
+        for title, rates in curves:
+            print(f'{title}: {len(rates):,} iterations, {rates[0]:.3g} at the '
+                  f'start, {max(rates):.3g} at most, {rates[-1]:.3g} at the '
+                  'end')
+
+    return run_tool(run)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
