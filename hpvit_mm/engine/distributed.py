@@ -38,6 +38,25 @@ def check_launcher(launcher: str) -> None:
                 '--launcher away for a single process')
 
 
+def check_strategy(cfg: Config) -> None:
+    """Stop where FSDP was asked for what it cannot do."""
+    kind = (cfg.get('strategy') or {}).get('type', '')
+    if 'FSDP' not in kind:
+        return
+    if cfg.launcher == 'none':
+        raise UserError(
+            f'{kind} needs processes to share the parameters out; start it '
+            'with tools/dist_train.sh, on one GPU too, or leave runner_type '
+            'and strategy out of the config')
+    hooks = [*(cfg.get('default_hooks') or {}).values(),
+             *(cfg.get('custom_hooks') or [])]
+    if any('EMAHook' in hook['type'] for hook in hooks if hook):
+        raise UserError(
+            f'EMAHook averages whole models, and {kind} has only parts of '
+            'one; remove the hook, or leave runner_type and strategy out of '
+            'the config')
+
+
 def set_up(cfg: Config) -> None:
     """Prepare the processes of a distributed run before the Runner.
 
@@ -98,10 +117,14 @@ def _first_host(launcher: str) -> str:
 
 def wrap_without_gpu(cfg: Config) -> None:
     """Synchronise gradients on the CPU."""
-    cfg.setdefault('model_wrapper_cfg', dict(
+    wrapper = dict(
         type='MMDistributedDataParallel', device_ids=None,
         broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False)))
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    cfg.setdefault('model_wrapper_cfg', wrapper)
+    if cfg.get('runner_type') == 'FlexibleRunner':  # its place for the same
+        cfg.setdefault(
+            'strategy', dict(type='DDPStrategy', model_wrapper=wrapper))
 
 
 def replace_sync_bn(cfg: Config) -> None:

@@ -1,14 +1,19 @@
 """Layer-wise learning rate decay, for all three host libraries."""
+import re
 from collections import defaultdict
 from typing import List, Optional, Tuple
 
 from mmengine.dist import master_only
 from mmengine.logging import print_log
-from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+# What torch's wrappers inside of a model put into the names of parameters.
+WRAPPERS = re.compile(r'_(fsdp|checkpoint)_wrapped_module\.')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -56,6 +61,15 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                         self.CUSTOM_KEYS)
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the optimizer; a model of FSDP is whole in the meantime.
+
+        Outside of that, parameters are parts of flat vectors, and would all
+        be taken for flat ones.
+        """
+        with FSDP.summon_full_params(model, writeback=False):
+            return super().__call__(model)
+
     def add_params(self, params: List[dict], module: nn.Module,
                    **kwargs) -> None:
         """Fill ``params`` with one group per depth and weight decay."""
@@ -78,6 +92,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for name, param in module.named_parameters():
             if not param.requires_grad:
                 continue
+            name = WRAPPERS.sub('', name)
             depth, num_depths = backbone.get_layer_depth(name, 'backbone.')
             lr_mult, decay_mult = self._custom_mults(name)
             if param.ndim <= 1 or name in no_decay:

@@ -21,6 +21,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     cfg = settings.training_config(args)
     resume.resume_from(cfg, args.resume)
     check_run(cfg, training=True)
+    distributed.check_strategy(cfg)
     distributed.set_up(cfg)
     runner = build_runner(cfg)
     settle_batch_size(runner)

@@ -46,6 +46,8 @@ def test_config(args: Namespace) -> Config:
     _set_common(cfg, args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    for key in ('runner_type', 'strategy'):  # how it was trained
+        cfg.pop(key, None)
     if args.show_dir:
         outputs.set_show_dir(cfg, args.show_dir, args.tta)
     if args.out:

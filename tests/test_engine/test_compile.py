@@ -131,11 +131,8 @@ def test_no_blocks(model):
 def test_inductor():
     """What a GPU would get, as far as a CPU can tell."""
     kwargs = dict(arch=dict(MINI, num_layers=1), stage_depths=(1, ))
-    plain, other = HPViT(**kwargs), HPViT(**kwargs)
-    other.load_state_dict(plain.state_dict())
-    compiled(nn.ModuleDict(dict(backbone=other)), backend='inductor')
+    plain, other = Model(**kwargs), Model(**kwargs)
+    compiled(other, backend='inductor')
     images = torch.randn(1, 3, 16, 16)
-    for model in (plain, other):
-        model(images)[0].square().sum().backward()
-    for one, two in zip(plain.parameters(), other.parameters()):
-        torch.testing.assert_close(two.grad, one.grad)
+    with torch.no_grad():
+        torch.testing.assert_close(other(images), plain(images))

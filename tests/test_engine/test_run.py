@@ -17,6 +17,18 @@ def test_sync_bn_is_replaced_everywhere():
     assert [head.norm_cfg.type for head in cfg.model.heads] == ['BN', 'LN']
 
 
+def test_no_gpu_is_asked_for():
+    """By neither of mmengine's two runners."""
+    for more in ({}, dict(runner_type='FlexibleRunner')):
+        cfg = Config(dict(more, find_unused_parameters=True))
+        distributed.wrap_without_gpu(cfg)
+        wrapper = cfg.strategy.model_wrapper if more else cfg.model_wrapper_cfg
+        assert wrapper.device_ids is None and wrapper.find_unused_parameters
+    cfg = Config(dict(strategy=dict(type='hpvit_mm.FSDPStrategy'), **more))
+    distributed.wrap_without_gpu(cfg)
+    assert cfg.strategy == dict(type='hpvit_mm.FSDPStrategy')
+
+
 def test_innermost_sentence():
     """Registries put a prefix before it at every level."""
     with pytest.raises(UserError) as caught:

@@ -170,3 +170,13 @@ def test_flipped_pipeline_ends_as_the_plain_one():
 def test_what_scaling_needs(more, says, train_config):
     with pytest.raises(UserError, match=says):
         train_config('--auto-scale-lr', more=more)
+
+
+def test_tests_run_on_whole_models(tmp_path):
+    path = tmp_path / 'a.py'
+    path.write_text(CONFIG.format(scope='mmdet') + """
+runner_type = 'FlexibleRunner'
+strategy = dict(type='hpvit_mm.FSDPStrategy')
+""")
+    cfg = settings.test_config(arguments.parse_test([str(path), 'a.pth']))
+    assert 'runner_type' not in cfg and 'strategy' not in cfg

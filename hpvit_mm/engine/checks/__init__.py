@@ -17,7 +17,7 @@ from .types import check_host, check_types
 from .work_dir import check_work_dir
 
 COMMON = ('default_hooks', 'custom_hooks', 'visualizer', 'log_processor',
-          'param_scheduler')
+          'param_scheduler', 'strategy')
 TRAINING = ('train_cfg', 'optim_wrapper', 'train_dataloader')
 VALIDATION = ('val_cfg', 'val_dataloader', 'val_evaluator')
 TESTING = ('test_cfg', 'test_dataloader', 'test_evaluator')

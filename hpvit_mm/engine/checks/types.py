@@ -29,6 +29,7 @@ PLACES = {
     'test_cfg': registries.LOOPS,
     'val_evaluator': registries.METRICS,
     'test_evaluator': registries.METRICS,
+    'strategy': registries.STRATEGIES,
     'visualizer': registries.VISUALIZERS,
     'visualizer.vis_backends': registries.VISBACKENDS,
     'log_processor': registries.LOG_PROCESSORS,
