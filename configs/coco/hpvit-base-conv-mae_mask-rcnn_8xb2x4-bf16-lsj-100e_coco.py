@@ -1,18 +1,16 @@
 """Mask R-CNN with HPViT-B on COCO, for cards of 24 GB.
 
 Recipe    that of 80 GB cards, from which it inherits: the batch of 64 is made
-          in four steps of 2 images on 8 GPUs, in bfloat16, and all stages
-          recompute their activations.
+          in four steps of 2 images on 8 GPUs, in bfloat16 (docs/recipes.md has
+          the memory).
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-conv-mae_mask-rcnn_8xb2x4-bf16-lsj-100e_coco.py 8
-Cost      6 x (1,563 + 306) + 2 x 1,474 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 100 epochs = 166 EFLOPs, 369 GPU hours at 125
+Cost      6 x (1,563 + 306) + 2 x 979 GFLOPs (backbone, heads; recomputed) x
+          117,266 images x 100 epochs = 154 EFLOPs, 343 GPU hours at 125
           TFLOP/s; 5.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'
-
-model = dict(backbone=dict(with_cp=True))
 
 train_dataloader = dict(batch_size=2)
 optim_wrapper = dict(

@@ -2,8 +2,8 @@
 
 Recipe    ViTDet-B's, see the schedule's file. At 1024 pixels attention at 1/16
           mixes windows and global blocks 2 : 1, as ViTDet does; windows of 16
-          need no padding. Stage 0 recomputes its activations: without, they
-          take 2.5 times the memory.
+          need no padding. Stage 0 recomputes its activations (docs/recipes.md
+          has the memory).
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16

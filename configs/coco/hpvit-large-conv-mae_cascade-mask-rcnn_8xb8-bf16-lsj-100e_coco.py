@@ -3,9 +3,9 @@
 Recipe    ViTDet-L's, as for Mask R-CNN with HPViT-L.
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-large-conv-mae_cascade-mask-rcnn_8xb8-bf16-lsj-100e_coco.py 8
-Cost      6 x (3,382 + 578) + 2 x 2,147 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 100 epochs = 329 EFLOPs, 731 GPU hours at 125
-          TFLOP/s; 31.4 GiB a GPU (tools/model_zoo.py; not measured)
+Cost      6 x (3,382 + 578) + 2 x 1,718 GFLOPs (backbone, heads; recomputed) x
+          117,266 images x 100 epochs = 319 EFLOPs, 709 GPU hours at 125
+          TFLOP/s; 39.4 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [
@@ -22,7 +22,7 @@ model = dict(
         attention=('dilated', 'dilated', (('window', ) * 5 + ('global', )) * 3,
                    'global'),
         window_size=16,
-        with_cp=(True, True, False, False),
+        with_cp=(True, False, False, False),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://dl.fbaipublicfiles.com/mae/pretrain/'

@@ -2,13 +2,13 @@
 
 Recipe    ViTDet-L's: layer decay 0.8, drop path 0.4 (detectron2,
           projects/ViTDet); the rest as for HPViT-B. Every sixth block at 1/16
-          is global, as there. bfloat16 and recomputed activations of stages 0
-          and 1 make it fit 80 GB.
+          is global, as there. bfloat16 and the recomputed activations of stage
+          0 make it fit 80 GB (docs/recipes.md).
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-large-conv-mae_mask-rcnn_8xb8-bf16-lsj-100e_coco.py 8
-Cost      6 x (3,382 + 311) + 2 x 2,147 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 100 epochs = 310 EFLOPs, 689 GPU hours at 125
-          TFLOP/s; 30.9 GiB a GPU (tools/model_zoo.py; not measured)
+Cost      6 x (3,382 + 311) + 2 x 1,718 GFLOPs (backbone, heads; recomputed) x
+          117,266 images x 100 epochs = 300 EFLOPs, 667 GPU hours at 125
+          TFLOP/s; 38.9 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [
@@ -25,7 +25,7 @@ model = dict(
         attention=('dilated', 'dilated', (('window', ) * 5 + ('global', )) * 3,
                    'global'),
         window_size=16,
-        with_cp=(True, True, False, False),
+        with_cp=(True, False, False, False),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://dl.fbaipublicfiles.com/mae/pretrain/'
