@@ -53,8 +53,8 @@ def link(path: str, root: str) -> str:
     """How to put the data where the configs look for them."""
     if os.path.realpath(path) == os.path.realpath(root):
         return ''
-    return (f', which read {root}: ln -sT {os.path.abspath(path)} {root}, or '
-            'set data_root')
+    return (f', which read {root}: link it there (ln -sT "$(realpath {path})" '
+            f'{root}) or set data_root')
 
 
 if __name__ == '__main__':

@@ -11,9 +11,9 @@ def test_a_set_that_is_fine(sample_data, run, tmp_path):
         path.unlink()
     log = run('prepare_data.py', 'cityscapes', root, '--subset')
     assert 'made   gtFine/train: 20 *_gtFine_labelTrainIds.png' in log
-    assert log.endswith(
-        f'ready for configs/cityscapes, which read data/cityscapes: ln -sT '
-        f'{root} data/cityscapes, or set data_root\n')
+    assert log.endswith('ready for configs/cityscapes, which read '
+                        'data/cityscapes: link it there (ln -sT "$(realpath '
+                        f'{root})" data/cityscapes) or set data_root\n')
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data/cityscapes').symlink_to(root)
     log = run('prepare_data.py', 'cityscapes', 'data/cityscapes', '--subset')

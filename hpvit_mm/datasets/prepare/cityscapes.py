@@ -9,7 +9,7 @@ from PIL import Image
 from hpvit_mm.checkpoints.write import replacing
 
 from ..cityscapes import LABELS, Thing, draw
-from .files import Fault, check_each, check_images, listing, size_of
+from .files import Fault, check_each, check_images, listing
 from .label_maps import check_size, pairs, read_labels
 from .report import AGAIN, Report
 
@@ -48,7 +48,7 @@ def check(report: Report, split: str) -> None:
     if made:
         report.made(f'{label_folder}: {len(made):,} *{TARGET}')
     if flawless and both:
-        report.fine(f'{label_folder}: {len(both):,} *{TARGET}')
+        report.fine(f'{label_folder}: {len(both):,} label maps')
 
 
 def settle(base: str, image: Path) -> bool:
@@ -69,7 +69,7 @@ def settle(base: str, image: Path) -> bool:
                                    '0 to 33')]
     elif not there:
         wanted = from_polygons(Path(base + POLYGONS))
-        check_size(Path(base + POLYGONS), wanted.shape[::-1], size_of(image))
+        check_size(Path(base + POLYGONS), wanted.shape[::-1], image)
     if not there:
         with replacing(target) as part:
             Image.fromarray(wanted).save(part, 'PNG')

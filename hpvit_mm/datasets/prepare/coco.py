@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import List, NamedTuple, Tuple
 
 from .files import check_images, each, listing, read, some_of
-from .label_maps import check_size
+from .label_maps import other_size
 from .report import AGAIN, Report
 
 GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
@@ -30,17 +30,22 @@ def check(report: Report, split: str) -> None:
         report.wrong(f'{file} is no file of instances '
                      f'({type(error).__name__}: {error})', AGAIN)
         return
-    if check_categories(report, content.categories, file) & check_objects(
-            report, content, file):
-        report.fine(f'{file}: {len(content.objects):,} objects, '
-                    f'{len(content.categories)} categories')
     sizes = {name: size for _, name, size in content.images}
     there = sorted(sizes.keys() & names)
     report.count(where, len(there), split)
     report.some(sorted(sizes.keys() - names), len(sizes), f'images of {file}',
                 f'are not in {where}', AGAIN)
-    check_images(report, where, there, lambda path: check_size(
-        path, read(path).shape[1::-1], sizes[path.name]))
+    if check_categories(report, content.categories, file) & check_objects(
+            report, content, file):
+        report.fine(f'{file}: {len(content.objects):,} objects, '
+                    f'{len(content.categories)} categories')
+
+    def work(path):
+        size = read(path).shape[1::-1]
+        if size != sizes[path.name]:
+            raise other_size(path, size, sizes[path.name])
+
+    check_images(report, where, there, work)
 
 
 def load(path: Path) -> Instances:

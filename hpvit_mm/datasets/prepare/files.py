@@ -34,11 +34,11 @@ class Fault(Exception):
 
 
 def check_root(path: str, layout: Layout) -> Path:
-    """The folder of a data set as an absolute path; it must exist."""
-    root = Path(os.path.abspath(path))
+    """The folder of a data set, which must exist."""
+    root = Path(path)
     if not root.is_dir():
-        raise UserError(f'there is no folder {root}; make it from '
-                        + layout.origin + packed(root.parent)
+        raise UserError(f'there is no folder {root.absolute()}; make it from '
+                        + layout.origin + packed(root.absolute().parent)
                         + expected(layout.data_set, path, command=False))
     return root
 
@@ -50,7 +50,8 @@ def check_places(report: Report) -> List[str]:
     absent = [place for place in places if not (root / place).exists()]
     nearby = list(below(root)) if absent else []
     if absent == places:
-        other = max([*root.parents[:2], *nearby], key=lambda folder: sum(
+        outer = Path(os.path.abspath(root)).parents[:2]
+        other = max([*outer, *nearby], key=lambda folder: sum(
             (folder / place).exists() for place in places))
         if any((other / place).exists() for place in places):
             report.wrong(f'{root} is not the folder of the data set, {other} '

@@ -33,7 +33,7 @@ def read_labels(path: Path, image: Path, allowed: Set[int], words: str
     if labels.ndim != 2:
         raise Fault(path, 'are in colour and hold no class numbers',
                     'take the label maps themselves, not pictures of them')
-    check_size(path, labels.shape[::-1], size_of(image))
+    check_size(path, labels.shape[::-1], image)
     if labels.dtype == np.uint8:  # counting is much faster than sorting
         found = set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
     else:
@@ -45,10 +45,20 @@ def read_labels(path: Path, image: Path, allowed: Set[int], words: str
     return labels
 
 
-def check_size(path: Path, found: Tuple[int, int],
-               wanted: Tuple[int, int]) -> None:
+def check_size(path: Path, size: Tuple[int, int], image: Path) -> None:
+    """A label map must be as wide and high as its image."""
+    try:
+        wanted = size_of(image)
+    except Fault as fault:
+        raise Fault(image, 'have an image that cannot be read', fault.remedy,
+                    fault.detail) from fault
+    if size != wanted:
+        raise other_size(path, size, wanted)
+
+
+def other_size(path: Path, found: Tuple[int, int],
+               wanted: Tuple[int, int]) -> Fault:
     """Sizes are width and height."""
-    if found != wanted:
-        raise Fault(path, 'have another size than they should',
-                    'take images and labels from one release, unchanged',
-                    '{} x {}, not {} x {}'.format(*found, *wanted))
+    return Fault(path, 'have another size than they should',
+                 'take images and labels from one release, unchanged',
+                 '{} x {}, not {} x {}'.format(*found, *wanted))
