@@ -2,7 +2,7 @@
 import json
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Dict, Iterator, Optional, Union
 
@@ -70,7 +70,8 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
         raise UserError(f'{path} cannot be written ({text}): free some space, '
                         'or choose another folder.') from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the parent may be no folder
+            part.unlink()
 
 
 def _flush(path: Path) -> None:

@@ -11,6 +11,7 @@ from hpvit_mm.checkpoints import load_pretrained, read_checkpoint
 from hpvit_mm.checkpoints.convert import convert
 from hpvit_mm.checkpoints.describe import describe
 from hpvit_mm.checkpoints.publish import publish
+from hpvit_mm.checkpoints.write import replacing
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 
@@ -111,3 +112,11 @@ def test_what_is_no_vit_is_described_too(tmp_path):
     assert found['encoder'] is None
     assert 'no layout' in found['problem']
     assert found['dtypes'] == dict(float32=1)
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / 'file').write_text('mine')
+    with pytest.raises(UserError, match='cannot be written'):
+        with replacing(tmp_path / 'file/x.pth'):
+            pass
+    assert (tmp_path / 'file').read_text() == 'mine'
