@@ -125,8 +125,9 @@ def set_amp(cfg: Config, amp: bool, dtype: Optional[str]) -> None:
             'add --amp or leave it away')
     if dtype or kind == 'OptimWrapper':
         wrapper['type'] = MIXED[dtype or 'float16']
-        for key in ('dtype', 'loss_scale'):  # of an AmpOptimWrapper before
-            wrapper.pop(key, None)
+        wrapper.pop('dtype', None)  # of an AmpOptimWrapper before
+        if dtype == 'bfloat16':
+            wrapper.pop('loss_scale', None)
 
 
 def check_amp(cfg: Config, amp: bool) -> None:

@@ -94,6 +94,8 @@ BFLOAT16 = dict(type='hpvit_mm.BFloat16OptimWrapper')
     (BFLOAT16, ['--amp'], BFLOAT16),
     (BFLOAT16, ['--amp-dtype', 'float16'], AMP),
     (dict(AMP, loss_scale=8.), ['--amp'], dict(AMP, loss_scale=8.)),
+    (dict(AMP, loss_scale=8., dtype='bfloat16'),
+     ['--amp-dtype', 'float16'], dict(AMP, loss_scale=8.)),
     (dict(AMP, loss_scale=8.), ['--amp-dtype', 'bfloat16'], BFLOAT16),
 ])
 def test_amp(given, flags, expected, train_config, gpu):
