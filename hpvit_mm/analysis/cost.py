@@ -88,6 +88,8 @@ class Cost:
         images: Images per round.
         rounds: Number of rounds.
         unit: What a round is: an epoch, an iteration, or a test.
+        shares: Processes that share out weights, gradients and AdamW's
+            averages (FSDP); 1 where each has all.
     """
     size: Size
     stages: Tuple[Stage, ...]
@@ -100,6 +102,7 @@ class Cost:
     images: int
     rounds: int
     unit: str
+    shares: int = 1
 
     @property
     def trains(self) -> bool:
@@ -138,9 +141,9 @@ class Cost:
     def memory(self) -> int:
         """Bytes per GPU in training, without activations of the heads."""
         frozen = self.parameters - self.trained
-        return (BYTES_PER_PARAMETER * self.trained +
-                BYTES_PER_FROZEN_PARAMETER * frozen +
-                self.batch_size * self.activations)
+        fixed = (BYTES_PER_PARAMETER * self.trained +
+                 BYTES_PER_FROZEN_PARAMETER * frozen)
+        return fixed // self.shares + self.batch_size * self.activations
 
 
 def cost_of(cfg: Config) -> Cost:
@@ -173,7 +176,9 @@ def cost_of(cfg: Config) -> Cost:
                     or cfg.test_dataloader).batch_size,
         images=images,
         rounds=rounds,
-        unit=unit)
+        unit=unit,
+        shares=processes(cfg) if 'FSDP' in (
+            cfg.get('strategy') or {}).get('type', '') else 1)
 
 
 # ------------------------------------------------------------- the config
@@ -244,6 +249,13 @@ def batch_of(cfg: Config) -> int:
         raise UserError(f'{cfg.filename}: add auto_scale_lr.base_batch_size, '
                         'GPUs x images per GPU x accumulated batches')
     return cfg.auto_scale_lr.base_batch_size
+
+
+def processes(cfg: Config) -> int:
+    """For how many GPUs a recipe was made."""
+    return cfg.auto_scale_lr.base_batch_size // (
+        cfg.train_dataloader.batch_size *
+        cfg.optim_wrapper.get('accumulative_counts', 1))
 
 
 def _images(cfg: Config, dataset: dict, split: int) -> int:

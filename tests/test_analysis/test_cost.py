@@ -366,3 +366,12 @@ def test_a_model_that_cannot_be_built():
     cfg.model.head.in_channels = 'many'
     with pytest.raises(UserError, match='its model cannot be built'):
         cost_of(cfg)
+
+
+def test_fsdp_shares_out_the_parameters():
+    whole, shared = (cost_of(Config.fromfile(
+        ROOT / f'configs/imagenet/hpvit-huge-conv-mae_8xb64x2{tag}-50e_in1k.py'))
+        for tag in ('', '-fsdp'))
+    assert whole.memory - shared.memory == pytest.approx(
+        16 * whole.trained * 7 / 8)
+    assert whole.flops == shared.flops

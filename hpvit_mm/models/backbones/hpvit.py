@@ -519,8 +519,8 @@ def _check_attention(attention: Union[str, Sequence, None],
 
 def _check_with_cp(with_cp: Union[bool, Sequence[bool]],
                    num_stages: int) -> Tuple[bool, ...]:
-    if isinstance(with_cp, bool):
-        return (with_cp, ) * num_stages
+    if isinstance(with_cp, int):
+        return (bool(with_cp), ) * num_stages
     with_cp = tuple(with_cp)
     if len(with_cp) != num_stages:
         raise UserError(
