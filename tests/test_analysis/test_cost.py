@@ -325,9 +325,9 @@ def test_padded_experiment():
     grid = math.ceil(769 / 4)
     assert grid == 193
     assert cost.macs() > cost.macs('nominal')
-    # dilated by 4: 4 windows of 13
-    assert cost.stages[1].executed == 2 * 208**2 * (
-        12 * 768**2 + 2 * 169 * 768)
+    # dilated by 4: 2 windows of 25
+    assert cost.stages[1].executed == 2 * 200**2 * (
+        12 * 768**2 + 2 * 625 * 768)
 
 
 # ------------------------------------------------------------------ mistakes
