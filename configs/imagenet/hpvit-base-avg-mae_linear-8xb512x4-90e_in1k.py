@@ -6,8 +6,8 @@ Recipe    MAE's linear probing, see the schedule's file: a batch norm without
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-base-avg-mae_linear-8xb512x4-90e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      2 x 69.1 + 6 x 0.00077 GFLOPs (frozen, trained) x 1,281,167 images x
-          90 epochs = 15.9 EFLOPs, 35.4 GPU hours at 125 TFLOP/s; 27.9 GiB a
+Cost      2 x 61.7 + 6 x 0.00077 GFLOPs (frozen, trained) x 1,281,167 images x
+          90 epochs = 14.2 EFLOPs, 31.6 GPU hours at 125 TFLOP/s; 27.9 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -4,8 +4,8 @@ Recipe    that of the default HPViT-B, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-base-conv-1182-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (45.5 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 35.0 EFLOPs, 77.7 GPU hours at 125 TFLOP/s; 19.8 GiB a
+Cost      6 x (45.4 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
+          100 epochs = 34.9 EFLOPs, 77.5 GPU hours at 125 TFLOP/s; 19.8 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

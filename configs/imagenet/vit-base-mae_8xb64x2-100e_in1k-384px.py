@@ -4,8 +4,8 @@ Recipe    that of HPViT, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/imagenet/vit-base-mae_8xb64x2-100e_in1k-384px.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (55.4 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 42.6 EFLOPs, 94.6 GPU hours at 125 TFLOP/s; 12.7 GiB a
+Cost      6 x (54.0 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
+          100 epochs = 41.5 EFLOPs, 92.3 GPU hours at 125 TFLOP/s; 12.7 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

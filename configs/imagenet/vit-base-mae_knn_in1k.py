@@ -3,7 +3,7 @@
 Recipe    that of HPViT, from which it inherits
 Command   python tools/test.py --untrained \
               configs/imagenet/vit-base-mae_knn_in1k.py
-Cost      2 x (17.5 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.047
+Cost      2 x (17.0 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.045
           EFLOPs, 0.1 GPU hours at 125 TFLOP/s (tools/model_zoo.py; not
           measured)
 Result    not yet evaluated

@@ -5,8 +5,8 @@ Recipe    that of HPViT, from which it inherits; one stage at 1/16 is the plain
 Command   bash tools/dist_train.sh \
               configs/imagenet/vit-large-mae_8xb128-50e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (61.2 + 0.001) GFLOPs (backbone, heads) x 1,281,167 images x 50
-          epochs = 23.5 EFLOPs, 52.3 GPU hours at 125 TFLOP/s; 25.2 GiB a GPU
+Cost      6 x (60.4 + 0.001) GFLOPs (backbone, heads) x 1,281,167 images x 50
+          epochs = 23.2 EFLOPs, 51.6 GPU hours at 125 TFLOP/s; 25.2 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

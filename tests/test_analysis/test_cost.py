@@ -219,7 +219,9 @@ def test_bytes_that_autograd_keeps(with_cp, constant):
 def test_classification():
     cost = cost_of(config('imagenet/hpvit-base-conv-mae_8xb128-100e_in1k'))
     assert cost.size == (224, 224)
-    assert cost.macs() == pytest.approx(71.5e9, rel=1e-3)
+    assert cost.macs('nominal') == pytest.approx(71.5e9, rel=1e-3)
+    # fc2 of the last block sees the average of 49 tokens
+    assert cost.macs('nominal') - cost.macs() == 48 * 768 * 3072
     assert cost.heads == 768 * 1000
     assert (cost.images, cost.rounds, cost.unit) == (1281167, 100, 'epoch')
     assert cost.flops == 6 * (cost.macs() + cost.heads) * 128116700

@@ -70,7 +70,8 @@ def test_blocks_are_called_compiled():
     model = compiled(Model(MINI, None, drop_path_rate=0.1), backend=backend)
     for size in (32, 48):
         model(torch.randn(2, 3, size, size)).sum().backward()
-    assert len(seen) == 2 * 12
+    # the last one is finished behind the average, by a call of its own
+    assert len(seen) == 2 * (12 + 1)
     # not once for each block and size
     assert len(set(map(id, seen))) < 16
 

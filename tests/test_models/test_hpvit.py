@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from hpvit_mm.models.backbones.hpvit import ARCHS
+from hpvit_mm.models.layers import TokenLayout, resample_pos_embed
 
 MINI = dict(
     embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
@@ -108,7 +109,9 @@ def test_dilated_is_the_plain_vit_on_shifted_images(stage_depths, options):
     padded = F.pad(x, (6, 6, 6, 6))
     with torch.no_grad():
         ours = dense(x)[0]
-        position = dense._position((16, 16))  # (1, H, W, C)
+        # (1, H, W, C)
+        position = resample_pos_embed(dense.pos_embed, dense.pos_grid,
+                                      (16, 16))
         for dy, dx in itertools.product(range(4), repeat=2):
             # Token (4 y + dy, 4 x + dx) sees pixels from 16 y + 4 dy - 6 on,
             # and is told the position of that place.
@@ -144,6 +147,16 @@ def test_dilated_window_and_global_agree_where_one_group_holds_all():
     torch.testing.assert_close(outs[0], outs[2])
 
 
+class Passed(torch.nn.Module):
+    """Takes tokens (B, H, W, C) instead of images."""
+
+    def grid(self, x):
+        return tuple(x.shape[1:3])
+
+    def forward(self, x, layout):
+        return layout.group(x)
+
+
 @pytest.mark.parametrize('attention', ['global', 'window', 'dilated'])
 @pytest.mark.parametrize('size', [(64, 64), (70, 45), (24, 100)])
 def test_attention_sees_its_group_and_nothing_else(attention, size):
@@ -156,8 +169,9 @@ def test_attention_sees_its_group_and_nothing_else(attention, size):
     grid = images(1, rows, columns, 32).requires_grad_()
     # Past the embedding, so that a token is not moved by its neighbours'
     # pixels.
-    model.patch_embed = torch.nn.Identity()
+    model.patch_embed = Passed()
     model.attention = ((attention, ), ())
+    model.stage_depths = (1, 0)
     model.forward(grid)
     out = model(grid)[0]  # (1, C, rows, columns)
 
@@ -208,8 +222,9 @@ def test_padding_never_attends(attention):
     x = images(2, 3, 76, 52)  # 19 x 13 tokens: padded in both kinds
     ours = model(x)[0]
 
-    tokens = model.patch_embed(x)
-    tokens = tokens + model._position((19, 13))
+    raster = TokenLayout.raster((19, 13))
+    tokens = raster.ungroup(
+        model.patch_embed(x, raster) + model._position(raster))
     step = 4 if attention == 'dilated' else 1
     for block in model.blocks:
         done = torch.zeros_like(tokens)
@@ -234,7 +249,8 @@ def test_tokens_sit_on_the_centres_of_their_cells():
     """A token's kernel reaches equally far on both sides of its cell."""
     model = mini()
     x = images(1, 3, 64, 64).requires_grad_()
-    model.patch_embed(x)[0, 5, 8].sum().backward()
+    raster = TokenLayout.raster((16, 16))
+    model.patch_embed(x, raster)[0, 0, 5 * 16 + 8].sum().backward()
     rows = x.grad[0].abs().sum((0, 2)).nonzero().flatten()
     columns = x.grad[0].abs().sum((0, 1)).nonzero().flatten()
     # cells of 4 pixels: the centre of cell 5 is 4 * 5 + 1.5
@@ -283,7 +299,7 @@ def test_conv_pooling_is_a_convolution():
         outs = []
         model.norms['0'] = torch.nn.Identity()
         model.norms['1'] = torch.nn.Identity()
-        model.blocks[3].forward = lambda x, mask=None: x
+        model.blocks[3].forward = lambda x, *args: x
         with torch.no_grad():
             outs = model(images(1, 3, 64, 48))
             expected = F.conv2d(outs[0], model.pools[0].weight,
@@ -395,10 +411,11 @@ def test_position_is_cached_until_something_changes():
     x = images(1, 3, 64, 64)
     with torch.no_grad():
         before = model(x)[0]
-        first = model._position((16, 16))
-        assert model._position((16, 16)) is first
+        layout = TokenLayout.raster((16, 16))
+        first = model._position(layout)
+        assert model._position(layout) is first
         model.pos_embed.mul_(2)
-        assert model._position((16, 16)) is not first
+        assert model._position(layout) is not first
         assert not torch.equal(model(x)[0], before)
         # exchanged behind the version's back, as averaged weights are
         model.pos_embed.data.mul_(0.5)

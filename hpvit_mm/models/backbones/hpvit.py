@@ -234,46 +234,76 @@ class HPViT(BaseModule):
             ``H_i = ceil(H / stride_i)`` for 'featmap', (B, C) for
             'avg_featmap'.
         """
-        x = self.patch_embed(x)  # (B, H, W, C)
-        grid = tuple(x.shape[1:3])
-        layout = TokenLayout.raster(grid)
-        x = layout.group(x + self._position(grid))  # (B, 1, H * W, C)
+        layout = self._layout(0, self.patch_embed.grid(x))
+        # (B, in_channels, H, W) -> (B, G, T, C)
+        x = self.patch_embed(x, layout) + self._position(layout)
         if self.num_prefix:
-            # (1, P, C) -> (B, 1, P, C), in front of the tokens
-            prefix = self._prefix().expand(len(x), 1, -1, -1)
+            # (1, P, C) -> (B, G, P, C), in front of the tokens
+            prefix = self._prefix().expand(len(x), layout.num_groups, -1, -1)
             x = torch.cat([prefix, x], dim=2)
         x = self.norm_pre(self.drop_after_pos(x))
 
         outs = []
         blocks = iter(self.blocks)
         for s in range(len(self.pools) + 1):
-            if s > 0:
-                x, layout = pool_tokens(x, layout, self.pools[s - 1],
-                                        self.num_prefix)
-            for kind in self.attention[s]:
-                wanted = TokenLayout.create(
-                    kind, layout.grid,
-                    max(1, self.patch_size // self.strides[s]),
-                    self.window_size)
+            hidden = None
+            for i in range(self.stage_depths[s]):
+                wanted = self._layout(s, layout.grid, i)
                 x = regroup(x, layout, wanted, self.num_prefix)
                 layout = wanted
-                x = next(blocks)(x, layout.key_mask(self.num_prefix,
-                                                    x.device))
+                block = next(blocks)
+                x = block(x, layout.key_mask(self.num_prefix, x.device),
+                          self._is_averaged(s, i))
+                if isinstance(x, tuple):
+                    x, hidden = x
             if s in self.out_indices:
-                outs.append(self._output(x, layout, s))
+                outs.append(self._output(x, layout, s, hidden))
+            if s < len(self.pools):
+                pooled, pooled_layout = pool_tokens(
+                    x, layout, self.pools[s], self.num_prefix)
+                if hidden is not None:
+                    pooled = block(pooled, hidden=pool_tokens(
+                        hidden, layout, self.pools[s], self.num_prefix)[0])
+                x, layout = pooled, pooled_layout
         return tuple(outs)
 
-    def _output(self, x: Tensor, layout: TokenLayout, stage: int) -> Tensor:
+    def _layout(self, stage: int, grid: Tuple[int, int],
+                block: int = 0) -> TokenLayout:
+        """The layout of the tokens in a block."""
+        if not self.stage_depths[stage]:
+            return TokenLayout.raster(grid)
+        return TokenLayout.create(
+            self.attention[stage][block], grid,
+            max(1, self.patch_size // self.strides[stage]), self.window_size)
+
+    def _is_averaged(self, stage: int, block: int) -> bool:
+        """Whether all that becomes of a block are averages of its tokens.
+
+        Then its last linear layer may follow the averaging.
+        """
+        if block + 1 < self.stage_depths[stage] or (
+                self.training and self.drop_after_pos.p):
+            return False
+        if stage == len(self.pools):
+            return self.out_type == 'avg_featmap'
+        return stage not in self.out_indices and isinstance(
+            self.pools[stage], AvgPooling)
+
+    def _output(self, x: Tensor, layout: TokenLayout, stage: int,
+                hidden: Optional[Tensor]) -> Tensor:
         """The normalised output of a stage, without prefix tokens."""
         norm = self.norms[str(stage)]
         x = x[:, :, self.num_prefix:]
-        if self.out_type == 'avg_featmap':
-            # (B, G, T, C) -> (B, H, W, C) -> (B, C)
-            return norm(layout.ungroup(x).mean(dim=(1, 2)))
-        # (B, G, T, C) -> (B, H, W, C) -> (B, C, H, W)
-        # A copy, because convolutions pass a channels-last view on, and
-        # mmcv's RoIAlign reads any memory as NCHW, without a word.
-        return layout.ungroup(norm(x)).permute(0, 3, 1, 2).contiguous()
+        if self.out_type == 'featmap':
+            # Not a channels-last view: convolutions pass one on, and mmcv's
+            # RoIAlign reads any memory as NCHW, without a word.
+            return layout.to_map(norm(x))
+        x = layout.average(x)
+        if hidden is not None:
+            block = self.blocks[sum(self.stage_depths[:stage + 1]) - 1]
+            x = block(x, hidden=layout.average(
+                hidden[:, :, self.num_prefix:]))
+        return norm(x)
 
     def _prefix(self) -> Tensor:
         """The prefix tokens with their positions, (1, P, C)."""
@@ -283,24 +313,27 @@ class HPViT(BaseModule):
         ]
         return torch.cat(tokens, dim=1) + self.prefix_pos_embed
 
-    def _position(self, grid: Tuple[int, int]) -> Tensor:
-        """The position embedding on a grid, (1, H, W, C).
+    def _position(self, layout: TokenLayout) -> Tensor:
+        """The position embedding in a layout, (1, G, T, C).
 
         It is kept only while no gradient is wanted. The version of a tensor
         grows with each change in place, and ``train`` empties the cache,
         because averaged weights are exchanged behind the version's back.
         """
+        def compute() -> Tensor:
+            return layout.group(resample_pos_embed(
+                self.pos_embed, self.pos_grid, layout.grid))
+
         pos_embed = self.pos_embed
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return resample_pos_embed(pos_embed, self.pos_grid, grid)
-        key = (grid, pos_embed.dtype, pos_embed.device, pos_embed.data_ptr(),
-               pos_embed._version, torch.is_inference_mode_enabled())
+            return compute()
+        key = (layout, pos_embed.dtype, pos_embed.device,
+               pos_embed.data_ptr(), pos_embed._version,
+               torch.is_inference_mode_enabled())
         if key not in self._pos_cache:
             # One size at a time: data sets with many sizes must not fill
             # the memory.
-            self._pos_cache = {
-                key: resample_pos_embed(pos_embed, self.pos_grid, grid)
-            }
+            self._pos_cache = {key: compute()}
         return self._pos_cache[key]
 
     def _init_parameters(self) -> None:

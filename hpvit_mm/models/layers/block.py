@@ -1,5 +1,5 @@
 """The transformer block, with MAE's parameter names."""
-from typing import Optional
+from typing import Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -33,8 +33,16 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(feedforward_channels, embed_dims)
         self.drop = nn.Dropout(drop_rate)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """What the second layer gets."""
+        return self.drop(F.gelu(self.fc1(x)))
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """The second layer."""
+        return self.drop(self.fc2(hidden))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+        return self.project(self.hidden(x))
 
 
 class Block(nn.Module):
@@ -74,12 +82,40 @@ class Block(nn.Module):
             DropPath(drop_path_rate) if drop_path_rate else nn.Identity())
         self.with_cp = with_cp
 
-    def forward(self, x: Tensor, key_mask: Optional[Tensor] = None) -> Tensor:
-        """(B, groups, tokens, C) -> (B, groups, tokens, C)"""
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(self._forward, x, key_mask, use_reentrant=False)
-        return self._forward(x, key_mask)
+    def forward(self, x: Tensor, key_mask: Optional[Tensor] = None,
+                unfinished: bool = False, hidden: Optional[Tensor] = None
+                ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
+        """Compute the block, at once or in two calls.
 
-    def _forward(self, x: Tensor, key_mask: Optional[Tensor]) -> Tensor:
+        In two calls what lies between them can be averaged, because
+        ``average(x + fc2(hidden)) == average(x) + fc2(average(hidden))``: a
+        linear layer may as well come after an average, when there are fewer
+        tokens. LayerScale and branches that are left out for whole images
+        change nothing in this; dropout of single values does.
+
+        Args:
+            x: Tokens of shape (B, groups, tokens, C).
+            key_mask: Which tokens may act as keys, (groups, tokens).
+            unfinished: Whether to stop before the last linear layer.
+            hidden: In the second call, the hidden tokens of the first, (...,
+                feedforward channels); ``x`` is of shape (..., C) then.
+
+        Returns:
+            Tokens of the shape of ``x``; unfinished, they and the hidden
+            ones.
+        """
+        if hidden is not None:
+            return self._finish(x, hidden)
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(self._forward, x, key_mask, unfinished,
+                              use_reentrant=False)
+        return self._forward(x, key_mask, unfinished)
+
+    def _forward(self, x: Tensor, key_mask: Optional[Tensor],
+                 unfinished: bool) -> Union[Tensor, Tuple[Tensor, Tensor]]:
         x = x + self.drop_path(self.ls1(self.attn(self.norm1(x), key_mask)))
-        return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
+        hidden = self.mlp.hidden(self.norm2(x))
+        return (x, hidden) if unfinished else self._finish(x, hidden)
+
+    def _finish(self, x: Tensor, hidden: Tensor) -> Tensor:
+        return x + self.drop_path(self.ls2(self.mlp.project(hidden)))

@@ -1,7 +1,11 @@
 """The linear embedding of patches, with a stride of its own."""
+from typing import Tuple
+
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+
+from .token_layout import TokenLayout
 
 
 class PatchEmbed(nn.Module):
@@ -27,10 +31,47 @@ class PatchEmbed(nn.Module):
             in_channels, embed_dims, patch_size, stride=patch_stride,
             padding=(patch_size - patch_stride) // 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> (B, ceil(H/stride), ceil(W/stride), C)"""
+    def grid(self, x: Tensor) -> Tuple[int, int]:
+        """Tokens along the height and the width of images (B, C, H, W)."""
+        return tuple(-(-side // self.stride) for side in x.shape[-2:])
+
+    def forward(self, x: Tensor, layout: TokenLayout) -> Tensor:
+        """Embed the patches, in the order of a layout.
+
+        One matrix product over strided rows of pixels, written where the
+        tokens belong: a convolution writes them in raster order, channels
+        first, and they would be moved twice.
+
+        Args:
+            x: Images of shape (B, in_channels, H, W).
+            layout: Where the tokens of :meth:`grid` belong.
+
+        Returns:
+            Tokens of shape (B, groups, tokens, C).
+        """
         bottom = -x.shape[-2] % self.stride
         right = -x.shape[-1] % self.stride
-        if bottom or right:
+        if layout.is_padded:
             x = F.pad(x, (0, right, 0, bottom))
-        return self.proj(x).permute(0, 2, 3, 1)
+            # (B, C, H, W) -> (B, H, W, C) -> (B, G, T, C)
+            return layout.group(self.proj(x).permute(0, 2, 3, 1))
+        around = self.proj.padding[0]
+        # (B, in, H, W) -> (B, H', W', in)
+        x = F.pad(x, (around, right + around, around, bottom + around))
+        x = x.permute(0, 2, 3, 1).contiguous()
+        batch, _, _, channels = x.shape
+        image, row, pixel, _ = x.stride()
+        kernel = self.proj.kernel_size[0]
+        down, across = self.stride * row, self.stride * pixel
+        (dy, dx), (ny, nx), (h, w) = (
+            layout.dilation, layout.windows, layout.size)
+        # (B, dy, dx, ny, nx, h, w, kernel, kernel * in), without a copy, and
+        # with one -> (B, G, T, kernel * kernel * in)
+        patches = x.as_strided(
+            (batch, dy, dx, ny, nx, h, w, kernel, kernel * channels),
+            (image, down, across, h * dy * down, w * dx * across, dy * down,
+             dx * across, row, 1)).reshape(
+                 batch, layout.num_groups, h * w, -1)
+        # (C, in, kernel, kernel) -> (C, kernel * kernel * in)
+        weight = self.proj.weight.permute(0, 2, 3, 1).flatten(1)
+        return F.linear(patches, weight, self.proj.bias)

@@ -17,7 +17,8 @@ class AvgPooling(nn.Module):
     def forward(self, neighbours: Sequence[Tensor]) -> Tensor:
         """Four tensors (..., C) -> (..., C)"""
         top_left, top_right, bottom_left, bottom_right = neighbours
-        return (top_left + top_right + bottom_left + bottom_right) * 0.25
+        total = top_left + top_right
+        return total.add_(bottom_left).add_(bottom_right).mul_(0.25)
 
 
 class ConvPooling(nn.Conv2d):

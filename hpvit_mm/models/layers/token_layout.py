@@ -130,6 +130,24 @@ class TokenLayout:
                 batch, padded_h, padded_w, channels)
         return x[:, :height, :width]
 
+    def to_map(self, x: Tensor) -> Tensor:
+        """(B, groups, tokens, C) -> (B, C, H, W), in one copy."""
+        (height, width), (padded_h, padded_w) = self.grid, self.padded_grid
+        batch, channels = x.shape[0], x.shape[-1]
+        (dy, dx), (ny, nx), (h, w) = self.dilation, self.windows, self.size
+        # (B, G, h * w, C) -> (B, dy, dx, ny, nx, h, w, C)
+        #                  -> (B, C, ny, h, dy, nx, w, dx) -> (B, C, H, W)
+        x = x.reshape(batch, dy, dx, ny, nx, h, w, channels).permute(
+            0, 7, 3, 5, 1, 4, 6, 2).reshape(
+                batch, channels, padded_h, padded_w)
+        return x[..., :height, :width].contiguous()
+
+    def average(self, x: Tensor) -> Tensor:
+        """(B, groups, tokens, C) -> (B, C), without the padding."""
+        if self.is_padded:
+            return self.ungroup(x).mean(dim=(1, 2))
+        return x.mean(dim=(1, 2))
+
     def key_mask(self, num_prefix: int,
                  device: torch.device) -> Optional[Tensor]:
         """Which tokens may act as keys; None where there is no padding.
