@@ -2,8 +2,9 @@
 import pytest
 import torch
 
-from hpvit_mm.analysis.benchmark import (HostHPViT, check_equal, ratios,
-                                         saved_bytes, take_turns)
+from hpvit_mm.analysis.benchmark.networks import HostHPViT
+from hpvit_mm.analysis.benchmark.timing import (check_equal, ratios,
+                                                saved_bytes, take_turns)
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 

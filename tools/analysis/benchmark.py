@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Time HPViT beside the same network of mmpretrain's parts."""
+"""Time HPViT, and what is around it, beside the parts of the host libraries."""
 import argparse
 import json
 import os
@@ -18,28 +18,24 @@ environment.prepare()
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
-    from hpvit_mm.analysis.benchmark import CASES, run
+    from hpvit_mm.analysis.benchmark import SUITES, Options, run
     parser = argparse.ArgumentParser(
-        description='Time HPViT-B beside the same network, with the same '
-        "weights, of mmpretrain's parts: on the CPU, in fp32, on one thread, "
-        'in turns. Times count as ratios of one run.')
-    parser.add_argument('cases', nargs='*', metavar='CASE',
-                        help=f'some of {", ".join(CASES)} (default: all)')
+        description='Time HPViT-B, and what is around it, beside the parts '
+        'of the host libraries: with the same results, in turns, on the CPU '
+        'in fp32 on one thread. Times count as ratios of one run.',
+        epilog='suites: ' + '; '.join(f'{k}: {v}' for k, v in SUITES.items()))
+    parser.add_argument('--suite', choices=SUITES, required=True)
     parser.add_argument('--rounds', type=int, default=7,
                         help='how often each is timed (default: 7)')
     parser.add_argument('--json', metavar='OUT', help='write the times, too')
     args = parser.parse_args(argv)
-    unknown = sorted(set(args.cases) - set(CASES))
-    if unknown:
-        parser.error(f'there is no case {unknown[0]}: choose from '
-                     f'{", ".join(CASES)}')
 
     def measure():
         import torch
         print(f'torch {torch.__version__}, Python '
               f'{platform.python_version()}, load '
               f'{os.getloadavg()[0]:.1f} before')
-        rows = run(args.cases or list(CASES), args.rounds)
+        rows = run(args.suite, Options(args.rounds))
         if args.json:
             Path(args.json).write_text(json.dumps(rows, indent=2) + '\n')
 
