@@ -8,8 +8,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from hpvit_mm.models.layers import (ConvPooling, TokenLayout,
-                                    resample_pos_embed)
+from hpvit_mm.models.layers import ConvPooling, TokenLayout
 
 
 def forward(model, x):
@@ -17,8 +16,10 @@ def forward(model, x):
     stride = model.patch_embed.stride
     x = F.pad(x, (0, -x.shape[-1] % stride, 0, -x.shape[-2] % stride))
     x = model.patch_embed.proj(x).permute(0, 2, 3, 1)  # (B, H, W, C)
-    x = x + resample_pos_embed(model.pos_embed, model.pos_grid,
-                               tuple(x.shape[1:3]))
+    # (1, h * w, C) -> (1, C, h, w) -> (1, C, H, W) -> (1, H, W, C)
+    x = x + F.interpolate(
+        model.pos_embed.unflatten(1, model.pos_grid).permute(0, 3, 1, 2),
+        size=tuple(x.shape[1:3]), mode='bicubic').permute(0, 2, 3, 1)
     x = model.norm_pre(x)
     outs = []
     blocks = iter(model.blocks)

@@ -36,13 +36,12 @@ class Attention(nn.Module):
             Tokens of shape (B, groups, tokens, C).
         """
         batch, groups, tokens, channels = x.shape
-        # (B, G, T, 3 * C) -> (B * G, T, 3, heads, d)
-        #                  -> 3 of (B * G, heads, T, d)
+        # (B, G, T, 3 * C) -> 3 of (B * G, T, heads, d) -> (B * G, heads, T, d)
         # Queries, keys and values must be 4-D: any other number of
-        # dimensions falls off the fast kernels.
-        q, k, v = self.qkv(x).reshape(
-            batch * groups, tokens, 3, self.num_heads, -1).permute(
-                2, 0, 3, 1, 4).unbind(0)
+        # dimensions falls off the fast kernels. They are taken apart before
+        # they are turned, so that their gradients are put together in place.
+        q, k, v = (one.transpose(1, 2) for one in self.qkv(x).reshape(
+            batch * groups, tokens, 3, self.num_heads, -1).unbind(2))
         if key_mask is not None:
             # (G, T) -> (B * G, 1, 1, T)
             key_mask = key_mask.repeat(batch, 1)[:, None, None]

@@ -1,5 +1,6 @@
 """Absolute position embeddings: MAE's sine-cosine table, and resampling."""
-from typing import Tuple
+from contextlib import nullcontext
+from typing import ContextManager, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +57,27 @@ def resample_pos_embed(pos_embed: Tensor, source: Tuple[int, int],
     table = pos_embed.unflatten(1, source)
     if tuple(source) == tuple(target):
         return table
-    # (1, h, w, C) -> (1, C, h, w) -> (1, C, H, W) -> (1, H, W, C)
-    return F.interpolate(
-        table.permute(0, 3, 1, 2).float(), size=tuple(target), mode='bicubic',
-        align_corners=False).permute(0, 2, 3, 1).to(pos_embed.dtype)
+    # As products of matrices, because the gradient of an interpolation is
+    # slow, and on GPUs depends on the order of its sums.
+    with _without_autocast(table.device.type):
+        table = table.to(torch.promote_types(table.dtype, torch.float32))
+        rows, columns = (
+            _bicubic(*sides, table) for sides in zip(source, target))
+        # (H, h) x (1, h, w * C) -> (1, H, w * C) -> (1, H, w, C)
+        table = (rows @ table.flatten(2)).unflatten(2, (source[1], -1))
+        # (W, w) x (1, H, w, C) -> (1, H, W, C)
+        return (columns @ table).to(pos_embed.dtype)
+
+
+def _without_autocast(device: str) -> ContextManager:
+    """Nothing to switch off on the meta device, where costs are counted."""
+    if torch.amp.is_autocast_available(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
+
+
+def _bicubic(source: int, target: int, like: Tensor) -> Tensor:
+    """What interpolation multiplies with along a side, (target, source)."""
+    one = torch.eye(source, dtype=like.dtype, device=like.device)
+    return F.interpolate(one[None, None], size=(target, source),
+                         mode='bicubic', align_corners=False)[0, 0]

@@ -21,7 +21,7 @@ Grouped tokens have the shape (B, groups, prefix + tokens, C): each group is
 contiguous, with its copies of the prefix tokens (cls) in front, and attention
 is one 4-D ``scaled_dot_product_attention``.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional, Tuple
 
 import torch
@@ -198,13 +198,14 @@ def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
     """Pool neighbouring tokens 2x2; an odd last row or column is repeated.
 
     In a dilated layout neighbours lie at the same place of four neighbouring
-    groups, so pooling keeps the layout and halves the dilation: nothing is
-    moved. Otherwise the tokens go back to raster order first.
+    groups, in windows of an even size in the same group. Then nothing is
+    moved, and the layout becomes one of half the dilation, or half the size.
+    Otherwise the tokens go back to raster order first.
 
     Args:
         x: Tokens of shape (B, groups, prefix + tokens, C).
         layout: The layout that they have.
-        pooling: Maps the four neighbours (..., C) to (..., C).
+        pooling: Maps (B, H, W, tokens, C) to (B, H / 2, W / 2, tokens, C).
         num_prefix: Number of prefix tokens in each group. They are averaged
             over the groups that are pooled.
 
@@ -213,32 +214,37 @@ def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
         ceil(W/2)).
     """
     batch, channels = x.shape[0], x.shape[-1]
-    (height, width), (dy, dx) = layout.grid, layout.dilation
-    if all(n % 2 == 0 for n in (height, width, dy, dx)):
-        # (B, G, T, C) -> (B, dy/2, 2, dx/2, 2, windows * T, C)
-        x = x.reshape(batch, dy // 2, 2, dx // 2, 2, -1, x.shape[2], channels)
-        corners = [x[:, :, i, :, j] for i in (0, 1) for j in (0, 1)]
-        pooled = TokenLayout((height // 2, width // 2), (dy // 2, dx // 2),
-                             layout.windows, layout.size)
-        # (B, dy/2, dx/2, windows, T, C) -> (B, G/4, T, C)
-        tokens = pooling([c[..., num_prefix:, :] for c in corners]).reshape(
-            batch, pooled.num_groups, -1, channels)
-        if num_prefix:
-            prefix = sum(c[..., :num_prefix, :] for c in corners) * 0.25
-            tokens = torch.cat(
-                [prefix.reshape(batch, pooled.num_groups, -1, channels),
-                 tokens], dim=2)
-        return tokens, pooled
+    (dy, dx), (ny, nx), (h, w) = layout.dilation, layout.windows, layout.size
+    grid = tuple(-(-side // 2) for side in layout.grid)
+    prefix, x = x[:, :, :num_prefix], x[:, :, num_prefix:]
 
-    grid = layout.ungroup(x[:, :, num_prefix:])
-    if height % 2:
-        grid = torch.cat([grid, grid[:, -1:]], dim=1)
-    if width % 2:
-        grid = torch.cat([grid, grid[:, :, -1:]], dim=2)
-    grid = pooling([grid[:, i::2, j::2] for i in (0, 1) for j in (0, 1)])
-    pooled = TokenLayout.raster(grid.shape[1:3])
-    tokens = pooled.group(grid)
+    def all_even(*numbers: int) -> bool:
+        return not any(n % 2 for n in numbers)
+
+    if all_even(*layout.grid, dy, dx):
+        pooled = replace(layout, grid=grid, dilation=(dy // 2, dx // 2))
+        # (B, G, T, C) -> (B, dy, dx, windows * T, C) -> (B, dy/2, dx/2, ...)
+        x = pooling(x.reshape(batch, dy, dx, -1, channels))
+        # (B, G, P, C) -> (B, dy/2, 2, dx/2, 2, windows, P, C)
+        #              -> (B, dy/2, dx/2, windows, P, C)
+        prefix = prefix.reshape(batch, dy // 2, 2, dx // 2, 2, ny * nx,
+                                num_prefix, channels).mean(dim=(2, 4))
+    elif all_even(*layout.grid, h, w) and dy == dx == 1:
+        pooled = replace(layout, grid=grid, size=(h // 2, w // 2))
+        # (B, G, T, C) -> (B * G, h, w, 1, C) -> (B * G, h/2, w/2, 1, C)
+        x = pooling(x.reshape(-1, h, w, 1, channels))
+    else:
+        pooled = TokenLayout.raster(grid)
+        # (B, G, T, C) -> (B, H, W, C), its last row or column repeated
+        x = layout.ungroup(x)
+        if layout.grid[0] % 2:
+            x = torch.cat([x, x[:, -1:]], dim=1)
+        if layout.grid[1] % 2:
+            x = torch.cat([x, x[:, :, -1:]], dim=2)
+        x = pooling(x.unsqueeze(3))
+        prefix = prefix.mean(dim=1)
+    x = x.reshape(batch, pooled.num_groups, -1, channels)
     if num_prefix:
-        prefix = x[:, :, :num_prefix].mean(dim=1, keepdim=True)
-        tokens = torch.cat([prefix, tokens], dim=2)
-    return tokens, pooled
+        prefix = prefix.reshape(batch, pooled.num_groups, -1, channels)
+        x = torch.cat([prefix, x], dim=2)
+    return x, pooled
