@@ -2,13 +2,26 @@
 import pytest
 import torch
 
-from hpvit_mm.analysis.benchmark.networks import HostHPViT
-from hpvit_mm.analysis.benchmark.timing import (check_equal, ratios,
-                                                saved_bytes, take_turns)
+from hpvit_mm.analysis import benchmark
+from hpvit_mm.analysis.benchmark import Options, cls, dense, networks, train
+from hpvit_mm.analysis.benchmark.networks import (HostHPViT, executed_macs,
+                                                  nominal_macs, variants)
+from hpvit_mm.analysis.benchmark.timing import (Variant, check_equal, compare,
+                                                copy_share, peak_bytes,
+                                                ratios, saved_bytes,
+                                                take_turns)
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 
 MINI = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """The benchmarks take one; the tests behind them get theirs back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def mini(**options):
@@ -56,3 +69,85 @@ def test_what_is_kept():
     """The input, once, and no weights; a ReLU keeps its output."""
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU())
     assert saved_bytes(model, torch.randn(5, 8)) == 2 * 5 * 8 * 4
+
+
+def test_peak_memory_of_a_call():
+    """Two results at a time, and not the weights."""
+    model = torch.nn.Sequential(*[torch.nn.Linear(64, 64) for _ in range(3)])
+    x = torch.randn(100, 64)
+
+    def call():
+        with torch.no_grad():
+            model(x)
+
+    result = 100 * 64 * 4
+    # torch's allocations are rounded up, and the input may count
+    assert 2 * result <= peak_bytes(call, model) <= 3 * result + 4096
+
+
+def test_the_share_of_copies():
+    one = torch.randn(1000, 1000)
+    assert copy_share(lambda: one.t().contiguous()) > 0.5
+    assert copy_share(lambda: one @ one) < 0.2
+
+
+def test_work_is_counted():
+    model = mini(out_type='avg_featmap')
+    x = torch.empty(2, 3, 64, 64)
+    nominal = nominal_macs(model, x)
+    host = HostHPViT(model)
+    assert executed_macs(host, x) == nominal
+    # two images, four tokens for one behind each stage
+    saved = 2 * sum(n * 64 * 32 for n in (192, 48, 12, 3))
+    assert executed_macs(model, x) == nominal - saved
+    # the image gets no gradient
+    embedding = 2 * 256 * 3 * 16 * 16 * 32
+    assert executed_macs(host, x, True) == 3 * nominal - embedding
+
+
+def test_rows(capsys):
+    model = mini(out_type='avg_featmap')
+    x = torch.randn(1, 3, 64, 64)
+    found = [
+        *variants('one', HostHPViT(model), x, Options(), nominal_macs(
+            model, x)), *variants('two', model, x, Options())]
+    rows = compare('a case', found, Options(rounds=3),
+                   pairs=[('one', 'two')])
+    one, two, pair, peak = rows
+    assert one['ratio'] == 1 and pair['base'] == 'two'
+    assert pair['ratio'] == pytest.approx(1 / two['ratio'])
+    assert two['worst'] <= two['best'] and len(two['milliseconds']) == 3
+    assert one['nominal_gmacs'] == one['executed_gmacs']
+    assert one['nominal_gmacs'] > two['executed_gmacs'] > 0
+    rate = one['nominal_gmacs'] * one['images_per_second']
+    assert one['nominal_share'] == pytest.approx(
+        rate / peak['gmacs_per_second'])
+    assert all(row['peak_mib'] > 0 for row in (one, two))
+    assert 'one : two' in capsys.readouterr().out
+
+
+def test_without_macs(capsys):
+    rows = compare('a case', [Variant('a', lambda: None),
+                              Variant('b', lambda: None)], Options(rounds=2))
+    assert [row['variant'] for row in rows] == ['a', 'b']
+    assert 'MAC' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('suite', [cls, dense, train])
+def test_suites(suite, monkeypatch):
+    """Each from end to end, of small networks."""
+    def small(window_size, attention='window', **options):
+        return HPViT(MINI, stage_depths=(1, 1, 1, 1), pooling='avg',
+                     img_size=64, window_size=window_size,
+                     attention=(attention, attention, 'global', 'global'),
+                     **options).eval()
+
+    monkeypatch.setattr(suite, 'hpvit', small)
+    plain = {"mmpretrain's ViT-B/16": torch.nn.Conv2d(3, 1, 16)}
+    monkeypatch.setattr(networks, 'classifiers', lambda: plain)
+    for name in ('classifiers', 'pyramids'):
+        monkeypatch.setattr(suite, name, lambda *_: plain, raising=False)
+    rows = benchmark.run(suite.__name__.rpartition('.')[2],
+                         Options(rounds=1))['rows']
+    assert {"mmpretrain's ViT-B/16", 'ours, windows'} <= {
+        row['variant'] for row in rows}

@@ -1,5 +1,6 @@
 """Compiled blocks compute what the others do."""
 import logging
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -74,6 +75,43 @@ def test_blocks_are_called_compiled():
     assert len(seen) == 2 * (12 + 1)
     # not once for each block and size
     assert len(set(map(id, seen))) < 16
+
+
+@pytest.mark.parametrize('kwargs', [{}, dict(
+    attention='window', window_size=7)], ids=str)
+@pytest.mark.parametrize('train', [True, False])
+def test_many_sizes_are_few_variants(kwargs, train):
+    """Detection has another size for each image."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    model = compiled(Model(pooling='avg', **kwargs), backend=backend)
+    model.train(train)
+    sizes = random.Random(0)
+    with torch.set_grad_enabled(train):
+        for _ in range(30):
+            model(torch.randn(2, 3, *sizes.choices(range(160, 340), k=2)))
+    assert len(graphs) <= 12
+
+
+@pytest.mark.parametrize('kwargs', [
+    dict(), dict(pooling='avg', with_cls_token=True), dict(with_cp=True),
+    dict(attention='window', window_size=5, drop_path_rate=0.2)], ids=str)
+@pytest.mark.parametrize('size', [(32, 32), (50, 71)])
+def test_the_backbone_is_one_graph(kwargs, size):
+    """Nothing in it makes torch go back to Python."""
+    plain, other = Model(**kwargs).backbone, Model(**kwargs).backbone
+    other.compile(backend='eager', fullgraph=True)
+    images = torch.randn(2, 3, *size)
+    for mode in (True, False):
+        with torch.set_grad_enabled(mode):
+            torch.manual_seed(0)
+            expected = plain.train(mode)(images)
+            torch.manual_seed(0)
+            torch.testing.assert_close(other.train(mode)(images), expected)
 
 
 def test_checkpoints_do_not_tell():

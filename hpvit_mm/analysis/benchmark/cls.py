@@ -3,18 +3,34 @@ from typing import List
 
 import torch
 
-from .networks import HostHPViT, hpvit
-from .timing import Options, Variant, check_equal, compare
+from .networks import (HostHPViT, check_flash, classifiers, hpvit,
+                       nominal_macs, variants)
+from .timing import Options, check_equal, compare, copy_share
+
+BATCH = dict(cpu=2, cuda=256)
 
 
 def run(options: Options) -> List[dict]:
-    x = torch.randn(2, 3, 224, 224)
-    ours = hpvit(14, out_type='avg_featmap')
-    host = HostHPViT(ours).eval()
+    """HPViT-B of mmpretrain's parts, ours, and other networks."""
+    x = torch.randn(BATCH[options.device], 3, 224, 224)
+    windows = hpvit(14, out_type='avg_featmap')
     dilated = hpvit(14, 'dilated', out_type='avg_featmap')
-    check_equal(ours, host, x)
-    with torch.no_grad():
-        return compare('classification, forward, 224, batch 2', [
-            Variant("of mmpretrain's parts", lambda: host(x), 2),
-            Variant('ours, windows', lambda: ours(x), 2),
-            Variant('ours, dilated', lambda: dilated(x), 2)], options)
+    host = HostHPViT(windows).eval()
+    relative = HostHPViT(windows, True).eval()
+    error = max(check_equal(windows, one, x[:2]) for one in (host, relative))
+    print(f'equal to the network of mmpretrain\'s parts to {error:.1e}')
+    print(f'copies: {copy_share(lambda: windows(x[:2])):.1%} of the time')
+    nominal = nominal_macs(windows, x)
+    found = [
+        *variants("HPViT-B of mmpretrain's parts", host, x, options, nominal),
+        *variants('the same, relative positions', relative, x, options,
+                 nominal),
+        *variants('ours, windows', windows, x, options, nominal),
+        *variants('ours, dilated', dilated, x, options,
+                 nominal_macs(dilated, x))]
+    for name, model in classifiers().items():
+        found += variants(name, model, x, options)
+    check_flash(windows, x[:2].to(options.device))
+    return compare(
+        f'classification, forward, 224, batch {len(x)}', found, options,
+        pairs=[('ours, dilated', 'ours, windows')])

@@ -1,9 +1,12 @@
 """The suites by their names."""
 import importlib
+import os
 from typing import List
 
 import torch
 
+from hpvit_mm import environment
+from .. import machine
 from .timing import Options
 
 SUITES = {
@@ -16,7 +19,26 @@ SUITES = {
 }
 
 
-def run(suite: str, options: Options) -> List[dict]:
-    """The rows of a suite, one of :data:`SUITES`."""
-    torch.set_num_threads(1)
-    return importlib.import_module(f'{__package__}.{suite}').run(options)
+def run(suite: str, options: Options) -> dict:
+    """Run a suite, one of :data:`SUITES`.
+
+    Returns:
+        A dict of plain values: the suite, how it was measured, machine and
+        versions, the load of the machine (processes that want to run) before
+        and after, and the rows.
+    """
+    if options.device == 'cpu':
+        torch.set_num_threads(1)
+    before = os.getloadavg()[0]
+    described = machine.describe()
+    print(f'{described["processor"]}, {described["gpu"] or "no GPU"}, torch '
+          f'{torch.__version__}, {torch.get_num_threads()} thread(s), load '
+          f'{before:.1f} before', flush=True)
+    rows: List[dict] = importlib.import_module(
+        f'{__package__}.{suite}').run(options)
+    return dict(
+        suite=suite, device=options.device, rounds=options.rounds,
+        threads=torch.get_num_threads(), machine=described,
+        instructions=torch.backends.cpu.get_cpu_capability(),
+        versions=environment.versions(),
+        load=[before, os.getloadavg()[0]], rows=rows)

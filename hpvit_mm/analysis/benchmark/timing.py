@@ -1,15 +1,20 @@
-"""Equality first, then times and memory, of variants in turns."""
+"""Equality first, then times, work and memory of variants in turns."""
 import random
 import statistics
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.autograd.profiler_legacy import profile
+from torch.distributed._tools.mem_tracker import MemTracker
 
 from hpvit_mm.errors import UserError
+
+# Sides of the matrices whose product is the peak that shares refer to.
+PEAK_SIDE = dict(cpu=2048, cuda=8192)
 
 
 @dataclass(frozen=True)
@@ -18,10 +23,12 @@ class Options:
 
     Attributes:
         rounds: How often each variant is timed.
-        device: 'cpu' or 'cuda'.
+        device: 'cpu' (fp32, one thread) or 'cuda' (bf16 by autocast).
+        compile: Whether networks are timed compiled, too.
     """
     rounds: int = 7
     device: str = 'cpu'
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,22 +39,29 @@ class Variant:
         name: What the table calls it.
         call: Does it once.
         images: Images that a call works on; 0 where there are none.
-        macs: Multiply-adds of a call by formula, and those that are executed;
-            None where there is nothing to count.
+        macs: Multiply-adds of a call: by formula, without padding and before
+            any saving (nominal), and those that the code executes. None
+            where there is nothing to count.
+        model: The network, whose weights do not count as memory of a call.
     """
     name: str
     call: Callable[[], Any]
     images: int = 0
     macs: Optional[Tuple[int, int]] = None
+    model: Optional[nn.Module] = None
+
+
+def difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
+    """The largest relative difference of two lists of tensors."""
+    return max(((one - other).norm() / other.norm()).item()
+               for one, other in zip(ours, theirs))
 
 
 def check_equal(ours: Callable, theirs: Callable, x: Tensor,
-                tolerance: float = 1e-5) -> float:
+                tolerance: float = 2e-6) -> float:
     """The largest relative difference of outputs, which must be small."""
     with torch.no_grad():
-        error = max(
-            ((one - other).norm() / other.norm()).item()
-            for one, other in zip(ours(x), theirs(x)))
+        error = difference(ours(x), theirs(x))
     if not error < tolerance:
         raise UserError(f'the variants differ by {error:.2g}, more than '
                         f'{tolerance:g}: their times cannot be compared')
@@ -96,38 +110,132 @@ def ratios(times: Dict[str, List[float]], base: str, name: str
             min(each), max(each))
 
 
-def compare(title: str, variants: List[Variant], options: Options,
-            base: int = 0) -> List[dict]:
+def matrix_product(device: str) -> Variant:
+    """The product of two random square matrices: the machine's peak."""
+    side = PEAK_SIDE[device]
+    dtype = torch.float32 if device == 'cpu' else torch.bfloat16
+    one, other = (torch.randn(side, side, device=device, dtype=dtype)
+                  for _ in range(2))
+    return Variant(f'product of matrices {side} x {side}',
+                   lambda: one @ other, macs=(side**3, side**3))
+
+
+def compare(title: str, variants: Sequence[Variant], options: Options,
+            base: int = 0, pairs: Sequence[Tuple[str, str]] = ()
+            ) -> List[dict]:
     """Time variants and print a line for each, with ratios to one of them.
+
+    Where MACs are known, a product of large matrices is timed among them as
+    the machine's peak, and a second table tells the share of it that each
+    variant reaches, and the most memory that it takes beside its inputs and
+    weights.
 
     Args:
         title: What is timed, with the size of the input.
         variants: The ways to do it.
         options: How to measure.
         base: Which of them has the ratio 1.
+        pairs: Further ratios to print: names of a variant and its base.
 
     Returns:
-        A row per variant: case, variant, ratio (of medians), worst and best
-        (of the rounds), milliseconds (of each round), and images per second
-        and MACs where they are known.
+        A row per variant and pair: case, variant, base, ratio (of medians),
+        worst and best (of the rounds); per variant also milliseconds (of
+        each round) and images per second, and where MACs are known nominal
+        and executed GMACs, their shares of the peak, and peak MiB.
     """
-    times = take_turns({one.name: one.call for one in variants},
-                       options.rounds, options.device)
+    peak = None
+    calls = {one.name: one.call for one in variants}
+    if any(one.macs for one in variants):
+        peak = matrix_product(options.device)
+        calls[peak.name] = peak.call
+    times = take_turns(calls, options.rounds, options.device)
     rows = []
-    print(title)
-    for one in variants:
-        ratio, worst, best = ratios(times, variants[base].name, one.name)
-        median = statistics.median(times[one.name])
-        row = dict(case=title, variant=one.name, ratio=ratio, worst=worst,
-                   best=best, milliseconds=times[one.name])
-        line = (f'  {one.name:42} {median:9.2f} ms  {ratio:5.2f}x '
-                f'({worst:.2f} to {best:.2f})')
-        if one.images:
-            row['images_per_second'] = one.images / median * 1e3
-            line += f'  {row["images_per_second"]:8.2f} images/s'
-        rows.append(row)
+    print(f'{title}\n  {"":42}    median  ratio (worst to best round)',
+          flush=True)
+    named = [(one.name, variants[base].name) for one in variants]
+    for name, other in [*named, *pairs]:
+        ratio, worst, best = ratios(times, other, name)
+        rows.append(dict(case=title, variant=name, base=other, ratio=ratio,
+                         worst=worst, best=best))
+        span = f'{ratio:5.2f}x ({worst:.2f} to {best:.2f})'
+        if len(rows) > len(variants):
+            print(f'  {name} : {other}'.ljust(56) + span, flush=True)
+            continue
+        images = variants[len(rows) - 1].images
+        median = statistics.median(times[name])
+        rows[-1]['milliseconds'] = times[name]
+        line = f'  {name:42} {median:8.1f} ms {span}'
+        if images:
+            rows[-1]['images_per_second'] = images / median * 1e3
+            line += f' {rows[-1]["images_per_second"]:8.2f} images/s'
         print(line, flush=True)
+    if peak:
+        _work(variants, rows, times, peak, options.device)
     return rows
+
+
+def _work(variants: Sequence[Variant], rows: List[dict],
+          times: Dict[str, List[float]], peak: Variant, device: str) -> None:
+    """Complete rows by shares of the peak and memory, and print them."""
+    rate = peak.macs[0] / statistics.median(times[peak.name])
+    print(f'  {"":42}  nominal  executed   share of peak    peak\n'
+          f'  {"(GMAC an image; shares by either count)":42}    GMACs     '
+          'GMACs   nom.     exec.  memory', flush=True)
+    for one, row in zip(variants, rows):
+        if not one.macs:
+            continue
+        median = statistics.median(row['milliseconds'])
+        nominal, executed = one.macs
+        row.update(
+            nominal_gmacs=nominal / 1e9 / one.images,
+            executed_gmacs=executed / 1e9 / one.images,
+            nominal_share=nominal / median / rate,
+            executed_share=executed / median / rate,
+            peak_mib=peak_bytes(one.call, one.model, device) / 2**20)
+        print(f'  {one.name:42} {row["nominal_gmacs"]:8.2f} '
+              f'{row["executed_gmacs"]:9.2f} {row["nominal_share"]:6.1%} '
+              f'{row["executed_share"]:9.1%} {row["peak_mib"]:7.0f} MiB',
+              flush=True)
+    rows.append(dict(case=rows[0]['case'], variant=peak.name,
+                     milliseconds=times[peak.name],
+                     gmacs_per_second=rate / 1e6))
+    print(f'  {peak.name:42} {rate / 1e6:8.1f} GMAC/s', flush=True)
+
+
+def peak_bytes(call: Callable, model: nn.Module,
+               device: str = 'cpu') -> int:
+    """The most memory that a call takes beside the weights of the model."""
+    if device == 'cuda':
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        call()
+        return torch.cuda.max_memory_allocated() - before
+    tracker = MemTracker()
+    tracker.track_external(model)
+    with tracker:
+        call()
+    peak = tracker.get_tracker_snapshot('peak')[torch.device('cpu')]
+    return peak['Total'] - sum(
+        size for kind, size in peak.items()
+        if getattr(kind, 'name', '') in ('PARAM', 'BUFFER'))
+
+
+def copy_share(call: Callable) -> float:
+    """The share of the processor time of a call that is spent in copying.
+
+    That is what torch's profiler counts for its copies, concatenations and
+    fills, also those inside of other operations. It is not told what the
+    time went into in Python.
+    """
+    with torch.no_grad():
+        call()
+        # The other profiler tells on the screen that it starts and stops.
+        with profile() as events:
+            call()
+    times = {event.key: event.self_cpu_time_total
+             for event in events.key_averages()}
+    return sum(times.get(f'aten::{name}', 0) for name in
+               ('copy_', 'cat', 'fill_')) / sum(times.values())
 
 
 def saved_bytes(model: nn.Module, x: Tensor) -> int:

@@ -1,33 +1,64 @@
 """A training step at 224 pixels, and what it keeps for its backward pass."""
-from typing import List
+from typing import Dict, List
 
 import torch
 from torch import Tensor, nn
 
-from .networks import HostHPViT, hpvit
-from .timing import Options, Variant, check_equal, compare, saved_bytes
+from hpvit_mm.errors import UserError
+from hpvit_mm.models import HPViT
+from .networks import (HostHPViT, classifiers, compute, hpvit, nominal_macs,
+                       variants)
+from .timing import (Options, check_equal, compare, difference,
+                     saved_bytes)
+
+BATCH = dict(cpu=1, cuda=128)
 
 
 def run(options: Options) -> List[dict]:
-    x = torch.randn(1, 3, 224, 224)
+    """HPViT-B of mmpretrain's parts, ours, and a plain ViT."""
+    x = torch.randn(BATCH[options.device], 3, 224, 224)
     ours = hpvit(14, out_type='avg_featmap')
     host = HostHPViT(ours)
-    check_equal(ours, host, x)
-    rows = compare('classification, forward and backward, 224, batch 1', [
-        Variant("of mmpretrain's parts", lambda: train_step(host, x), 1),
-        Variant('ours, windows', lambda: train_step(ours, x), 1)], options)
-    memory = {name: saved_bytes(model, x) / 2**20
-              for name, model in (("of mmpretrain's parts", host),
-                                  ('ours, windows', ours))}
-    first = next(iter(memory.values()))
-    print('saved activations, 224, batch 1')
-    for name, size in memory.items():
-        print(f'  {name:42} {size:9.1f} MiB  {size / first:5.2f}x')
-    return rows + [dict(case='saved activations', variant=name, MiB=size,
-                        ratio=size / first) for name, size in memory.items()]
+    error = max(check_equal(ours, host, x[:1]),
+                check_gradients(ours, host, x[:1]))
+    print('outputs and gradients equal to those of the network of '
+          f"mmpretrain's parts to {error:.1e}")
+    plain = "mmpretrain's ViT-B/16"
+    models = {"HPViT-B of mmpretrain's parts": host, 'ours, windows': ours,
+              plain: classifiers()[plain]}
+    found = []
+    for name, model in models.items():
+        nominal = None if name == plain else nominal_macs(ours, x)
+        found += variants(name, model, x, options, nominal, train=True)
+    rows = compare(
+        f'classification, forward and backward, 224, batch {len(x)}', found,
+        options)
+    return rows + kept(models, x[:1].to(options.device))
 
 
-def train_step(model: nn.Module, x: Tensor) -> None:
-    """A forward and a backward pass."""
-    model.zero_grad(set_to_none=True)
-    sum(out.sum() for out in model(x)).backward()
+def kept(models: Dict[str, nn.Module], x: Tensor) -> List[dict]:
+    """What is saved for the backward pass, in fp32."""
+    sizes = {name: saved_bytes(model, x) / 2**20
+             for name, model in models.items()}
+    first = next(iter(sizes.values()))
+    title = f'saved for the backward pass, {x.shape[-1]}, batch {len(x)}'
+    print(title)
+    for name, size in sizes.items():
+        print(f'  {name:42} {size:8.1f} MiB {size / first:4.2f}x')
+    return [dict(case=title, variant=name, mib=size, ratio=size / first)
+            for name, size in sizes.items()]
+
+
+def check_gradients(ours: HPViT, theirs: HostHPViT, x: Tensor,
+                    tolerance: float = 2e-5) -> float:
+    """The largest relative difference of gradients of the blocks' weights."""
+    gradients = []
+    for model, layers in ((ours, ours.blocks), (theirs, theirs.layers)):
+        model.zero_grad(set_to_none=True)
+        compute(model, x, train=True)
+        gradients.append([layer.attn.qkv.weight.grad for layer in layers])
+    error = difference(*gradients)
+    if not error < tolerance:
+        raise UserError(f'gradients differ by {error:.2g}, more than '
+                        f'{tolerance:g}: times cannot be compared')
+    return error
