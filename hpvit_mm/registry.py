@@ -69,6 +69,9 @@ WEIGHT_INITIALIZERS = Registry(
 TRANSFORMS = LazyRegistry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='hpvit_mm', modules={
         'RandomResizedCrop': 'hpvit_mm.datasets.transforms.cls',
+        'DetLoadAnnotations': 'hpvit_mm.datasets.transforms.det',
+        'DetRandomFlip': 'hpvit_mm.datasets.transforms.det',
+        'PackDetInputs': 'hpvit_mm.datasets.transforms.det',
         'SegRandomCrop': 'hpvit_mm.datasets.transforms.seg',
         'SegPhotoMetricDistortion': 'hpvit_mm.datasets.transforms.seg',
         'PackSegInputs': 'hpvit_mm.datasets.transforms.seg',
