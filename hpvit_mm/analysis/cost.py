@@ -214,7 +214,7 @@ def _crop(pipeline: Sequence[dict]) -> Optional[Size]:
     for transform in pipeline:
         for crop, key in (('RandomResizedCrop', 'scale'),
                           ('CenterCrop', 'crop_size')):
-            if transform['type'] == crop:
+            if transform['type'].rpartition('.')[2] == crop:
                 side = transform[key]
                 return (side, side) if isinstance(side, int) else tuple(side)
     return None

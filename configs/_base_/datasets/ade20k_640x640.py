@@ -10,17 +10,20 @@ train_pipeline = [
         scale=(2560, 640),
         ratio_range=(0.5, 2.0),
         keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(
+        type='hpvit_mm.SegRandomCrop',
+        crop_size=crop_size,
+        cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
+    dict(type='hpvit_mm.SegPhotoMetricDistortion'),
+    dict(type='hpvit_mm.PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2560, 640), keep_ratio=True),
     # after the resizing: the ground truth stays as it is
     dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
+    dict(type='hpvit_mm.PackSegInputs'),
 ]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -37,7 +40,7 @@ tta_pipeline = [
                         dict(type='RandomFlip', prob=p, direction='horizontal')
                         for p in (0., 1.)
                     ], [dict(type='LoadAnnotations')],
-                    [dict(type='PackSegInputs')]]),
+                    [dict(type='hpvit_mm.PackSegInputs')]]),
 ]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -12,17 +12,20 @@ train_pipeline = [
         scale=(2049, 1025),
         ratio_range=(0.5, 2.0),
         keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(
+        type='hpvit_mm.SegRandomCrop',
+        crop_size=crop_size,
+        cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
+    dict(type='hpvit_mm.SegPhotoMetricDistortion'),
+    dict(type='hpvit_mm.PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2049, 1025), keep_ratio=True),
     # after the resizing: the ground truth stays as it is
     dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
+    dict(type='hpvit_mm.PackSegInputs'),
 ]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
