@@ -231,7 +231,7 @@ def test_a_value_that_is_overwritten_later(tmp_path):
     """By the next iteration, as the outputs of a CUDA graph are."""
 
     class Overwriting(Model):
-        value = torch.zeros(1)
+        value = torch.zeros(())
 
         def train_step(self, data, optim_wrapper):
             super().train_step(data, optim_wrapper)

@@ -101,26 +101,26 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
 
         A curve begins with a value that does not wait: so mmengine itself
         makes it, in its order. Integers do not wait, because they would
-        become floats.
+        become floats, nor what is on a second device.
         """
-        ready, rest = {}, {}
+        ready, rest, device = {}, {}, None
         for name, value in values.items():
-            can_wait = (
-                isinstance(value, Tensor) and value.is_floating_point()
-                and value.numel() == 1
-                and isinstance(self.scalars.get(f'train/{name}'), Curve)
-                and all(value.device == one.device for one in ready.values()))
-            (ready if can_wait else rest)[name] = value
+            if (isinstance(value, Tensor) and value.is_floating_point()
+                    and value.ndim == 0 and device in (None, value.device)
+                    and isinstance(self.scalars.get(f'train/{name}'), Curve)):
+                ready[f'train/{name}'] = value
+                device = value.device
+            else:
+                rest[name] = value
         if ready:
             # A copy, because what a CUDA graph has computed is overwritten
             # by the next iteration. Types are promoted, which is exact.
-            row = torch.stack([value.detach().reshape(())
-                               for value in ready.values()])
-            names = [f'train/{name}' for name in ready]
-            for name in names:
+            with torch.no_grad():
+                row = torch.stack(list(ready.values()))
+            for name in ready:
                 self.scalars[name].behind = True
-            rows = self.waiting[row.device]
-            rows.append((names, row))
+            rows = self.waiting[device]
+            rows.append((list(ready), row))
             if len(rows) >= MAX_WAITING:
                 self.catch_up()
         return rest
