@@ -12,7 +12,7 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -26,6 +26,15 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 OURS, HOST = 'hpvit_mm.DeferredRuntimeInfoHook', 'RuntimeInfoHook'
 BATCHES = 7  # of an epoch
 NUMBERS = itertools.count()  # runs of one name would share their curves
+
+
+@pytest.fixture(autouse=True)
+def no_scope_is_left():
+    """A runner sets one, which other tests would build in."""
+    before = set(DefaultScope._instance_dict)
+    yield
+    for name in DefaultScope._instance_dict.keys() - before:
+        DefaultScope._instance_dict.pop(name)
 
 
 class Model(BaseModel):

@@ -37,9 +37,9 @@ def classifier(arch, width: int) -> nn.Module:
     """mmpretrain's classifier with our backbone, and with gradients."""
     torch.manual_seed(0)
     model = MODELS.build(dict(
-        type='mmpretrain.ImageClassifier',
+        type='ImageClassifier', _scope_='mmpretrain',
         backbone=dict(type='hpvit_mm.HPViT', arch=arch),
-        head=dict(type='mmpretrain.LinearClsHead', num_classes=1000,
+        head=dict(type='LinearClsHead', num_classes=1000,
                   in_channels=width)))
     for param in model.parameters():
         param.grad = torch.randn_like(param)
