@@ -1,6 +1,6 @@
 """Mixed precision without scaled losses."""
 from contextlib import ExitStack, contextmanager
-from typing import Any, Iterator
+from typing import Any, Iterable, Iterator, List
 
 import torch
 from mmengine.device import get_device
@@ -23,34 +23,46 @@ class BFloat16OptimWrapper(OptimWrapper):
     none of its business: they compute in float32.
     """
 
+    _model = None
+    _makers = ()
+
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Compute in bfloat16 what torch holds to be accurate enough."""
+        if model is not self._model:  # a detector has hundreds of modules
+            self._model, self._makers = model, box_makers(model)
         with super().optim_context(model), \
                 torch.autocast(get_device(), torch.bfloat16), \
-                exact_boxes(model):
+                exact_boxes(self._makers):
             yield
 
 
+def box_makers(model: nn.Module) -> List[nn.Module]:
+    """What makes boxes in mmdet's detectors: extractors of regions, heads.
+
+    They are known by what they have, because a classifier needs no mmdet.
+    """
+    return [module for module in model.modules()
+            if hasattr(module, 'roi_layers')
+            or hasattr(module, 'predict_by_feat')]
+
+
 @contextmanager
-def exact_boxes(model: nn.Module) -> Iterator[None]:
-    """Let mmdet's detectors compute their boxes in float32.
+def exact_boxes(makers: Iterable[nn.Module]) -> Iterator[None]:
+    """Let the :func:`box_makers` of a detector compute in float32.
 
     bfloat16 tells 1000 from 1004 and nothing between, so that boxes must not
     become bfloat16 like the features they are cut from; and mmcv 2.1.0's
-    RoIAlign, and its NMS on the CPU, refuse it. The modules are known by what
-    they have, because a classifier needs no mmdet.
+    RoIAlign, and its NMS on the CPU, refuse it.
     """
     with ExitStack() as hooks:
-        for module in model.modules():
+        for module in makers:
             if hasattr(module, 'roi_layers'):  # cuts regions from features
                 hook = module.register_forward_pre_hook(
                     lambda _, inputs: to_float32(inputs))
-            elif hasattr(module, 'predict_by_feat'):  # a head
+            else:  # a head
                 hook = module.register_forward_hook(
                     lambda _, inputs, outputs: to_float32(outputs))
-            else:
-                continue
             hooks.callback(hook.remove)
         yield
 

@@ -4,8 +4,7 @@ import torch
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
-from hpvit_mm.engine import BFloat16OptimWrapper
-from hpvit_mm.engine.bfloat16 import exact_boxes
+from hpvit_mm.engine import BFloat16OptimWrapper, bfloat16
 from hpvit_mm.models import HPViT
 
 MINI = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
@@ -125,7 +124,7 @@ def assert_equal(one: OptimWrapper, other: OptimWrapper):
         assert torch.equal(one[key]['exp_avg'], other[key]['exp_avg'])
 
 
-def test_boxes_are_computed_in_float32():
+def test_boxes_are_computed_in_float32(monkeypatch):
     """Of features in bfloat16, and only inside of the context."""
     seen = []
 
@@ -145,9 +144,17 @@ def test_boxes_are_computed_in_float32():
 
     model = nn.ModuleList([Extractor(), Head()])
     low, rois = torch.ones(1).bfloat16(), torch.tensor([0, 1001.])
-    with exact_boxes(model):
-        model[0]((low, ), rois)
-        (scores, ), nothing = model[1](low)
-    assert seen == [torch.float32] * 2
+    wrapper = BFloat16OptimWrapper(torch.optim.SGD([torch.ones(1)]))
+    walks = []
+    find = bfloat16.box_makers
+    monkeypatch.setattr(bfloat16, 'box_makers',
+                        lambda model: walks.append(model) or find(model))
+    for _ in range(3):
+        with wrapper.optim_context(model):
+            model[0]((low, ), rois)
+            (scores, ), nothing = model[1](low)
+        assert not model[0]._forward_pre_hooks
+        assert not model[1]._forward_hooks
+    assert len(walks) == 1 and seen == [torch.float32] * 6
     assert scores.dtype is torch.float32 and nothing is None
     assert model[1](low)[0][0].dtype is torch.bfloat16

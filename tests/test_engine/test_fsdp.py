@@ -21,8 +21,10 @@ from hpvit_mm.models import HPViT
 CONFIGS = Path(__file__).parents[2] / 'configs'
 MINI = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
 OPTIMIZER = dict(
-    type='OptimWrapper',  # Adam would amplify the noise of zero gradients
-    optimizer=dict(type='SGD', lr=1., momentum=0.9, weight_decay=0.1),
+    type='OptimWrapper',
+    optimizer=dict(
+        type='AdamW', lr=1., eps=1.,  # or zero gradients' noise would grow
+        weight_decay=0.1, fused=True),
     constructor='hpvit_mm.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(
         layer_decay_rate=0.5, custom_keys={'blocks.1.mlp': dict(lr_mult=2.)}),

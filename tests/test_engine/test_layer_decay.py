@@ -147,6 +147,7 @@ def test_real_models(path):
         for i in range(number)
     ]
     assert rates == sorted(rates) and len(set(rates)) == number
+    assert all(group['fused'] for group in wrapper.optimizer.param_groups)
     decay = cfg.optim_wrapper.paramwise_cfg.layer_decay_rate
     assert rates[-1] == pytest.approx(base.lr * decay)
     assert found['backbone.pos_embed'][0] == pytest.approx(
@@ -157,6 +158,58 @@ def test_real_models(path):
         flat = model.get_parameter(name).ndim == 1
         assert weight_decay == (
             0 if flat or name == 'backbone.pos_embed' else base.weight_decay)
+
+
+def trained(fused, steps, state=None, seed=0):
+    """A model and its optimizer after some steps of AdamW."""
+    torch.manual_seed(seed)
+    model = Model()
+    wrapper = build(model, dict(
+        type='AdamW', lr=1e-2, weight_decay=0.1, fused=fused))
+    if state:
+        model.load_state_dict(state[0])
+        wrapper.load_state_dict(state[1])
+    # as in float16, whose scaler asks whether the optimizer is fused
+    scaler = torch.amp.GradScaler('cpu', init_scale=1.)
+    for step in steps:
+        torch.manual_seed(step)
+        for param in model.parameters():
+            param.grad = scaler.scale(torch.randn_like(param))
+        scaler.step(wrapper.optimizer)
+        scaler.update()
+    return model, wrapper
+
+
+def assert_same(one, other, fused):
+    """One is in the state of the other, and computes as it was told."""
+    (model, wrapper), (expected, expected_wrapper) = one, other
+    torch.testing.assert_close(model.state_dict(), expected.state_dict(),
+                               rtol=1e-5, atol=1e-6)
+    found, expected = (w.optimizer.state_dict()
+                       for w in (wrapper, expected_wrapper))
+    torch.testing.assert_close(found['state'], expected['state'])
+    assert {group['fused'] for group in found['param_groups']} == {fused}
+
+
+def test_a_fused_step_is_the_same():
+    assert_same(trained(True, range(6)), trained(None, range(6)), True)
+
+
+@pytest.mark.parametrize('before, after', [(None, True), (True, None)])
+def test_resuming_what_was_computed_otherwise(before, after, tmp_path):
+    """The config says how it goes on, and the checkpoint from where."""
+    model, wrapper = trained(before, range(3))
+    torch.save((model.state_dict(), wrapper.state_dict()), tmp_path / 'a')
+    state = torch.load(tmp_path / 'a', weights_only=True)
+    resumed = trained(after, range(3, 6), state, seed=1)
+    assert_same(resumed, trained(None, range(6)), after)
+
+
+def test_a_state_of_other_groups_is_refused():
+    state = trained(True, range(1))[1].state_dict()
+    state['param_groups'].append(state['param_groups'][0])
+    with pytest.raises(ValueError, match='group'):
+        trained(True, range(0))[1].load_state_dict(state)
 
 
 @pytest.mark.parametrize('wrong, word', [

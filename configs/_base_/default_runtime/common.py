@@ -1,6 +1,8 @@
 # What all three libraries share. Each library's own file adds its scope, its
 # visualisation and its logging interval.
 default_hooks = dict(
+    # losses stay on the GPU until they are logged
+    runtime_info=dict(type='hpvit_mm.DeferredRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='hpvit_mm.RankZeroLoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

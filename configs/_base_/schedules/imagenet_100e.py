@@ -4,7 +4,8 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='AdamW', lr=2e-3, betas=(0.9, 0.999), weight_decay=0.05),
+        type='AdamW', lr=2e-3, betas=(0.9, 0.999), weight_decay=0.05,
+        fused=True),
     constructor='hpvit_mm.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay_rate=0.65))
 
