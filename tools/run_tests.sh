@@ -2,6 +2,7 @@
 # Runs the tests, in an environment that it makes if needed.
 # Usage: bash tools/run_tests.sh [--stack official|onedl] [pytest's arguments]
 # For example: bash tools/run_tests.sh -m "not slow" -k attention
+# Tests run in up to 4 processes, one per core; -n 0 runs them in one.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -19,4 +20,8 @@ bash "$root/tools/setup_env.sh" "${setup[@]}"
 venv=${HPVIT_VENV:-$root/.venv}
 [[ "$venv" == /* ]] || venv=$PWD/$venv
 cd "$root"
-exec "$venv/bin/python" -m pytest ${pytest[@]+"${pytest[@]}"}
+# A thread each: processes that have as many threads as there are cores wait
+# for one another.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+exec "$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist worksteal \
+    ${pytest[@]+"${pytest[@]}"}
