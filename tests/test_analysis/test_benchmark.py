@@ -1,6 +1,7 @@
 """Timing side by side, without looking at times."""
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from hpvit_mm.analysis.benchmark.networks import HostHPViT
 from hpvit_mm.analysis.benchmark.timing import (check_equal, ratios,
@@ -56,3 +57,14 @@ def test_what_is_kept():
     """The input, once, and no weights; a ReLU keeps its output."""
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU())
     assert saved_bytes(model, torch.randn(5, 8)) == 2 * 5 * 8 * 4
+
+
+def test_nothing_is_kept_after_counting():
+    """A sigmoid keeps its output, which knows what is in front of it."""
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Sigmoid(),
+                                torch.nn.Linear(8, 8))
+    seen = []
+    model[1].register_forward_hook(lambda _, inputs, output: seen.append(
+        StorageWeakRef(output.untyped_storage())))
+    saved_bytes(model, torch.randn(5, 8))
+    assert seen[0].expired()
