@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from hpvit_mm.engine.checks.model import build_skeleton, unheard
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
-from hpvit_mm.models.layers import Block, TokenLayout
+from .memory import activation_bytes, copied_weights
+from .stages import Size, placed_stages
 
 # Images for training and for testing. Of COCO's 118,287 for training 117,266
 # have annotations; `filter_empty_gt` leaves the others out.
@@ -38,18 +39,8 @@ TRAINING_PASSES = 3
 # fp32: a parameter, its gradient and AdamW's two moments.
 BYTES_PER_PARAMETER = 16
 BYTES_PER_FROZEN_PARAMETER = 4
-
-# What a block keeps for the backward pass, in bytes per token and channel,
-# in bf16 autocast: the fp32 inputs of both norms (2 x 4), the inputs of qkv
-# and fc1 (2 x 2), q, k and v (6), the output of the attention (2), and the
-# input and the output of GELU (2 x 8). A checkpointed block keeps its input.
-BYTES_PER_CHANNEL = 36
-BYTES_PER_CHECKPOINTED_CHANNEL = 4
-# A frozen block keeps nothing; at its fullest, while GELU is computed, it
-# holds its fp32 input (4), the norm's fp32 output (4), and GELU's (8 + 8).
-BYTES_PER_FROZEN_CHANNEL = 24
-
-Size = Tuple[int, int]
+# autocast's bf16 copy of a weight, kept for the backward pass.
+BYTES_PER_COPY = 2
 
 
 @dataclass(frozen=True)
@@ -82,8 +73,8 @@ class Cost:
         parameters: Those of the whole model.
         trained: Those of them that are not frozen.
         backbone: Those of the backbone.
-        activations: Bytes per image that the blocks of the backbone hold at
-            most.
+        copied: Weights of which autocast keeps a copy.
+        activations: Bytes per image that the backbone holds at most.
         batch_size: Images per GPU and step.
         images: Images per round.
         rounds: Number of rounds.
@@ -97,6 +88,7 @@ class Cost:
     parameters: int
     trained: int
     backbone: int
+    copied: int
     activations: int
     batch_size: int
     images: int
@@ -143,7 +135,9 @@ class Cost:
         frozen = self.parameters - self.trained
         fixed = (BYTES_PER_PARAMETER * self.trained +
                  BYTES_PER_FROZEN_PARAMETER * frozen)
-        return fixed // self.shares + self.batch_size * self.activations
+        # the copies are no parameters: FSDP does not share them out
+        return (fixed // self.shares + BYTES_PER_COPY * self.copied +
+                self.batch_size * self.activations)
 
 
 def cost_of(cfg: Config) -> Cost:
@@ -171,6 +165,7 @@ def cost_of(cfg: Config) -> Cost:
         parameters=count(model.parameters()),
         trained=count(p for p in model.parameters() if p.requires_grad),
         backbone=count(backbone.parameters()),
+        copied=copied_weights(model),
         activations=activation_bytes(backbone, input_size(cfg, largest=True)),
         batch_size=(cfg.get('train_dataloader')
                     or cfg.test_dataloader).batch_size,
@@ -278,19 +273,6 @@ def weights(module: nn.Module) -> int:
     return count(p for p in module.parameters() if p.dim() > 1)
 
 
-def block_layouts(backbone: HPViT,
-                  size: Size) -> Iterator[Tuple[int, Block, TokenLayout]]:
-    """Of each block its stage, itself and how its tokens are arranged."""
-    blocks = iter(backbone.blocks)
-    for stage in range(len(backbone.pools) + 1):
-        stride = backbone.strides[stage]
-        grid = tuple(math.ceil(n / stride) for n in size)
-        for kind in backbone.attention[stage]:
-            yield stage, next(blocks), TokenLayout.create(
-                kind, grid, max(1, backbone.patch_size // stride),
-                backbone.window_size)
-
-
 def nominal_macs(backbone: HPViT, size: Size) -> List[int]:
     """MACs by formula, of the embedding and of each stage.
 
@@ -298,17 +280,16 @@ def nominal_macs(backbone: HPViT, size: Size) -> List[int]:
     group, 2 W C in its attention. Where groups are padded, W is their
     average without padding.
     """
-    tokens = [
-        math.prod(math.ceil(n / stride) for n in size)
-        for stride in backbone.strides
-    ]
-    macs = [tokens[0] * weights(backbone.patch_embed), 0]
-    macs += [n * weights(pool) for n, pool in zip(tokens[1:], backbone.pools)]
-    for stage, block, layout in block_layouts(backbone, size):
-        groups = layout.num_groups
-        group = tokens[stage] / groups + backbone.num_prefix
-        macs[stage + 1] += groups * group * (
-            weights(block) + 2 * group * backbone.embed_dims)
+    stages = placed_stages(backbone, size)
+    macs = [stages[0].tokens * weights(backbone.patch_embed), 0]
+    macs += [stage.tokens * weights(pool)
+             for stage, pool in zip(stages[1:], backbone.pools)]
+    for s, stage in enumerate(stages):
+        for one in stage.blocks:
+            groups = one.layout.num_groups
+            group = stage.tokens / groups + backbone.num_prefix
+            macs[s + 1] += groups * group * (
+                weights(one.block) + 2 * group * backbone.embed_dims)
     return [round(n) for n in macs]
 
 
@@ -326,38 +307,19 @@ def backbone_macs(
         Stage('embedding', nominal[0], executed['patch_embed'], 0,
               backbone.frozen_stages >= 0)
     ]
-    blocks = [[] for _ in nominal[1:]]
-    for i, (stage, block, _) in enumerate(block_layouts(backbone, size)):
-        blocks[stage].append((block, executed[f'blocks.{i}']))
-    for s, stage in enumerate(blocks):
+    for s, stage in enumerate(placed_stages(backbone, size)):
         frozen = s < backbone.frozen_stages
-        parts.append(
-            Stage(
-                f'1/{backbone.strides[s]}', nominal[s + 1],
-                executed.get(f'pools.{s - 1}', 0) + sum(n for _, n in stage),
-                sum(n for block, n in stage if block.with_cp and not frozen),
-                frozen))
+        macs = executed.get(f'pools.{s - 1}', 0)
+        recomputed = 0
+        for one in stage.blocks:
+            macs += executed[one.name]
+            if one.block.with_cp and not frozen:
+                recomputed += executed[one.name]
+                if one.averaged:  # then fc2 is behind the checkpoint
+                    recomputed -= executed[f'{one.name}.mlp.fc2']
+        parts.append(Stage(f'1/{stage.stride}', nominal[s + 1], macs,
+                           recomputed, frozen))
     return tuple(parts), features
-
-
-def activation_bytes(backbone: HPViT, size: Size) -> int:
-    """Bytes that the blocks hold for an image, at their most.
-
-    That is when the backward pass begins, or when it computes a checkpointed
-    block again; what the blocks behind that one kept is then gone.
-    """
-    saved = most = 0
-    for stage, block, layout in block_layouts(backbone, size):
-        channels = backbone.embed_dims * layout.num_groups * (
-            math.prod(layout.size) + backbone.num_prefix)
-        if stage < backbone.frozen_stages:
-            most = max(most, BYTES_PER_FROZEN_CHANNEL * channels)
-        elif block.with_cp:
-            most = max(most, saved + BYTES_PER_CHANNEL * channels)
-            saved += BYTES_PER_CHECKPOINTED_CHANNEL * channels
-        else:
-            saved += BYTES_PER_CHANNEL * channels
-    return max(most, saved)
 
 
 # --------------------------------------------------------------- the heads
