@@ -28,6 +28,10 @@ IMAGES = {
     'CityscapesDataset': (2_975, 500),
 }
 
+# What the hosts' models call them.
+HEADS = ('head', 'decode_head', 'auxiliary_head', 'rpn_head', 'bbox_head',
+         'roi_head')
+
 # Assumed, not measured: 40 % of the 312 TFLOP/s that an A100 reaches at most
 # in bf16. Large matrix products reach more, all else less.
 FLOPS_PER_SECOND = 125e12
@@ -146,11 +150,7 @@ def cost_of(cfg: Config) -> Cost:
     Raises:
         UserError: If the config lacks something from which it is computed.
     """
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        model = build_skeleton(cfg)
-    if model is None:
-        raise UserError(f'{cfg.filename}: its model cannot be built; '
-                        'tools/train.py tells why')
+    model = skeleton(cfg)
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, HPViT):
         raise UserError(f'{cfg.filename}: only the cost of models with an '
@@ -161,7 +161,7 @@ def cost_of(cfg: Config) -> Cost:
     return Cost(
         size=size,
         stages=macs,
-        heads=head_macs(model, features),
+        heads=sum(head_macs(model, features).values()),
         parameters=count(model.parameters()),
         trained=count(p for p in model.parameters() if p.requires_grad),
         backbone=count(backbone.parameters()),
@@ -179,7 +179,21 @@ def cost_of(cfg: Config) -> Cost:
 # ------------------------------------------------------------- the config
 
 
-def input_size(cfg: Config, largest: bool = False) -> Size:
+def skeleton(cfg: Config) -> nn.Module:
+    """The model of a config, on the meta device."""
+    if not cfg.get('model'):
+        raise UserError(f'{cfg.filename}: the config has no model; give that '
+                        'of an experiment')
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        model = build_skeleton(cfg)
+    if model is None:
+        raise UserError(f'{cfg.filename}: its model cannot be built; '
+                        'tools/train.py tells why')
+    return model
+
+
+def input_size(cfg: Config, largest: bool = False,
+               remedy: str = 'set crop_size or image_size to it') -> Size:
     """Height and width of the images, as they reach the model in training.
 
     They are known by the names that the configs of data sets here use:
@@ -199,7 +213,7 @@ def input_size(cfg: Config, largest: bool = False) -> Size:
         size = _crop(cfg.get(name) or [])
     if size is None:
         raise UserError(f'{cfg.filename}: the size of the images is not '
-                        'known; set crop_size or image_size to it')
+                        f'known; {remedy}')
     divisor = (cfg.model.get('data_preprocessor') or {}).get(
         'pad_size_divisor', 1)
     return tuple(math.ceil(n / divisor) * divisor for n in size)
@@ -325,22 +339,38 @@ def backbone_macs(
 # --------------------------------------------------------------- the heads
 
 
-def head_macs(model: nn.Module, features: Sequence[torch.Tensor]) -> int:
-    """MACs of the neck and the heads for one image, as in training.
+def head_macs(model: nn.Module,
+              features: Sequence[torch.Tensor]) -> Dict[str, int]:
+    """MACs of the neck and of each head for one image, as in training.
 
     The heads of the regions get as many as the samplers ask for, and the mask
     heads the share of them that may be positive.
+
+    Args:
+        model: The model on the meta device.
+        features: The output of its backbone.
+
+    Returns:
+        What the model calls them -> their MACs.
     """
     model.eval()  # batch norms do not train on the one pixel of a pooled map
-    with unheard(), counter() as counted, torch.no_grad():
+    macs = {}
+    with unheard(), torch.no_grad():
         if getattr(model, 'neck', None) is not None:
-            features = model.neck(features)
-        for name in ('head', 'decode_head', 'auxiliary_head', 'rpn_head'):
-            for head in modules(getattr(model, name, None)):
-                head(features)
-        if getattr(model, 'roi_head', None) is not None:
-            roi_heads(model.roi_head)
-    return counted.get_total_flops() // 2
+            with counter() as counted:
+                features = model.neck(features)
+            macs['neck'] = counted.get_total_flops() // 2
+        for name in HEADS:
+            heads = modules(getattr(model, name, None))
+            if heads:
+                with counter() as counted:
+                    for head in heads:
+                        if name == 'roi_head':
+                            roi_heads(head)
+                        else:
+                            head(features)
+                macs[name] = counted.get_total_flops() // 2
+    return macs
 
 
 def roi_heads(roi_head: nn.Module) -> None:
