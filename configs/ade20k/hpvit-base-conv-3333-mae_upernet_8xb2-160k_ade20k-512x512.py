@@ -5,7 +5,7 @@ Command   bash tools/dist_train.sh \
               configs/ade20k/hpvit-base-conv-3333-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (514 + 220) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 11.3 EFLOPs, 25.1 GPU hours at 125 TFLOP/s; 5.3 GiB a
+          iterations = 11.3 EFLOPs, 25.1 GPU hours at 125 TFLOP/s; 5.7 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -7,7 +7,7 @@ Command   bash tools/dist_train.sh \
               configs/ade20k/hpvit-large-conv-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (850 + 224) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 16.5 EFLOPs, 36.6 GPU hours at 125 TFLOP/s; 9.4 GiB a
+          iterations = 16.5 EFLOPs, 36.6 GPU hours at 125 TFLOP/s; 10.3 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -7,7 +7,7 @@ Command   bash tools/dist_train.sh \
               configs/ade20k/vit-base-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (107 + 231) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 5.2 EFLOPs, 11.5 GPU hours at 125 TFLOP/s; 2.4 GiB a GPU
+          iterations = 5.2 EFLOPs, 11.5 GPU hours at 125 TFLOP/s; 2.7 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

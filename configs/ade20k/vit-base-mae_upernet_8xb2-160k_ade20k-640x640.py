@@ -7,7 +7,7 @@ Command   bash tools/dist_train.sh \
               configs/ade20k/vit-base-mae_upernet_8xb2-160k_ade20k-640x640.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (184 + 360) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 8.4 EFLOPs, 18.6 GPU hours at 125 TFLOP/s; 2.8 GiB a GPU
+          iterations = 8.4 EFLOPs, 18.6 GPU hours at 125 TFLOP/s; 3.0 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

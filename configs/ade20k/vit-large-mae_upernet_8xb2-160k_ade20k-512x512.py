@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/ade20k/vit-large-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (362 + 234) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 9.1 EFLOPs, 20.3 GPU hours at 125 TFLOP/s; 6.8 GiB a GPU
+          iterations = 9.1 EFLOPs, 20.3 GPU hours at 125 TFLOP/s; 7.4 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-769x769.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (1,020 + 499) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 11.7 EFLOPs, 25.9 GPU hours at 125 TFLOP/s; 7.8 GiB a
+          iterations = 11.7 EFLOPs, 25.9 GPU hours at 125 TFLOP/s; 8.6 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

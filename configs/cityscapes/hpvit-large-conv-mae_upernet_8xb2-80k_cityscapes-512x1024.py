@@ -7,7 +7,7 @@ Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (1,777 + 446) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 17.1 EFLOPs, 37.9 GPU hours at 125 TFLOP/s; 13.5 GiB a
+          iterations = 17.1 EFLOPs, 37.9 GPU hours at 125 TFLOP/s; 14.7 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

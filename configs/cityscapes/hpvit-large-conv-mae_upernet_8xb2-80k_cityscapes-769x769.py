@@ -7,7 +7,7 @@ Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-769x769.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (2,241 + 508) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 21.1 EFLOPs, 46.9 GPU hours at 125 TFLOP/s; 15.2 GiB a
+          iterations = 21.1 EFLOPs, 46.9 GPU hours at 125 TFLOP/s; 16.5 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

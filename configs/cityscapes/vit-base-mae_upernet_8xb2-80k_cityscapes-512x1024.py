@@ -7,7 +7,7 @@ Command   bash tools/dist_train.sh \
               configs/cityscapes/vit-base-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (252 + 459) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 5.5 EFLOPs, 12.1 GPU hours at 125 TFLOP/s; 3.1 GiB a GPU
+          iterations = 5.5 EFLOPs, 12.1 GPU hours at 125 TFLOP/s; 3.3 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

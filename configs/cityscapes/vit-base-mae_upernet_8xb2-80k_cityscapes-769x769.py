@@ -7,7 +7,7 @@ Command   bash tools/dist_train.sh \
               configs/cityscapes/vit-base-mae_upernet_8xb2-80k_cityscapes-769x769.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (312 + 539) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 6.5 EFLOPs, 14.5 GPU hours at 125 TFLOP/s; 3.3 GiB a GPU
+          iterations = 6.5 EFLOPs, 14.5 GPU hours at 125 TFLOP/s; 3.5 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/cityscapes/vit-large-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (826 + 466) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 9.9 EFLOPs, 22.1 GPU hours at 125 TFLOP/s; 8.4 GiB a GPU
+          iterations = 9.9 EFLOPs, 22.1 GPU hours at 125 TFLOP/s; 9.1 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -8,7 +8,7 @@ Command   bash tools/dist_train.sh \
               --amp --amp-dtype bfloat16
 Cost      6 x (866 + 224) + 2 x 555 GFLOPs (backbone, heads; recomputed) x
           117,266 images x 36 epochs = 32.3 EFLOPs, 71.8 GPU hours at 125
-          TFLOP/s; 5.8 GiB a GPU (tools/model_zoo.py; not measured)
+          TFLOP/s; 6.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -8,7 +8,7 @@ Command   bash tools/dist_train.sh \
               configs/coco/vit-base-mae_mask-rcnn_8xb2-ms-3x_coco.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (230 + 226) GFLOPs (backbone, heads) x 117,266 images x 36 epochs
-          = 11.6 EFLOPs, 25.7 GPU hours at 125 TFLOP/s; 4.3 GiB a GPU
+          = 11.6 EFLOPs, 25.7 GPU hours at 125 TFLOP/s; 4.6 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/vit-base-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (17.0 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 13.1 EFLOPs, 29.1 GPU hours at 125 TFLOP/s; 9.0 GiB a
+          100 epochs = 13.1 EFLOPs, 29.1 GPU hours at 125 TFLOP/s; 9.1 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

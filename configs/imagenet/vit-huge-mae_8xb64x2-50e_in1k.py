@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/vit-huge-mae_8xb64x2-50e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (125 + 0.0013) GFLOPs (backbone, heads) x 1,281,167 images x 50
-          epochs = 48.2 EFLOPs, 107 GPU hours at 125 TFLOP/s; 26.6 GiB a GPU
+          epochs = 48.2 EFLOPs, 107 GPU hours at 125 TFLOP/s; 27.8 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/vit-large-mae_8xb128-50e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (60.4 + 0.001) GFLOPs (backbone, heads) x 1,281,167 images x 50
-          epochs = 23.2 EFLOPs, 51.6 GPU hours at 125 TFLOP/s; 25.2 GiB a GPU
+          epochs = 23.2 EFLOPs, 51.6 GPU hours at 125 TFLOP/s; 25.7 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/vit-tiny-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (1.2 + 0.00019) GFLOPs (backbone, heads) x 1,281,167 images x 100
-          epochs = 0.94 EFLOPs, 2.1 GPU hours at 125 TFLOP/s; 2.0 GiB a GPU
+          epochs = 0.94 EFLOPs, 2.1 GPU hours at 125 TFLOP/s; 2.1 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from hpvit_mm.engine.checks.model import build_skeleton, unheard
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
-from hpvit_mm.models.layers import Block, TokenLayout
+from .memory import activation_bytes, copied_weights
+from .stages import Size, placed_stages
 
 # Images for training and for testing. Of COCO's 118,287 for training 117,266
 # have annotations; `filter_empty_gt` leaves the others out.
@@ -26,6 +27,10 @@ IMAGES = {
     'ADE20KDataset': (20_210, 2_000),
     'CityscapesDataset': (2_975, 500),
 }
+
+# What the hosts' models call them.
+HEADS = ('head', 'decode_head', 'auxiliary_head', 'rpn_head', 'bbox_head',
+         'roi_head')
 
 # Assumed, not measured: 40 % of the 312 TFLOP/s that an A100 reaches at most
 # in bf16. Large matrix products reach more, all else less.
@@ -38,18 +43,8 @@ TRAINING_PASSES = 3
 # fp32: a parameter, its gradient and AdamW's two moments.
 BYTES_PER_PARAMETER = 16
 BYTES_PER_FROZEN_PARAMETER = 4
-
-# What a block keeps for the backward pass, in bytes per token and channel,
-# in bf16 autocast: the fp32 inputs of both norms (2 x 4), the inputs of qkv
-# and fc1 (2 x 2), q, k and v (6), the output of the attention (2), and the
-# input and the output of GELU (2 x 8). A checkpointed block keeps its input.
-BYTES_PER_CHANNEL = 36
-BYTES_PER_CHECKPOINTED_CHANNEL = 4
-# A frozen block keeps nothing; at its fullest, while GELU is computed, it
-# holds its fp32 input (4), the norm's fp32 output (4), and GELU's (8 + 8).
-BYTES_PER_FROZEN_CHANNEL = 24
-
-Size = Tuple[int, int]
+# autocast's bf16 copy of a weight, kept for the backward pass.
+BYTES_PER_COPY = 2
 
 
 @dataclass(frozen=True)
@@ -82,8 +77,8 @@ class Cost:
         parameters: Those of the whole model.
         trained: Those of them that are not frozen.
         backbone: Those of the backbone.
-        activations: Bytes per image that the blocks of the backbone hold at
-            most.
+        copied: Weights of which autocast keeps a copy.
+        activations: Bytes per image that the backbone holds at most.
         batch_size: Images per GPU and step.
         images: Images per round.
         rounds: Number of rounds.
@@ -97,6 +92,7 @@ class Cost:
     parameters: int
     trained: int
     backbone: int
+    copied: int
     activations: int
     batch_size: int
     images: int
@@ -143,7 +139,9 @@ class Cost:
         frozen = self.parameters - self.trained
         fixed = (BYTES_PER_PARAMETER * self.trained +
                  BYTES_PER_FROZEN_PARAMETER * frozen)
-        return fixed // self.shares + self.batch_size * self.activations
+        # the copies are no parameters: FSDP does not share them out
+        return (fixed // self.shares + BYTES_PER_COPY * self.copied +
+                self.batch_size * self.activations)
 
 
 def cost_of(cfg: Config) -> Cost:
@@ -152,11 +150,7 @@ def cost_of(cfg: Config) -> Cost:
     Raises:
         UserError: If the config lacks something from which it is computed.
     """
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        model = build_skeleton(cfg)
-    if model is None:
-        raise UserError(f'{cfg.filename}: its model cannot be built; '
-                        'tools/train.py tells why')
+    model = skeleton(cfg)
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, HPViT):
         raise UserError(f'{cfg.filename}: only the cost of models with an '
@@ -167,10 +161,11 @@ def cost_of(cfg: Config) -> Cost:
     return Cost(
         size=size,
         stages=macs,
-        heads=head_macs(model, features),
+        heads=sum(head_macs(model, features).values()),
         parameters=count(model.parameters()),
         trained=count(p for p in model.parameters() if p.requires_grad),
         backbone=count(backbone.parameters()),
+        copied=copied_weights(model),
         activations=activation_bytes(backbone, input_size(cfg, largest=True)),
         batch_size=(cfg.get('train_dataloader')
                     or cfg.test_dataloader).batch_size,
@@ -184,7 +179,21 @@ def cost_of(cfg: Config) -> Cost:
 # ------------------------------------------------------------- the config
 
 
-def input_size(cfg: Config, largest: bool = False) -> Size:
+def skeleton(cfg: Config) -> nn.Module:
+    """The model of a config, on the meta device."""
+    if not cfg.get('model'):
+        raise UserError(f'{cfg.filename}: the config has no model; give that '
+                        'of an experiment')
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        model = build_skeleton(cfg)
+    if model is None:
+        raise UserError(f'{cfg.filename}: its model cannot be built; '
+                        'tools/train.py tells why')
+    return model
+
+
+def input_size(cfg: Config, largest: bool = False,
+               remedy: str = 'set crop_size or image_size to it') -> Size:
     """Height and width of the images, as they reach the model in training.
 
     They are known by the names that the configs of data sets here use:
@@ -204,7 +213,7 @@ def input_size(cfg: Config, largest: bool = False) -> Size:
         size = _crop(cfg.get(name) or [])
     if size is None:
         raise UserError(f'{cfg.filename}: the size of the images is not '
-                        'known; set crop_size or image_size to it')
+                        f'known; {remedy}')
     divisor = (cfg.model.get('data_preprocessor') or {}).get(
         'pad_size_divisor', 1)
     return tuple(math.ceil(n / divisor) * divisor for n in size)
@@ -278,19 +287,6 @@ def weights(module: nn.Module) -> int:
     return count(p for p in module.parameters() if p.dim() > 1)
 
 
-def block_layouts(backbone: HPViT,
-                  size: Size) -> Iterator[Tuple[int, Block, TokenLayout]]:
-    """Of each block its stage, itself and how its tokens are arranged."""
-    blocks = iter(backbone.blocks)
-    for stage in range(len(backbone.pools) + 1):
-        stride = backbone.strides[stage]
-        grid = tuple(math.ceil(n / stride) for n in size)
-        for kind in backbone.attention[stage]:
-            yield stage, next(blocks), TokenLayout.create(
-                kind, grid, max(1, backbone.patch_size // stride),
-                backbone.window_size)
-
-
 def nominal_macs(backbone: HPViT, size: Size) -> List[int]:
     """MACs by formula, of the embedding and of each stage.
 
@@ -298,17 +294,16 @@ def nominal_macs(backbone: HPViT, size: Size) -> List[int]:
     group, 2 W C in its attention. Where groups are padded, W is their
     average without padding.
     """
-    tokens = [
-        math.prod(math.ceil(n / stride) for n in size)
-        for stride in backbone.strides
-    ]
-    macs = [tokens[0] * weights(backbone.patch_embed), 0]
-    macs += [n * weights(pool) for n, pool in zip(tokens[1:], backbone.pools)]
-    for stage, block, layout in block_layouts(backbone, size):
-        groups = layout.num_groups
-        group = tokens[stage] / groups + backbone.num_prefix
-        macs[stage + 1] += groups * group * (
-            weights(block) + 2 * group * backbone.embed_dims)
+    stages = placed_stages(backbone, size)
+    macs = [stages[0].tokens * weights(backbone.patch_embed), 0]
+    macs += [stage.tokens * weights(pool)
+             for stage, pool in zip(stages[1:], backbone.pools)]
+    for s, stage in enumerate(stages):
+        for one in stage.blocks:
+            groups = one.layout.num_groups
+            group = stage.tokens / groups + backbone.num_prefix
+            macs[s + 1] += groups * group * (
+                weights(one.block) + 2 * group * backbone.embed_dims)
     return [round(n) for n in macs]
 
 
@@ -326,59 +321,56 @@ def backbone_macs(
         Stage('embedding', nominal[0], executed['patch_embed'], 0,
               backbone.frozen_stages >= 0)
     ]
-    blocks = [[] for _ in nominal[1:]]
-    for i, (stage, block, _) in enumerate(block_layouts(backbone, size)):
-        blocks[stage].append((block, executed[f'blocks.{i}']))
-    for s, stage in enumerate(blocks):
+    for s, stage in enumerate(placed_stages(backbone, size)):
         frozen = s < backbone.frozen_stages
-        parts.append(
-            Stage(
-                f'1/{backbone.strides[s]}', nominal[s + 1],
-                executed.get(f'pools.{s - 1}', 0) + sum(n for _, n in stage),
-                sum(n for block, n in stage if block.with_cp and not frozen),
-                frozen))
+        macs = executed.get(f'pools.{s - 1}', 0)
+        recomputed = 0
+        for one in stage.blocks:
+            macs += executed[one.name]
+            if one.block.with_cp and not frozen:
+                recomputed += executed[one.name]
+                if one.averaged:  # then fc2 is behind the checkpoint
+                    recomputed -= executed[f'{one.name}.mlp.fc2']
+        parts.append(Stage(f'1/{stage.stride}', nominal[s + 1], macs,
+                           recomputed, frozen))
     return tuple(parts), features
-
-
-def activation_bytes(backbone: HPViT, size: Size) -> int:
-    """Bytes that the blocks hold for an image, at their most.
-
-    That is when the backward pass begins, or when it computes a checkpointed
-    block again; what the blocks behind that one kept is then gone.
-    """
-    saved = most = 0
-    for stage, block, layout in block_layouts(backbone, size):
-        channels = backbone.embed_dims * layout.num_groups * (
-            math.prod(layout.size) + backbone.num_prefix)
-        if stage < backbone.frozen_stages:
-            most = max(most, BYTES_PER_FROZEN_CHANNEL * channels)
-        elif block.with_cp:
-            most = max(most, saved + BYTES_PER_CHANNEL * channels)
-            saved += BYTES_PER_CHECKPOINTED_CHANNEL * channels
-        else:
-            saved += BYTES_PER_CHANNEL * channels
-    return max(most, saved)
 
 
 # --------------------------------------------------------------- the heads
 
 
-def head_macs(model: nn.Module, features: Sequence[torch.Tensor]) -> int:
-    """MACs of the neck and the heads for one image, as in training.
+def head_macs(model: nn.Module,
+              features: Sequence[torch.Tensor]) -> Dict[str, int]:
+    """MACs of the neck and of each head for one image, as in training.
 
     The heads of the regions get as many as the samplers ask for, and the mask
     heads the share of them that may be positive.
+
+    Args:
+        model: The model on the meta device.
+        features: The output of its backbone.
+
+    Returns:
+        What the model calls them -> their MACs.
     """
     model.eval()  # batch norms do not train on the one pixel of a pooled map
-    with unheard(), counter() as counted, torch.no_grad():
+    macs = {}
+    with unheard(), torch.no_grad():
         if getattr(model, 'neck', None) is not None:
-            features = model.neck(features)
-        for name in ('head', 'decode_head', 'auxiliary_head', 'rpn_head'):
-            for head in modules(getattr(model, name, None)):
-                head(features)
-        if getattr(model, 'roi_head', None) is not None:
-            roi_heads(model.roi_head)
-    return counted.get_total_flops() // 2
+            with counter() as counted:
+                features = model.neck(features)
+            macs['neck'] = counted.get_total_flops() // 2
+        for name in HEADS:
+            heads = modules(getattr(model, name, None))
+            if heads:
+                with counter() as counted:
+                    for head in heads:
+                        if name == 'roi_head':
+                            roi_heads(head)
+                        else:
+                            head(features)
+                macs[name] = counted.get_total_flops() // 2
+    return macs
 
 
 def roi_heads(roi_head: nn.Module) -> None:

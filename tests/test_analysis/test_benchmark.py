@@ -1,9 +1,10 @@
 """Timing side by side, without looking at times."""
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from hpvit_mm.analysis import benchmark
-from hpvit_mm.analysis.benchmark import Options, cls, dense, networks, train
+from hpvit_mm.analysis.benchmark import Options, cls, dense, memory, train
 from hpvit_mm.analysis.benchmark.networks import (HostHPViT, executed_macs,
                                                   nominal_macs, variants)
 from hpvit_mm.analysis.benchmark.timing import (Variant, check_equal, compare,
@@ -144,10 +145,21 @@ def test_suites(suite, monkeypatch):
 
     monkeypatch.setattr(suite, 'hpvit', small)
     plain = {"mmpretrain's ViT-B/16": torch.nn.Conv2d(3, 1, 16)}
-    monkeypatch.setattr(networks, 'classifiers', lambda: plain)
+    monkeypatch.setattr(memory, 'run', list)
     for name in ('classifiers', 'pyramids'):
         monkeypatch.setattr(suite, name, lambda *_: plain, raising=False)
     rows = benchmark.run(suite.__name__.rpartition('.')[2],
                          Options(rounds=1))['rows']
     assert {"mmpretrain's ViT-B/16", 'ours, windows'} <= {
         row['variant'] for row in rows}
+
+
+def test_nothing_is_kept_after_counting():
+    """A sigmoid keeps its output, which knows what is in front of it."""
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Sigmoid(),
+                                torch.nn.Linear(8, 8))
+    seen = []
+    model[1].register_forward_hook(lambda _, inputs, output: seen.append(
+        StorageWeakRef(output.untyped_storage())))
+    saved_bytes(model, torch.randn(5, 8))
+    assert seen[0].expired()

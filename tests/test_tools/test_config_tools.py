@@ -30,3 +30,22 @@ def test_mistakes(tool, tmp_path):
     assert picture.read_text() == 'mine'
     assert tool('plot_schedule', ADE, picture, '--force')[0] == 0
     assert picture.read_text().startswith('<svg')
+
+
+def test_get_flops(run, tool):
+    name = 'analysis/get_flops'
+    text = run(f'{name}.py', ADE, '--shape', '64', '96', '--cfg-options',
+               'model.backbone.attention=window')
+    assert 'an image of 64 x 96 pixels' in text
+    assert 'window 4 x 6' in text and 'auxiliary_head' in text
+    for argv, says in [
+        (('nowhere.py', ), 'nowhere.py does not exist'),
+        ((ADE, '--shape', '0'), '--shape 0: give'),
+        ((ADE, '--shape', '-5', '64'), '--shape -5 64: give'),
+        ((ADE, '--shape', 'wide'), '--shape wide: give'),
+        ((ADE, '--cfg-options', 'modle.x=1'), 'model'),
+        ((CONFIGS / '_base_/schedules/ade20k_160k.py', '--shape', '64'),
+         'has no model')]:
+        status, err = tool(name, *argv)
+        assert status == 2 and says in err, err
+        assert err.startswith('error: ') and err.count('\n') == 1

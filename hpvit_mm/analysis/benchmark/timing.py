@@ -251,8 +251,10 @@ def saved_bytes(model: nn.Module, x: Tensor) -> int:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
-            alive.append(tensor)
-        return tensor
+            alive.append(tensor.detach())
+        # as it is, the output of an attention, which keeps it, would keep
+        # all in front of it, for ever
+        return tensor.detach()
 
     alive = []
     with saved_tensors_hooks(pack, lambda tensor: tensor):

@@ -1,4 +1,4 @@
-"""A training step at 224 pixels, and what it keeps for its backward pass."""
+"""A training step at 224 pixels, and what is kept for backward passes."""
 from typing import Dict, List
 
 import torch
@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
+from . import memory
 from .networks import (HostHPViT, classifiers, compute, hpvit, nominal_macs,
                        variants)
 from .timing import (Options, check_equal, compare, difference,
@@ -33,7 +34,8 @@ def run(options: Options) -> List[dict]:
     rows = compare(
         f'classification, forward and backward, 224, batch {len(x)}', found,
         options)
-    return rows + kept(models, x[:1].to(options.device))
+    rows += kept(models, x[:1].to(options.device))
+    return rows + memory.run()
 
 
 def kept(models: Dict[str, nn.Module], x: Tensor) -> List[dict]:
