@@ -88,10 +88,14 @@ def kept_of_image(model: nn.Module, size: int) -> Tuple[int, int]:
     hooks = [module.register_forward_pre_hook(
         lambda _, inputs: (inputs[0].float(), ))
              for module in model.modules() if isinstance(module, nn.LayerNorm)]
+    # The matrices by which positions are resampled are no image's.
+    trained = model.pos_embed.requires_grad
+    model.pos_embed.requires_grad_(False)
     with torch.autocast('cpu', torch.bfloat16):
         one, two = (saved_bytes(model, image(n, 64)) for n in (1, 2))
         copies = 2 * one - two
         kept = saved_bytes(model, image(1, size)) - copies
+    model.pos_embed.requires_grad_(trained)
     for hook in hooks:
         hook.remove()
     return kept, copies
