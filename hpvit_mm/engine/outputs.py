@@ -118,7 +118,7 @@ def _set_label_maps(cfg: Config, folder: Path) -> None:
     if not isinstance(evaluators, list):
         evaluators = [evaluators]
     metrics = [one for one in evaluators
-               if one.type.split('.')[-1] == 'IoUMetric']
+               if one.type.endswith('IoUMetric')]
     if not metrics:
         raise UserError(
             f'--out {folder} is a folder, into which only segmentation '
