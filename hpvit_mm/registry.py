@@ -48,9 +48,13 @@ class OnDemandRegistry(Registry):
         return super().get(key)
 
 
-MODELS = Registry(
+MODELS = OnDemandRegistry(
     'model', parent=MMENGINE_MODELS, scope='hpvit_mm',
-    locations=['hpvit_mm.models'])
+    locations=['hpvit_mm.models'],
+    on_demand=dict(
+        FastClsDataPreprocessor='hpvit_mm.models.data_preprocessors.cls',
+        FastDetDataPreprocessor='hpvit_mm.models.data_preprocessors.det',
+        FastSegDataPreProcessor='hpvit_mm.models.data_preprocessors.seg'))
 METRICS = OnDemandRegistry(
     'metric', parent=MMENGINE_METRICS, scope='hpvit_mm',
     on_demand=dict(FastIoUMetric='hpvit_mm.evaluation.iou_metric'))

@@ -8,7 +8,9 @@ from mmengine.registry import METRICS, MODELS
 from hpvit_mm.registry import METRICS as OUR_METRICS
 from hpvit_mm.registry import MODELS as OUR_MODELS
 
-ON_DEMAND = [(METRICS, name) for name in OUR_METRICS.on_demand]
+ON_DEMAND = [(root, name) for root, ours in ((MODELS, OUR_MODELS),
+                                             (METRICS, OUR_METRICS))
+             for name in ours.on_demand]
 
 
 @pytest.mark.parametrize('root, name', ON_DEMAND)
@@ -41,7 +43,7 @@ from mmengine.registry import METRICS, MODELS
 assert MODELS.get('hpvit_mm.HPViT')
 assert METRICS.get('hpvit_mm.Nothing') is None
 from hpvit_mm.errors import UserError
-for root in (METRICS, ):
+for root in (METRICS, MODELS):
     for name in root.children['hpvit_mm'].on_demand:
         try:
             root.get(f'hpvit_mm.{name}')
@@ -58,4 +60,4 @@ def test_who_classifies_needs_no_other_host():
     assert [line for line in lines if line.startswith('hpvit_mm.Fast')] == [
         f'hpvit_mm.{name} needs {hosts.get(name[4:7], "mmseg")}, which is not '
         'installed; install it, or name another type'
-        for name in OUR_METRICS.on_demand]
+        for name in (*OUR_METRICS.on_demand, *OUR_MODELS.on_demand)]
