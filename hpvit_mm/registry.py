@@ -54,7 +54,9 @@ MODELS = OnDemandRegistry(
     on_demand=dict(
         FastClsDataPreprocessor='hpvit_mm.models.data_preprocessors.cls',
         FastDetDataPreprocessor='hpvit_mm.models.data_preprocessors.det',
-        FastSegDataPreProcessor='hpvit_mm.models.data_preprocessors.seg'))
+        FastEncoderDecoder='hpvit_mm.models.segmentors',
+        FastSegDataPreProcessor='hpvit_mm.models.data_preprocessors.seg',
+        FastSegTTAModel='hpvit_mm.models.segmentors'))
 METRICS = OnDemandRegistry(
     'metric', parent=MMENGINE_METRICS, scope='hpvit_mm',
     on_demand=dict(FastIoUMetric='hpvit_mm.evaluation.iou_metric'))
