@@ -2,9 +2,12 @@
 import pytest
 import torch
 
+from hpvit_mm.analysis.benchmark import (Options, preprocessing,
+                                         segmentation)
 from hpvit_mm.analysis.benchmark.networks import HostHPViT
-from hpvit_mm.analysis.benchmark.timing import (check_equal, ratios,
-                                                saved_bytes, take_turns)
+from hpvit_mm.analysis.benchmark.timing import (check_equal, check_same,
+                                                ratios, saved_bytes,
+                                                take_turns)
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 
@@ -35,6 +38,27 @@ def test_different_networks_are_not_timed():
         host.layers[0].attn.proj.weight.mul_(2)
     with pytest.raises(UserError, match='cannot be compared'):
         check_equal(ours, host, torch.randn(1, 3, 64, 64))
+
+
+def test_different_tensors_are_not_timed():
+    one = torch.arange(3)
+    check_same(one, one)
+    check_same((one, one), [one, one])
+    for other in (one + 1, one.view(3, 1)):
+        with pytest.raises(UserError, match='cannot be compared'):
+            check_same((one, one), (one, other))
+
+
+def test_around_the_network(monkeypatch):
+    """A row for each side of each pair, after they proved equal."""
+    monkeypatch.setattr(segmentation, 'CLASSES', 4)
+    monkeypatch.setattr(preprocessing, 'BATCHES',
+                        {'2 images': ([(9, 8), (5, 7)], 1)})
+    for module, pairs in ((segmentation, 5), (preprocessing, 4)):
+        rows = module.run(Options(rounds=1))
+        assert [row['variant'] == 'ours' for row in rows] \
+            == [False, True] * pairs
+        assert len({row['case'] for row in rows}) == pairs
 
 
 def test_all_take_turns():
