@@ -5,10 +5,11 @@ mmengine imports this module by its name when a config says
 errors that are raised here, so this file imports mmengine and nothing else.
 """
 from importlib import import_module
-from typing import Dict, Optional, Type
+from typing import Dict, Optional
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import \
     OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
@@ -20,33 +21,46 @@ from mmengine.registry import \
 from mmengine.registry import Registry
 
 
-class LazyRegistry(Registry):
-    """A registry of types that derive from those of the host libraries.
+class OnDemandRegistry(Registry):
+    """A registry that imports some of its modules when a name is asked for.
 
-    A module is imported when one of its types is asked for, so that nobody
-    needs the hosts of the others.
+    They build on classes of mmpretrain, mmdet or mmseg, and who uses one of
+    these need not have the others.
 
     Args:
-        name (str): As of any registry.
-        modules (dict): Name of each type to the module that registers it.
-        **kwargs: Of :class:`mmengine.registry.Registry`.
+        on_demand: Name -> the module that registers it.
     """
 
-    def __init__(self, name: str, modules: Dict[str, str], **kwargs) -> None:
-        super().__init__(name, **kwargs)
-        self.modules = modules
+    def __init__(self, *args, on_demand: Dict[str, str], **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.on_demand = on_demand
 
-    def get(self, key: str) -> Optional[Type]:
-        """The type of a name, with or without the scope."""
-        module = self.modules.get(key.rpartition('.')[2])
-        if module is not None:
-            import_module(module)
+    def get(self, key: str) -> Optional[type]:
+        """The class of a name; a UserError where its host is missing."""
+        name = str(key).removeprefix(f'{self.scope}.')
+        if name in self.on_demand:
+            try:
+                import_module(self.on_demand[name])
+            except ModuleNotFoundError as error:
+                from hpvit_mm.errors import UserError
+                raise UserError(
+                    f'{self.scope}.{name} needs {error.name}, which is not '
+                    'installed; install it, or name another type') from error
         return super().get(key)
 
 
-MODELS = Registry(
+MODELS = OnDemandRegistry(
     'model', parent=MMENGINE_MODELS, scope='hpvit_mm',
-    locations=['hpvit_mm.models'])
+    locations=['hpvit_mm.models'],
+    on_demand=dict(
+        FastClsDataPreprocessor='hpvit_mm.models.data_preprocessors.cls',
+        FastDetDataPreprocessor='hpvit_mm.models.data_preprocessors.det',
+        FastEncoderDecoder='hpvit_mm.models.segmentors',
+        FastSegDataPreProcessor='hpvit_mm.models.data_preprocessors.seg',
+        FastSegTTAModel='hpvit_mm.models.segmentors'))
+METRICS = OnDemandRegistry(
+    'metric', parent=MMENGINE_METRICS, scope='hpvit_mm',
+    on_demand=dict(FastIoUMetric='hpvit_mm.evaluation.iou_metric'))
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='hpvit_mm',
     locations=['hpvit_mm.engine'])
@@ -66,8 +80,8 @@ LOOPS = Registry(
 WEIGHT_INITIALIZERS = Registry(
     'weight initializer', parent=MMENGINE_WEIGHT_INITIALIZERS,
     scope='hpvit_mm', locations=['hpvit_mm.checkpoints'])
-TRANSFORMS = LazyRegistry(
-    'transform', parent=MMENGINE_TRANSFORMS, scope='hpvit_mm', modules={
+TRANSFORMS = OnDemandRegistry(
+    'transform', parent=MMENGINE_TRANSFORMS, scope='hpvit_mm', on_demand={
         'RandomResizedCrop': 'hpvit_mm.datasets.transforms.cls',
         'DetLoadAnnotations': 'hpvit_mm.datasets.transforms.det',
         'DetRandomFlip': 'hpvit_mm.datasets.transforms.det',

@@ -67,6 +67,8 @@ def set_tta(cfg: Config) -> None:
             (cfg.model.get('roi_head') or {}).get('mask_head'):
         raise UserError("mmdet's test-time augmentation merges boxes, not "
                         'masks; leave --tta away')
+    if cfg.model.type == 'hpvit_mm.FastEncoderDecoder':
+        cfg.model.keep_logits = True  # which mmseg's own SegTTAModel reads
     dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
@@ -118,7 +120,7 @@ def _set_label_maps(cfg: Config, folder: Path) -> None:
     if not isinstance(evaluators, list):
         evaluators = [evaluators]
     metrics = [one for one in evaluators
-               if one.type.split('.')[-1] == 'IoUMetric']
+               if one.type.endswith('IoUMetric')]
     if not metrics:
         raise UserError(
             f'--out {folder} is a folder, into which only segmentation '

@@ -4,10 +4,12 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from hpvit_mm.analysis import benchmark
-from hpvit_mm.analysis.benchmark import Options, cls, dense, memory, train
+from hpvit_mm.analysis.benchmark import (Options, cls, dense, memory,
+                                         preprocessing, segmentation, train)
 from hpvit_mm.analysis.benchmark.networks import (HostHPViT, executed_macs,
                                                   nominal_macs, variants)
-from hpvit_mm.analysis.benchmark.timing import (Variant, check_equal, compare,
+from hpvit_mm.analysis.benchmark.timing import (Variant, check_equal,
+                                                check_same, compare,
                                                 copy_share, peak_bytes,
                                                 ratios, saved_bytes,
                                                 take_turns)
@@ -49,6 +51,27 @@ def test_different_networks_are_not_timed():
         host.layers[0].attn.proj.weight.mul_(2)
     with pytest.raises(UserError, match='cannot be compared'):
         check_equal(ours, host, torch.randn(1, 3, 64, 64))
+
+
+def test_different_tensors_are_not_timed():
+    one = torch.arange(3)
+    check_same(one, one)
+    check_same((one, one), [one, one])
+    for other in (one + 1, one.view(3, 1)):
+        with pytest.raises(UserError, match='cannot be compared'):
+            check_same((one, one), (one, other))
+
+
+def test_around_the_network(monkeypatch):
+    """A row for each side of each pair, after they proved equal."""
+    monkeypatch.setattr(segmentation, 'CLASSES', 4)
+    monkeypatch.setattr(preprocessing, 'BATCHES',
+                        {'2 images': ([(9, 8), (5, 7)], 1)})
+    for module, pairs in ((segmentation, 5), (preprocessing, 4)):
+        rows = module.run(Options(rounds=1))
+        assert [row['variant'] == 'ours' for row in rows] \
+            == [False, True] * pairs
+        assert len({row['case'] for row in rows}) == pairs
 
 
 def test_all_take_turns():

@@ -5,7 +5,7 @@ norm_cfg = dict(type='hpvit_mm.LayerNorm2d', eps=1e-6)
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(
-        type='DetDataPreprocessor',
+        type='hpvit_mm.FastDetDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,

@@ -68,6 +68,14 @@ def check_equal(ours: Callable, theirs: Callable, x: Tensor,
     return error
 
 
+def check_same(ours: Any, theirs: Any) -> None:
+    """Tensors, or tuples of them, must be equal to the last bit."""
+    if isinstance(ours, Tensor):
+        ours, theirs = [ours], [theirs]
+    if not all(torch.equal(*pair) for pair in zip(ours, theirs)):
+        raise UserError('the variants differ: their times cannot be compared')
+
+
 def milliseconds(call: Callable, device: str = 'cpu') -> float:
     """How long a call takes: processor time, or that between two events."""
     if device == 'cpu':

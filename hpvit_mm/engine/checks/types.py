@@ -1,7 +1,7 @@
 """The ``type`` of a dict in the config, and whether its other keys fit."""
 import contextlib
 import importlib
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
 
 import mmengine.registry as registries
 from mmengine.config import Config
@@ -107,6 +107,8 @@ def look_up(name: str, registry: Registry) -> Optional[Callable]:
     for one in _searched(registry, prefix):
         if plain in one.module_dict:
             return one.module_dict[plain]
+        if plain in on_demand(one):
+            return one.get(plain)
     return get_object_from_string(name) if prefix else None
 
 
@@ -136,6 +138,11 @@ def _searched(root: Registry, prefix: str) -> List[Registry]:
     return found
 
 
+def on_demand(registry: Registry) -> Iterable[str]:
+    """Names that our own registries import when they are asked for."""
+    return getattr(registry, 'on_demand', ())
+
+
 def current_scope() -> str:
     """The scope in which names without a prefix are looked up."""
     scope = DefaultScope.get_current_instance()
@@ -146,7 +153,7 @@ def hint_type(name: str, registry: Registry = registries.MODELS) -> str:
     """The end of a sentence about a name that is not registered."""
     prefix, _, plain = name.rpartition('.')
     known = {one for searched in _searched(registry, prefix)
-             for one in searched.module_dict}
+             for one in (*searched.module_dict, *on_demand(searched))}
     guess = nearest(plain, known)
     if guess:
         return f'did you mean {prefix + "." if prefix else ""}{guess}?'
