@@ -82,11 +82,11 @@ WEIGHT_INITIALIZERS = Registry(
     scope='hpvit_mm', locations=['hpvit_mm.checkpoints'])
 TRANSFORMS = OnDemandRegistry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='hpvit_mm', on_demand={
-        'RandomResizedCrop': 'hpvit_mm.datasets.transforms.cls',
-        'DetLoadAnnotations': 'hpvit_mm.datasets.transforms.det',
-        'DetRandomFlip': 'hpvit_mm.datasets.transforms.det',
-        'PackDetInputs': 'hpvit_mm.datasets.transforms.det',
-        'SegRandomCrop': 'hpvit_mm.datasets.transforms.seg',
-        'SegPhotoMetricDistortion': 'hpvit_mm.datasets.transforms.seg',
-        'PackSegInputs': 'hpvit_mm.datasets.transforms.seg',
+        'FastRandomResizedCrop': 'hpvit_mm.datasets.transforms.cls',
+        'FastDetLoadAnnotations': 'hpvit_mm.datasets.transforms.det',
+        'FastDetRandomFlip': 'hpvit_mm.datasets.transforms.det',
+        'FastPackDetInputs': 'hpvit_mm.datasets.transforms.det',
+        'FastSegRandomCrop': 'hpvit_mm.datasets.transforms.seg',
+        'FastSegPhotoMetricDistortion': 'hpvit_mm.datasets.transforms.seg',
+        'FastPackSegInputs': 'hpvit_mm.datasets.transforms.seg',
     })

@@ -22,10 +22,8 @@ BYTES_PER_HIDDEN = 2
 # attention, per token and head.
 BYTES_PER_NORM = 8
 BYTES_PER_HEAD = 4
-# A checkpointed block keeps its fp32 input, and the norm of an output, too;
-# convolutional pooling begins new sums, in bf16.
+# A checkpointed block keeps its fp32 input, and the norm of an output, too.
 BYTES_PER_INPUT = 4
-BYTES_BEHIND_CONV_POOLING = 2
 # bf16, for the gradients of their weights: four tokens per pooled one, and
 # the patches, or where windows are padded, the image.
 BYTES_PER_POOLED = 4 * 2
@@ -74,8 +72,7 @@ def kept_bytes(backbone: HPViT, size: Size) -> Iterator[Tuple[int, int]]:
             if s < frozen:
                 yield 0, BYTES_PER_FROZEN_CHANNEL * channels * tokens
             else:
-                yield block_bytes(one, conv and s > 0,
-                                  1 if last else tokens // 4)
+                yield block_bytes(one, 1 if last else tokens // 4)
         if s in backbone.out_indices and s >= frozen:
             normed = tokens if backbone.out_type == 'featmap' else 1
             yield normed * (BYTES_PER_INPUT * channels + BYTES_PER_NORM), 0
@@ -93,13 +90,11 @@ def embedding_bytes(backbone: HPViT, stage: PlacedStage) -> int:
     return BYTES_PER_PIXEL * numbers * stage.tokens
 
 
-def block_bytes(one: PlacedBlock, behind_conv: bool,
-                averages: int) -> Tuple[int, int]:
+def block_bytes(one: PlacedBlock, averages: int) -> Tuple[int, int]:
     """What a block keeps of an image, and what it holds once more.
 
     Args:
         one: The block.
-        behind_conv: Whether its input comes from a convolutional pooling.
         averages: Tokens that fc2 gets where it follows an average.
     """
     channels, heads = one.block.attn.qkv.in_features, one.block.attn.num_heads
@@ -109,8 +104,7 @@ def block_bytes(one: PlacedBlock, behind_conv: bool,
     fc2 = hidden * (averages if one.averaged else one.tokens)
     if not one.block.with_cp:
         return kept + fc2, 0
-    given = one.tokens * channels * (
-        BYTES_BEHIND_CONV_POOLING if behind_conv else BYTES_PER_INPUT)
+    given = one.tokens * channels * BYTES_PER_INPUT
     # behind an average, fc2 is behind the checkpoint, too
     return (given + fc2, kept) if one.averaged else (given, kept + fc2)
 

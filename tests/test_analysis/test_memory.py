@@ -132,7 +132,7 @@ def test_the_last_recomputed_block_counts_behind_what_is_kept():
     assert [bool(one) for one in held] == [False] * 4 + [True] * 2 \
         + [False] * 8
     block = 8**2 * (20 * 32 + 4 * 96 + 16 + 2 * 4)
-    given = 8**2 * 32 * 2  # bf16 behind the convolution
+    given = 8**2 * 32 * 4
     assert parts[4] == parts[5] == (given, block)
     kept = [kept for kept, _ in parts]
     assert activation_bytes(backbone, (64, 64)) == max(

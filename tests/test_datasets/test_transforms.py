@@ -83,7 +83,7 @@ def test_other_images_stay_as_they_are(img):
     dict(scale=(24, 40), crop_ratio_range=(0.5, 1.)),
     dict(scale=32, max_attempts=0, backend='pillow')])
 def test_random_resized_crop(options):
-    ours = build('RandomResizedCrop', **options)
+    ours = build('FastRandomResizedCrop', **options)
     theirs = mmpretrain_transforms.RandomResizedCrop(**options)
     rng = np.random.default_rng(0)
     for seed in range(60):
@@ -109,7 +109,7 @@ def labels(rng, shape, dominating):
 def test_random_crop_by_classes(dominating, dtype, ignore_index):
     options = dict(crop_size=(32, 48), cat_max_ratio=0.75,
                    ignore_index=ignore_index)
-    ours = build('SegRandomCrop', 'mmseg', **options)
+    ours = build('FastSegRandomCrop', 'mmseg', **options)
     theirs = mmseg_transforms.RandomCrop(**options)
     rng = np.random.default_rng(0)
     for seed in range(30):
@@ -124,7 +124,7 @@ def test_random_crop_by_classes(dominating, dtype, ignore_index):
 
 
 def test_random_crop_anywhere():
-    ours = build('SegRandomCrop', 'mmseg', crop_size=16)
+    ours = build('FastSegRandomCrop', 'mmseg', crop_size=16)
     theirs = mmseg_transforms.RandomCrop(16)
     img = image(np.random.default_rng(0))
     one, other = both(ours, theirs, lambda: dict(img=img), 0)
@@ -132,7 +132,7 @@ def test_random_crop_anywhere():
 
 
 def test_photo_metric_distortion():
-    ours = build('SegPhotoMetricDistortion', 'mmseg')
+    ours = build('FastSegPhotoMetricDistortion', 'mmseg')
     theirs = mmseg_transforms.PhotoMetricDistortion()
     rng = np.random.default_rng(0)
     for seed in range(50):
@@ -147,12 +147,12 @@ def test_photo_metric_distortion():
 
 def test_photo_metric_distortion_of_floats():
     with pytest.raises(UserError, match='uint8 images, not float32'):
-        seg.SegPhotoMetricDistortion()(dict(img=np.zeros((4, 4, 3),
+        seg.FastSegPhotoMetricDistortion()(dict(img=np.zeros((4, 4, 3),
                                                          np.float32)))
 
 
 def test_pack_seg_inputs():
-    ours = build('PackSegInputs', 'mmseg')
+    ours = build('FastPackSegInputs', 'mmseg')
     theirs = mmseg_transforms.PackSegInputs()
     for view in views(image(np.random.default_rng(0))):
         one, other = (transform(dict(img=view, gt_seg_map=view[..., 0]))
@@ -193,7 +193,7 @@ def load(seed=0, count=6, height=50, width=70):
     """The same masks, undrawn and drawn."""
     options = dict(with_bbox=True, with_mask=True)
     return [transform(loaded(height, width, count, seed))['gt_masks']
-            for transform in (build('DetLoadAnnotations', 'mmdet', **options),
+            for transform in (build('FastDetLoadAnnotations', 'mmdet', **options),
                               mmdet_transforms.LoadAnnotations(**options))]
 
 
@@ -268,13 +268,13 @@ def test_no_instances():
 
 
 def test_polygons_stay_polygons():
-    results = build('DetLoadAnnotations', 'mmdet', with_mask=True,
+    results = build('FastDetLoadAnnotations', 'mmdet', with_mask=True,
                     poly2mask=False)(loaded(50, 70, 2))
     assert not isinstance(results['gt_masks'], BitmapMasks)
 
 
 def test_flip():
-    ours = build('DetRandomFlip', 'mmdet', prob=1.)
+    ours = build('FastDetRandomFlip', 'mmdet', prob=1.)
     one, other = both(ours, mmdet_transforms.RandomFlip(prob=1.),
                       lambda: loaded(50, 70, 2), 0)
     assert np.array_equal(one['img'], other['img'])
@@ -287,7 +287,7 @@ def packed(ours, seed=0, **options):
         for name in ('LoadAnnotations', 'PackInputs'):
             kind = name.replace('Pack', 'PackDet')
             if ours:
-                kind = 'hpvit_mm.' + kind.replace('Load', 'DetLoad')
+                kind = 'hpvit_mm.Fast' + kind.replace('Load', 'DetLoad')
             more = options if 'Pack' in name else dict(with_mask=True)
             results = TRANSFORMS.build(dict(type=kind, **more))(results)
     return results
@@ -357,7 +357,7 @@ from mmengine.registry import TRANSFORMS
 import hpvit_mm.registry, hpvit_mm.datasets.transforms
 hosts = ('mmpretrain', 'mmdet', 'mmseg')
 assert not set(hosts) & set(sys.modules)
-TRANSFORMS.build(dict(type='hpvit_mm.RandomResizedCrop', scale=8))
+TRANSFORMS.build(dict(type='hpvit_mm.FastRandomResizedCrop', scale=8))
 assert 'mmpretrain' in sys.modules
 assert not {'mmdet', 'mmseg'} & set(sys.modules)
 """

@@ -7,7 +7,7 @@ image_size = (1024, 1024)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='hpvit_mm.DetLoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='hpvit_mm.FastDetLoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='RandomResize',
         scale=image_size,
@@ -20,16 +20,16 @@ train_pipeline = [
         recompute_bbox=True,
         allow_negative_crop=True),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
-    dict(type='hpvit_mm.DetRandomFlip', prob=0.5),
+    dict(type='hpvit_mm.FastDetRandomFlip', prob=0.5),
     dict(type='Pad', size=image_size, pad_val=dict(img=(114, 114, 114))),
-    dict(type='hpvit_mm.PackDetInputs'),
+    dict(type='hpvit_mm.FastPackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_size, keep_ratio=True),
-    dict(type='hpvit_mm.DetLoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='hpvit_mm.FastDetLoadAnnotations', with_bbox=True, with_mask=True),
     dict(
-        type='hpvit_mm.PackDetInputs',
+        type='hpvit_mm.FastPackDetInputs',
         draw_masks=False,
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
                    'scale_factor')),

@@ -36,13 +36,13 @@ CASES = {
 }
 # Our types that do what a type of the host's does.
 HOSTS = {
-    'hpvit_mm.RandomResizedCrop': 'RandomResizedCrop',
-    'hpvit_mm.DetLoadAnnotations': 'LoadAnnotations',
-    'hpvit_mm.DetRandomFlip': 'RandomFlip',
-    'hpvit_mm.PackDetInputs': 'PackDetInputs',
-    'hpvit_mm.SegRandomCrop': 'RandomCrop',
-    'hpvit_mm.SegPhotoMetricDistortion': 'PhotoMetricDistortion',
-    'hpvit_mm.PackSegInputs': 'PackSegInputs',
+    'hpvit_mm.FastRandomResizedCrop': 'RandomResizedCrop',
+    'hpvit_mm.FastDetLoadAnnotations': 'LoadAnnotations',
+    'hpvit_mm.FastDetRandomFlip': 'RandomFlip',
+    'hpvit_mm.FastPackDetInputs': 'PackDetInputs',
+    'hpvit_mm.FastSegRandomCrop': 'RandomCrop',
+    'hpvit_mm.FastSegPhotoMetricDistortion': 'PhotoMetricDistortion',
+    'hpvit_mm.FastPackSegInputs': 'PackSegInputs',
 }
 
 

@@ -1,14 +1,13 @@
 """mmpretrain's transforms."""
 import mmcv
 import numpy as np
-from mmpretrain.datasets.transforms import \
-    RandomResizedCrop as MMPretrainRandomResizedCrop
+from mmpretrain.datasets.transforms import RandomResizedCrop
 
 from hpvit_mm.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
-class RandomResizedCrop(MMPretrainRandomResizedCrop):
+class FastRandomResizedCrop(RandomResizedCrop):
     """mmpretrain's, faster with ``backend='pillow'``.
 
     The result is that of mmpretrain 1.2.0 and its successors, bit for bit.

@@ -1,7 +1,6 @@
 """mmdet's transforms."""
-from mmdet.datasets.transforms import LoadAnnotations
-from mmdet.datasets.transforms import PackDetInputs as MMDetPackDetInputs
-from mmdet.datasets.transforms import RandomFlip
+from mmdet.datasets.transforms import (LoadAnnotations, PackDetInputs,
+                                       RandomFlip)
 
 from hpvit_mm.registry import TRANSFORMS
 
@@ -10,7 +9,7 @@ from .pixels import planar, upright
 
 
 @TRANSFORMS.register_module()
-class DetLoadAnnotations(LoadAnnotations):
+class FastDetLoadAnnotations(LoadAnnotations):
     """mmdet's ``LoadAnnotations``, which leaves masks undrawn.
 
     ``results['gt_masks']`` is a :class:`LazyMasks`: mmdet's ``BitmapMasks``
@@ -28,7 +27,7 @@ class DetLoadAnnotations(LoadAnnotations):
 
 
 @TRANSFORMS.register_module()
-class DetRandomFlip(RandomFlip):
+class FastDetRandomFlip(RandomFlip):
     """mmdet's ``RandomFlip``, after which other transforms are faster.
 
     The result is that of mmdet 3.3.0 and its successors, bit for bit.
@@ -41,7 +40,7 @@ class DetRandomFlip(RandomFlip):
 
 
 @TRANSFORMS.register_module()
-class PackDetInputs(MMDetPackDetInputs):
+class FastPackDetInputs(PackDetInputs):
     """mmdet's ``PackDetInputs``, which draws masks and separates channels.
 
     The result is that of mmdet 3.3.0 and its successors, bit for bit; masks

@@ -5,10 +5,8 @@ import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms.utils import cache_randomness
-from mmseg.datasets.transforms import PackSegInputs as MMSegPackSegInputs
-from mmseg.datasets.transforms import \
-    PhotoMetricDistortion as MMSegPhotoMetricDistortion
-from mmseg.datasets.transforms import RandomCrop as MMSegRandomCrop
+from mmseg.datasets.transforms import (PackSegInputs, PhotoMetricDistortion,
+                                       RandomCrop)
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import TRANSFORMS
@@ -21,7 +19,7 @@ COUNTABLE = 2**24
 
 
 @TRANSFORMS.register_module()
-class SegRandomCrop(MMSegRandomCrop):
+class FastSegRandomCrop(RandomCrop):
     """mmseg's ``RandomCrop``, faster with ``cat_max_ratio``.
 
     The result is that of mmseg 1.2.2 and its successors, bit for bit: labels
@@ -59,7 +57,7 @@ class SegRandomCrop(MMSegRandomCrop):
 
 
 @TRANSFORMS.register_module()
-class SegPhotoMetricDistortion(MMSegPhotoMetricDistortion):
+class FastSegPhotoMetricDistortion(PhotoMetricDistortion):
     """mmseg's ``PhotoMetricDistortion`` of uint8 images, three times as fast.
 
     The result is that of mmseg 1.2.2 and its successors, bit for bit: what
@@ -74,7 +72,7 @@ class SegPhotoMetricDistortion(MMSegPhotoMetricDistortion):
         """Distort ``results['img']``, uint8 of shape (H, W, 3)."""
         if results['img'].dtype != np.uint8:
             raise UserError(
-                'SegPhotoMetricDistortion distorts uint8 images, not '
+                'FastSegPhotoMetricDistortion distorts uint8 images, not '
                 f'{results["img"].dtype}; take PhotoMetricDistortion, or '
                 'remove to_float32 of LoadImageFromFile')
         results['img'] = upright(results['img'])
@@ -108,7 +106,7 @@ class SegPhotoMetricDistortion(MMSegPhotoMetricDistortion):
 
 
 @TRANSFORMS.register_module()
-class PackSegInputs(MMSegPackSegInputs):
+class FastPackSegInputs(PackSegInputs):
     """mmseg's ``PackSegInputs``, which separates channels faster.
 
     The result is that of mmseg 1.2.2 and its successors, bit for bit.

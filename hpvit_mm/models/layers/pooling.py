@@ -48,4 +48,5 @@ class ConvPooling(nn.Conv2d):
             0, 1, 3, 5, 2, 4, 6).flatten(4)
         # (C_out, C_in, 2, 2) -> (C_out, 2, 2, C_in) -> (C_out, 4 * C_in)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
-        return F.linear(x, weight, self.bias)
+        # In autocast the sum of the blocks stays in fp32 for the next ones.
+        return F.linear(x, weight, self.bias).to(x.dtype)
