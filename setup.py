@@ -46,7 +46,7 @@ setup(
             'onedl-mmsegmentation>=1.4.2', 'onedl-mmpretrain>=1.3.6'
         ],
         'samples': ['scikit-learn', 'scikit-image', 'matplotlib'],
-        'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'scikit-image', 'matplotlib',
-                  'timm', 'transformers'],
+        'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'scikit-image',
+                  'matplotlib', 'timm', 'transformers'],
     },
 )

@@ -5,7 +5,7 @@ Command   bash tools/dist_train.sh \
               configs/ade20k/hpvit-base-conv-1182-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (250 + 220) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 7.2 EFLOPs, 16.1 GPU hours at 125 TFLOP/s; 3.9 GiB a GPU
+          iterations = 7.2 EFLOPs, 16.1 GPU hours at 125 TFLOP/s; 3.8 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -5,7 +5,7 @@ Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-base-avg-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (765 + 438) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 9.2 EFLOPs, 20.5 GPU hours at 125 TFLOP/s; 7.3 GiB a GPU
+          iterations = 9.2 EFLOPs, 20.5 GPU hours at 125 TFLOP/s; 7.2 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (790 + 438) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 9.4 EFLOPs, 21.0 GPU hours at 125 TFLOP/s; 7.5 GiB a GPU
+          iterations = 9.4 EFLOPs, 21.0 GPU hours at 125 TFLOP/s; 7.4 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -5,7 +5,7 @@ Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-large-avg-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (1,732 + 446) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 16.7 EFLOPs, 37.2 GPU hours at 125 TFLOP/s; 14.4 GiB a
+          iterations = 16.7 EFLOPs, 37.2 GPU hours at 125 TFLOP/s; 14.3 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

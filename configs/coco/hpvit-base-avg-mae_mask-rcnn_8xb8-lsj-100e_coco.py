@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               --amp --amp-dtype bfloat16
 Cost      6 x (1,512 + 306) + 2 x 979 GFLOPs (backbone, heads; recomputed) x
           117,266 images x 100 epochs = 151 EFLOPs, 335 GPU hours at 125
-          TFLOP/s; 19.8 GiB a GPU (tools/model_zoo.py; not measured)
+          TFLOP/s; 19.1 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'

@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               --amp --amp-dtype bfloat16
 Cost      6 x (1,058 + 306) + 2 x 490 GFLOPs (backbone, heads; recomputed) x
           117,266 images x 100 epochs = 107 EFLOPs, 239 GPU hours at 125
-          TFLOP/s; 18.4 GiB a GPU (tools/model_zoo.py; not measured)
+          TFLOP/s; 17.7 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'

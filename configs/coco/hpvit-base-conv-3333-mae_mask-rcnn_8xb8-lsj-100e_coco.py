@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               --amp --amp-dtype bfloat16
 Cost      6 x (2,068 + 306) + 2 x 1,469 GFLOPs (backbone, heads; recomputed) x
           117,266 images x 100 epochs = 201 EFLOPs, 448 GPU hours at 125
-          TFLOP/s; 23.4 GiB a GPU (tools/model_zoo.py; not measured)
+          TFLOP/s; 22.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'

@@ -8,7 +8,7 @@ Command   bash tools/dist_train.sh \
               --amp --amp-dtype bfloat16
 Cost      6 x (1,563 + 573) + 2 x 979 GFLOPs (backbone, heads; recomputed) x
           117,266 images x 100 epochs = 173 EFLOPs, 385 GPU hours at 125
-          TFLOP/s; 21.5 GiB a GPU (tools/model_zoo.py; not measured)
+          TFLOP/s; 20.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

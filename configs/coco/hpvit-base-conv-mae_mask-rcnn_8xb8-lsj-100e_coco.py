@@ -9,7 +9,7 @@ Command   bash tools/dist_train.sh \
               --amp --amp-dtype bfloat16
 Cost      6 x (1,563 + 306) + 2 x 979 GFLOPs (backbone, heads; recomputed) x
           117,266 images x 100 epochs = 154 EFLOPs, 343 GPU hours at 125
-          TFLOP/s; 20.9 GiB a GPU (tools/model_zoo.py; not measured)
+          TFLOP/s; 20.2 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

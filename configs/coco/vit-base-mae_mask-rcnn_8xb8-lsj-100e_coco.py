@@ -8,7 +8,7 @@ Command   bash tools/dist_train.sh \
               configs/coco/vit-base-mae_mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (466 + 309) GFLOPs (backbone, heads) x 117,266 images x 100
-          epochs = 54.5 EFLOPs, 121 GPU hours at 125 TFLOP/s; 12.1 GiB a GPU
+          epochs = 54.5 EFLOPs, 121 GPU hours at 125 TFLOP/s; 12.2 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

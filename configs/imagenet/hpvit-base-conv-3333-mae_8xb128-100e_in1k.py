@@ -5,7 +5,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-base-conv-3333-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (96.3 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 74.1 EFLOPs, 165 GPU hours at 125 TFLOP/s; 44.1 GiB a
+          100 epochs = 74.1 EFLOPs, 165 GPU hours at 125 TFLOP/s; 43.6 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -7,7 +7,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-base-conv-mae_8xb64x2-100e_in1k-384px.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (225 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x 100
-          epochs = 173 EFLOPs, 385 GPU hours at 125 TFLOP/s; 47.7 GiB a GPU
+          epochs = 173 EFLOPs, 385 GPU hours at 125 TFLOP/s; 47.0 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

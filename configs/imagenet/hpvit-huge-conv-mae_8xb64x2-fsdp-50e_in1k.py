@@ -7,7 +7,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-huge-conv-mae_8xb64x2-fsdp-50e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (272 + 0.0013) GFLOPs (backbone, heads) x 1,281,167 images x 50
-          epochs = 105 EFLOPs, 233 GPU hours at 125 TFLOP/s; 39.2 GiB a GPU
+          epochs = 105 EFLOPs, 233 GPU hours at 125 TFLOP/s; 38.9 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

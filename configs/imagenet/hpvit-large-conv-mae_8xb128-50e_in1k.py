@@ -5,7 +5,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-large-conv-mae_8xb128-50e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (155 + 0.001) GFLOPs (backbone, heads) x 1,281,167 images x 50
-          epochs = 59.7 EFLOPs, 133 GPU hours at 125 TFLOP/s; 57.3 GiB a GPU
+          epochs = 59.7 EFLOPs, 133 GPU hours at 125 TFLOP/s; 56.8 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -5,7 +5,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-small-avg-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (16.6 + 0.00038) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 12.7 EFLOPs, 28.3 GPU hours at 125 TFLOP/s; 14.9 GiB a
+          100 epochs = 12.7 EFLOPs, 28.3 GPU hours at 125 TFLOP/s; 14.4 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -5,7 +5,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-tiny-avg-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (4.7 + 0.00019) GFLOPs (backbone, heads) x 1,281,167 images x 100
-          epochs = 3.6 EFLOPs, 8.1 GPU hours at 125 TFLOP/s; 7.7 GiB a GPU
+          epochs = 3.6 EFLOPs, 8.1 GPU hours at 125 TFLOP/s; 7.2 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

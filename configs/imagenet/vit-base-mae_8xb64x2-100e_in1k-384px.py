@@ -5,7 +5,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/vit-base-mae_8xb64x2-100e_in1k-384px.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (54.0 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 41.5 EFLOPs, 92.3 GPU hours at 125 TFLOP/s; 12.7 GiB a
+          100 epochs = 41.5 EFLOPs, 92.3 GPU hours at 125 TFLOP/s; 12.8 GiB a
           GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/imagenet/vit-small-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      6 x (4.5 + 0.00038) GFLOPs (backbone, heads) x 1,281,167 images x 100
-          epochs = 3.4 EFLOPs, 7.6 GPU hours at 125 TFLOP/s; 4.2 GiB a GPU
+          epochs = 3.4 EFLOPs, 7.6 GPU hours at 125 TFLOP/s; 4.3 GiB a GPU
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """

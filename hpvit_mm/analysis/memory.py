@@ -24,10 +24,12 @@ BYTES_PER_NORM = 8
 BYTES_PER_HEAD = 4
 # A checkpointed block keeps its fp32 input, and the norm of an output, too.
 BYTES_PER_INPUT = 4
-# bf16, for the gradients of their weights: four tokens per pooled one, and
-# the patches, or where windows are padded, the image.
+# bf16, for the gradient of the weights: four tokens per pooled one.
 BYTES_PER_POOLED = 4 * 2
-BYTES_PER_PIXEL = 2
+# The embedding keeps the image, fp32; where windows are padded, in bf16. Per
+# pixel and channel.
+BYTES_PER_PIXEL = 4
+BYTES_PER_PADDED_PIXEL = 2
 # A frozen block keeps nothing; at its fullest, while GELU is computed, it
 # holds its fp32 input (4), the norm's fp32 output (4), and GELU's (8 + 8).
 BYTES_PER_FROZEN_CHANNEL = 24
@@ -82,12 +84,10 @@ def kept_bytes(backbone: HPViT, size: Size) -> Iterator[Tuple[int, int]]:
 
 def embedding_bytes(backbone: HPViT, stage: PlacedStage) -> int:
     """What the embedding keeps of an image, as the first stage needs it."""
-    proj = backbone.patch_embed.proj
-    if stage.blocks and stage.blocks[0].layout.is_padded:
-        numbers = stage.stride**2 * proj.in_channels
-    else:
-        numbers = proj.weight[0].numel()
-    return BYTES_PER_PIXEL * numbers * stage.tokens
+    padded = stage.blocks and stage.blocks[0].layout.is_padded
+    return stage.tokens * stage.stride**2 * (
+        BYTES_PER_PADDED_PIXEL if padded else BYTES_PER_PIXEL
+    ) * backbone.patch_embed.proj.in_channels
 
 
 def block_bytes(one: PlacedBlock, averages: int) -> Tuple[int, int]:

@@ -1,9 +1,11 @@
 """The linear embedding of patches, with a stride of its own."""
 from typing import Tuple
 
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from .token_layout import TokenLayout
 
@@ -55,6 +57,17 @@ class PatchEmbed(nn.Module):
             x = F.pad(x, (0, right, 0, bottom))
             # (B, C, H, W) -> (B, H, W, C) -> (B, G, T, C)
             return layout.group(self.proj(x).permute(0, 2, 3, 1))
+        if torch.is_grad_enabled() and self.proj.weight.requires_grad:
+            # The rows are 16 times as large as the image at stride 4, and
+            # quickly gathered again for the gradient of the weight.
+            return checkpoint(self._rows, x, (bottom, right), layout,
+                              use_reentrant=False, preserve_rng_state=False)
+        return self._rows(x, (bottom, right), layout)
+
+    def _rows(self, x: Tensor, rest: Tuple[int, int],
+              layout: TokenLayout) -> Tensor:
+        """(B, in_channels, H, W) -> (B, groups, tokens, C), not padded."""
+        bottom, right = rest
         around = self.proj.padding[0]
         # (B, in, H, W) -> (B, H', W', in)
         x = F.pad(x, (around, right + around, around, bottom + around))
