@@ -1,10 +1,13 @@
 """Timing side by side, without looking at times."""
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from hpvit_mm.analysis import benchmark
-from hpvit_mm.analysis.benchmark import (Options, cls, dense, memory,
+from hpvit_mm.analysis.benchmark import (SUITES, Options, cls, dense, memory,
                                          preprocessing, segmentation, train)
 from hpvit_mm.analysis.benchmark.networks import (HostHPViT, executed_macs,
                                                   nominal_macs, variants)
@@ -16,6 +19,7 @@ from hpvit_mm.analysis.benchmark.timing import (Variant, check_equal,
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 
+DOCS = Path(__file__).resolve().parents[2] / 'docs'
 MINI = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
 
 
@@ -186,3 +190,17 @@ def test_nothing_is_kept_after_counting():
         StorageWeakRef(output.untyped_storage())))
     saved_bytes(model, torch.randn(5, 8))
     assert seen[0].expired()
+
+
+@pytest.mark.parametrize('suite', sorted(SUITES))
+def test_the_document_tells_what_was_measured(suite):
+    measured = json.loads((DOCS / f'performance/{suite}.json').read_text())
+    assert measured['suite'] == suite and measured['rounds'] >= 7
+    text = (DOCS / ('data_speed.md' if suite == 'data'
+                    else 'performance.md')).read_text()
+    rows = [row for row in measured['rows'] if 'worst' in row]
+    assert rows
+    for row in rows:
+        if row['variant'] != row['base']:
+            assert (f'{row["ratio"]:.2f} ({row["worst"]:.2f} to '
+                    f'{row["best"]:.2f})') in text, row['variant']

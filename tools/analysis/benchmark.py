@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Time HPViT, and what is around it, beside the parts of the host libraries."""
+"""Time HPViT, and what is around it, beside the parts of the hosts."""
 import argparse
 import json
 import sys

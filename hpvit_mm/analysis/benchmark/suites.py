@@ -40,5 +40,6 @@ def run(suite: str, options: Options) -> dict:
         suite=suite, device=options.device, rounds=options.rounds,
         threads=torch.get_num_threads(), machine=described,
         instructions=torch.backends.cpu.get_cpu_capability(),
-        versions=environment.versions(),
+        versions=dict(environment.versions(),
+                      timm=environment.version_of('timm')),
         load=[before, os.getloadavg()[0]], rows=rows)
