@@ -554,7 +554,8 @@ def test_run_tests_passes_its_arguments_on(tmp_path):
     assert result.returncode == 5
     assert result.stdout.splitlines() == [
         'set-up --quiet --stack onedl',
-        f'{tmp_path}|-m|pytest|-m|not slow|-x|']
+        f'{tmp_path}|-m|pytest|-n|auto|--maxprocesses|4|--dist|worksteal|'
+        '-m|not slow|-x|']
     write_program(tools / 'setup_env.sh', 'exit 2\n')
     result = subprocess.run(['bash', str(tools / 'run_tests.sh')],
                             capture_output=True, text=True)
