@@ -67,7 +67,7 @@ def placed_stages(backbone: HPViT, size: Size) -> List[PlacedStage]:
                 f'blocks.{index}', backbone.blocks[index], kind, layout,
                 layout.num_groups * (
                     math.prod(layout.size) + backbone.num_prefix),
-                backbone._is_averaged(s, i)))
+                backbone.is_averaged(s, i)))
             index += 1
         stages.append(PlacedStage(stride, grid, tuple(blocks)))
     return stages

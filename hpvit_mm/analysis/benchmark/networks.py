@@ -218,7 +218,8 @@ def variants(name: str, model: nn.Module, x: Tensor, options: Options,
         def call() -> None:
             model.zero_grad(set_to_none=True)
             compute(network, x, train)
-        return Variant(name, call, len(x), (nominal, executed), model)
+        return Variant(name, call, len(x), (nominal, executed), model,
+                       options.compile or isinstance(model, HPViT))
 
     found = [variant(name, model)]
     if options.compile:

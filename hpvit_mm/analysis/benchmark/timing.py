@@ -43,12 +43,15 @@ class Variant:
             any saving (nominal), and those that the code executes. None
             where there is nothing to count.
         model: The network, whose weights do not count as memory of a call.
+        prepares: Whether the first call does what others need not: it
+            compiles, or caches something.
     """
     name: str
     call: Callable[[], Any]
     images: int = 0
     macs: Optional[Tuple[int, int]] = None
     model: Optional[nn.Module] = None
+    prepares: bool = False
 
 
 def difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
@@ -91,7 +94,9 @@ def milliseconds(call: Callable, device: str = 'cpu') -> float:
 
 
 def take_turns(variants: Dict[str, Callable], rounds: int = 7,
-               device: str = 'cpu', seed: int = 0) -> Dict[str, List[float]]:
+               device: str = 'cpu', seed: int = 0,
+               warm_up: Optional[Callable[[str], Any]] = None
+               ) -> Dict[str, List[float]]:
     """Milliseconds of each variant in each round, after one for warm-up.
 
     Args:
@@ -99,9 +104,11 @@ def take_turns(variants: Dict[str, Callable], rounds: int = 7,
         rounds: How often each is called.
         device: 'cpu' or 'cuda'.
         seed: Of the order, which is another one in each round.
+        warm_up: What to do with each name in the round for warm-up. Defaults
+            to None: to call it.
     """
-    for call in variants.values():
-        milliseconds(call, device)
+    for name, call in variants.items():
+        warm_up(name) if warm_up else milliseconds(call, device)
     order = random.Random(seed)
     times = {name: [] for name in variants}
     for _ in range(rounds):
@@ -156,7 +163,17 @@ def compare(title: str, variants: Sequence[Variant], options: Options,
     if any(one.macs for one in variants):
         peak = matrix_product(options.device)
         calls[peak.name] = peak.call
-    times = take_turns(calls, options.rounds, options.device)
+    memory = {}
+
+    def warm_up(name: str) -> None:
+        # A call that is observed takes as long as another: one for both
+        one = {one.name: one for one in variants}.get(name, peak)
+        if one.prepares or not one.model:
+            one.call()
+        if one.model:
+            memory[name] = peak_bytes(one.call, one.model, options.device)
+
+    times = take_turns(calls, options.rounds, options.device, warm_up=warm_up)
     rows = []
     print(f'{title}\n  {"":42}    median  ratio (worst to best round)',
           flush=True)
@@ -178,12 +195,13 @@ def compare(title: str, variants: Sequence[Variant], options: Options,
             line += f' {rows[-1]["images_per_second"]:8.2f} images/s'
         print(line, flush=True)
     if peak:
-        _work(variants, rows, times, peak, options.device)
+        _work(variants, rows, times, peak, memory)
     return rows
 
 
 def _work(variants: Sequence[Variant], rows: List[dict],
-          times: Dict[str, List[float]], peak: Variant, device: str) -> None:
+          times: Dict[str, List[float]], peak: Variant,
+          memory: Dict[str, int]) -> None:
     """Complete rows by shares of the peak and memory, and print them."""
     rate = peak.macs[0] / statistics.median(times[peak.name])
     print(f'  {"":42}  nominal  executed   share of peak    peak\n'
@@ -199,7 +217,7 @@ def _work(variants: Sequence[Variant], rows: List[dict],
             executed_gmacs=executed / 1e9 / one.images,
             nominal_share=nominal / median / rate,
             executed_share=executed / median / rate,
-            peak_mib=peak_bytes(one.call, one.model, device) / 2**20)
+            peak_mib=memory[one.name] / 2**20)
         print(f'  {one.name:42} {row["nominal_gmacs"]:8.2f} '
               f'{row["executed_gmacs"]:9.2f} {row["nominal_share"]:6.1%} '
               f'{row["executed_share"]:9.1%} {row["peak_mib"]:7.0f} MiB',

@@ -253,7 +253,7 @@ class HPViT(BaseModule):
                 layout = wanted
                 block = next(blocks)
                 x = block(x, layout.key_mask(self.num_prefix, x.device),
-                          self._is_averaged(s, i))
+                          self.is_averaged(s, i))
                 if isinstance(x, tuple):
                     x, hidden = x
             if s in self.out_indices:
@@ -276,7 +276,7 @@ class HPViT(BaseModule):
             self.attention[stage][block], grid,
             max(1, self.patch_size // self.strides[stage]), self.window_size)
 
-    def _is_averaged(self, stage: int, block: int) -> bool:
+    def is_averaged(self, stage: int, block: int) -> bool:
         """Whether all that becomes of a block are averages of its tokens.
 
         Then its last linear layer may follow the averaging.
