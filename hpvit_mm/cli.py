@@ -1,9 +1,12 @@
 """What every command line tool of this project does alike."""
+import logging
+import multiprocessing
 import os
 import sys
+import traceback
 from typing import Callable
 
-from hpvit_mm.errors import UserError
+from hpvit_mm.errors import PREEMPTED, USER_ERROR, Preempted, RankError, UserError
 
 # Where the launchers put the index of a process on its machine.
 LOCAL_RANK_VARIABLES = ('LOCAL_RANK', 'SLURM_LOCALID',
@@ -45,7 +48,38 @@ def run_tool(run: Callable[[], None]) -> int:
     try:
         run()
     except UserError as error:
-        if local_rank() == 0:
+        if local_rank() == 0 or isinstance(error, RankError):
             print(f'error: {user_error_text(error)}', file=sys.stderr)
-        return 2
+        return USER_ERROR
+    except Preempted as end:
+        if local_rank() == 0:
+            print(f'This run ends because it was asked to: {end}. Continue it '
+                  'with --resume.', flush=True)
+        return PREEMPTED
     return 0
+
+
+def finish(main: Callable[[], int]) -> None:
+    """Call a tool that trains or tests, and end the process with its status.
+
+    At once, without the end of the interpreter: it would wait for processes
+    that load data, which may wait for something themselves, and gloo's
+    threads now and then abort it (seen with torch 2.13), so that the launcher
+    would report a failure.
+    """
+    try:
+        status = main()
+    except SystemExit as end:  # of argparse
+        status = end.code
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        status = 130
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    logging.shutdown()
+    for child in multiprocessing.active_children():
+        child.kill()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)

@@ -7,6 +7,8 @@ errors that are raised here, so this file imports mmengine and nothing else.
 from importlib import import_module
 from typing import Dict, Optional
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
@@ -61,6 +63,12 @@ MODELS = OnDemandRegistry(
 METRICS = OnDemandRegistry(
     'metric', parent=MMENGINE_METRICS, scope='hpvit_mm',
     on_demand=dict(FastIoUMetric='hpvit_mm.evaluation.iou_metric'))
+DATASETS = Registry(
+    'dataset', parent=MMENGINE_DATASETS, scope='hpvit_mm',
+    locations=['hpvit_mm.engine'])
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='hpvit_mm',
+    locations=['hpvit_mm.engine'])
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='hpvit_mm',
     locations=['hpvit_mm.engine'])

@@ -61,9 +61,9 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
         mode = part.stat().st_mode
         yield part
         part.chmod(mode)  # safetensors makes its files private
-        _flush(part)
+        flush(part)
         os.replace(part, path)
-        _flush(path.parent)
+        flush(path.parent)
     # torch and safetensors have errors of their own for a full disk
     except (OSError, RuntimeError, SafetensorError) as error:
         text = getattr(error, 'strerror', None) or str(error).splitlines()[0]
@@ -74,7 +74,7 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
             part.unlink()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

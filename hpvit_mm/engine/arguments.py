@@ -31,6 +31,18 @@ def parse_train(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='continue from this checkpoint, or from the newest one in the '
         'work dir when no file is named')
     parser.add_argument(
+        '--restart', action='store_true',
+        help='begin anew in a work dir that has checkpoints; they are put '
+        'aside')
+    parser.add_argument(
+        '--allow-drift', action='store_true',
+        help='resume although config, data, batch size or number of '
+        'processes have changed; the change is noted in the checkpoints')
+    parser.add_argument(
+        '--max-corrupt', type=int, default=0, metavar='N',
+        help='let other samples take the place of up to N (per process) '
+        'whose image cannot be read (default: 0, the first is an error)')
+    parser.add_argument(
         '--amp', action='store_true',
         help='train in mixed precision (needs a GPU)')
     parser.add_argument(

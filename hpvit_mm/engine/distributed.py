@@ -1,13 +1,11 @@
 """Several processes, on GPUs or without."""
-import gc
-import logging
 import os
 import subprocess
-import sys
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.dist import init_dist
 from mmengine.logging import print_log
 
 from hpvit_mm.errors import UserError
@@ -58,10 +56,11 @@ def check_strategy(cfg: Config) -> None:
 
 
 def set_up(cfg: Config) -> None:
-    """Prepare the processes of a distributed run before the Runner.
+    """Let the processes of a distributed run find one another.
 
-    With GPUs all is left to mmengine. Without, mmengine would fail: it
-    selects a GPU for the process and for DistributedDataParallel.
+    Before the Runner does, because they must agree on where to begin. With
+    GPUs all is as mmengine does it. Without, mmengine would fail: it selects
+    a GPU for the process and for DistributedDataParallel.
     """
     if cfg.launcher == 'none':
         return
@@ -69,7 +68,10 @@ def set_up(cfg: Config) -> None:
     # mmengine does not warn that it sets the same.
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
         os.environ.setdefault(name, '1')
-    if not torch.cuda.is_available():
+    if torch.cuda.is_available():
+        options = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
+        init_dist(cfg.launcher, **options)
+    else:
         init_gloo(cfg.launcher)
         wrap_without_gpu(cfg)
         replace_sync_bn(cfg)
@@ -77,22 +79,11 @@ def set_up(cfg: Config) -> None:
 
 def leave() -> None:
     """Leave the process group together, at the end of a run that succeeded.
-
-    Without GPUs the process ends here: gloo's threads now and then abort
-    while the interpreter shuts down (seen with torch 2.13), after all the
-    work is done, and the launcher would report a failure.
     """
-    if not (dist.is_available() and dist.is_initialized()):
-        return
-    dist.barrier()
-    if dist.get_backend() != 'gloo':
-        dist.destroy_process_group()
-        return
-    gc.collect()  # ends the workers of the data loaders
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        if dist.get_backend() != 'gloo':  # the end of the process is enough
+            dist.destroy_process_group()
 
 
 def init_gloo(launcher: str) -> None:

@@ -1,4 +1,5 @@
 """Train and test: what tools/train.py and tools/test.py do."""
+from pathlib import Path
 from typing import Optional, Sequence
 
 from mmengine.config import Config
@@ -10,7 +11,7 @@ from hpvit_mm.checkpoints.loader import register_loaders
 
 from . import arguments, distributed, outputs, resume, settings
 from .batch_size import settle_batch_size
-from .checks import check_run
+from .checks import check_resumed, check_run
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
@@ -19,13 +20,20 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     distributed.check_launcher(args.launcher)
     register_loaders()
     cfg = settings.training_config(args)
-    resume.resume_from(cfg, args.resume)
-    check_run(cfg, training=True)
+    skeleton = check_run(cfg, training=True)
     distributed.check_strategy(cfg)
     distributed.set_up(cfg)
+    resume.settle_start(cfg, args.resume, args.restart)
+    check_resumed(cfg, skeleton)
+    settings.name_copy(cfg, Path(args.config).stem)
     runner = build_runner(cfg)
     settle_batch_size(runner)
-    runner.train()
+    try:
+        runner.train()
+    finally:
+        for hook in runner.hooks:  # threads, and signals
+            if hasattr(hook, 'close'):
+                hook.close()
     del runner
     distributed.leave()
 

@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict
 
 from hpvit_mm.errors import UserError
 
-from . import outputs
+from . import outputs, survival
 from .checks.options import check_options
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -34,9 +34,13 @@ def training_config(args: Namespace) -> Config:
         cfg.setdefault('randomness', ConfigDict())['seed'] = args.seed
     merge_options(cfg, args.cfg_options)
     _settle(cfg)
+    survival.ensure(cfg)
+    if args.allow_drift:
+        cfg.default_hooks.record.allow_drift = True
+    if args.max_corrupt:
+        cfg.train_cfg.max_corrupt = args.max_corrupt
     check_amp(cfg, args.amp)
     check_auto_scale_lr(cfg)
-    name_copy(cfg, Path(args.config).stem)
     return cfg
 
 
@@ -56,6 +60,7 @@ def test_config(args: Namespace) -> Config:
     if args.tta:
         outputs.set_tta(cfg)  # last, because it moves the model's entries
     _settle(cfg)
+    survival.name_failures(cfg)
     name_copy(cfg, Path(args.config).stem + '_test')
     return cfg
 
@@ -201,7 +206,6 @@ def _settle(cfg: Config) -> None:
             loader.persistent_workers = False  # torch refuses it otherwise
         if not torch.cuda.is_available():
             loader.pin_memory = False  # it speeds up copies to a GPU only
-    _ensure_plain_checkpoints(cfg)
 
 
 def name_copy(cfg: Config, stem: str) -> None:
@@ -218,11 +222,3 @@ def name_copy(cfg: Config, stem: str) -> None:
         if not path.exists() or path.read_text() == text:
             break
     object.__setattr__(cfg, '_filename', str(path))
-
-
-def _ensure_plain_checkpoints(cfg: Config) -> None:
-    """Resuming must work whatever list of hooks a config ends up with."""
-    hook = dict(type='hpvit_mm.PlainCheckpointHook')
-    hooks = list(cfg.get('custom_hooks') or [])
-    if all(other.get('type') != hook['type'] for other in hooks):
-        cfg.custom_hooks = hooks + [hook]

@@ -3,8 +3,12 @@
 One function per check. Each raises a :class:`UserError`, whose sentence
 names the thing and the remedy.
 """
+from typing import Optional, Tuple
+
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
+from torch import nn
 
 from hpvit_mm.cli import local_rank
 from hpvit_mm.errors import UserError
@@ -23,14 +27,21 @@ VALIDATION = ('val_cfg', 'val_dataloader', 'val_evaluator')
 TESTING = ('test_cfg', 'test_dataloader', 'test_evaluator')
 
 
-def check_run(cfg: Config, training: bool) -> None:
+Skeleton = Optional[Tuple[nn.Module, Optional[OptimWrapper]]]
+
+
+def check_run(cfg: Config, training: bool) -> Skeleton:
     """Check all that a run needs, the cheapest first.
 
     One process of a machine checks; where it stops, its launcher stops the
     others.
+
+    Returns:
+        The model without values and its optimizer, to check more; None in
+        the other processes, or where they cannot be built in this way.
     """
     if local_rank() > 0:
-        return
+        return None
     used = COMMON + (TRAINING + VALIDATION if training else TESTING)
     check_entries(cfg, ('model', ) + (TRAINING if training else TESTING))
     check_work_dir(cfg.work_dir)
@@ -48,10 +59,17 @@ def check_run(cfg: Config, training: bool) -> None:
         bank = None if training else cfg.test_cfg.get('bank')  # of k-NN
         if bank:
             check_dataset({'test_cfg.bank': bank}, 'test_cfg.bank', heads)
-        if model and cfg.get('load_from'):
-            resume = cfg.get('resume', False)
-            check_checkpoint(model, cfg.load_from, optimizer, resume,
-                             new_heads=training and not resume)
+        if model and cfg.get('load_from') and not cfg.get('resume'):
+            check_checkpoint(model, cfg.load_from, new_heads=training)
+    return (model, optimizer) if model else None
+
+
+def check_resumed(cfg: Config, skeleton: Skeleton) -> None:
+    """Check that the checkpoint fits from which training continues."""
+    if skeleton and cfg.get('resume'):
+        model, optimizer = skeleton
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+            check_checkpoint(model, cfg.load_from, optimizer, resume=True)
 
 
 def check_entries(cfg: Config, needed: tuple) -> None:

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from mmengine.dist import all_gather, get_world_size
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import TestLoop
 from mmengine.runner.amp import autocast
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -14,9 +13,12 @@ from torch.utils.data import DataLoader
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import LOOPS
 
+from ..data.dataset import guarded
+from .evaluate import GuardedTestLoop
+
 
 @LOOPS.register_module()
-class KNNTestLoop(TestLoop):
+class KNNTestLoop(GuardedTestLoop):
     """Give each image the class of its nearest neighbours in another set.
 
     A measure of features without any training. Neighbours vote with the
@@ -54,7 +56,7 @@ class KNNTestLoop(TestLoop):
             raise UserError(
                 'num_neighbours and temperature of KNNTestLoop must be '
                 f'positive, but they are {num_neighbours} and {temperature}.')
-        self.bank = runner.build_dataloader(bank)
+        self.bank = runner.build_dataloader(guarded(bank, 'test_cfg.bank'))
         if num_neighbours > len(self.bank.dataset):
             raise UserError(
                 f'num_neighbours={num_neighbours} of KNNTestLoop is more than '

@@ -1,0 +1,138 @@
+"""Signals that ask a run to end, heard also while it waits in C code."""
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Optional
+
+from hpvit_mm.errors import PREEMPTED
+
+# Of schedulers: SIGTERM before a job is killed, SIGUSR1 where it was asked
+# for (slurm's --signal).
+ASKING = (signal.SIGTERM, signal.SIGUSR1)
+# Launchers may pass on a signal that the process has got already.
+SAME = 1.0  # seconds
+
+
+class SignalWatch:
+    """Notes that this process was asked to end, and sees that it does.
+
+    A thread of its own reads the signals, because Python's handlers wait as
+    long as the main thread does, for another process for instance. The second
+    signal ends the process at once; and so does the first one after ``grace``
+    seconds, unless it is :attr:`busy`: whatever it waits for, the scheduler
+    would not. Nothing is lost by that but what came after the last
+    checkpoint.
+
+    Args:
+        grace: Seconds.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self.grace = grace
+        self.received: Optional[int] = None  # the signal
+        self.busy = False  # saving a checkpoint
+        self.over = threading.Event()
+
+    def start(self) -> None:
+        """Listen, from the main thread."""
+        self.read_end, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        self.before = {one: signal.signal(one, _nothing) for one in ASKING}
+        self.fd_before = signal.set_wakeup_fd(write_end,
+                                              warn_on_full_buffer=False)
+        self.write_end = write_end
+        global _watching
+        _watching = True
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def stop(self) -> None:
+        """Leave the signals to what handled them before."""
+        if self.over.is_set():
+            return
+        self.over.set()
+        global _watching
+        _watching = False
+        signal.set_wakeup_fd(self.fd_before)
+        for one, handler in self.before.items():
+            signal.signal(one, handler)
+        os.close(self.write_end)  # ends the thread
+
+    def _listen(self) -> None:
+        while True:
+            got = os.read(self.read_end, 1)
+            if not got or self.over.is_set():
+                os.close(self.read_end)
+                return
+            if got[0] not in ASKING:
+                continue
+            name = signal.Signals(got[0]).name
+            if self.received is None:
+                self.since = time.monotonic()
+                self.received = got[0]
+                _say(f'{name} received: this run will save its state and end '
+                     'after the present iteration; a second signal ends it at '
+                     'once')
+                threading.Thread(target=self._limit, daemon=True).start()
+            elif time.monotonic() - self.since > SAME:
+                _say(f'{name} received again: this run ends at once')
+                end_now(128 + got[0])
+
+    def _limit(self) -> None:
+        if self.over.wait(self.grace):
+            return
+        while self.busy:
+            if self.over.wait(0.1):
+                return
+        _say(f'the iteration has not ended {self.grace:g} s after the signal: '
+             'this run ends without it')
+        end_now(PREEMPTED)
+
+
+def end_now(status: int) -> None:
+    """End this process and those that load its data, waiting for nothing."""
+    kill_children()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def kill_children() -> None:
+    """Kill the processes that load data: the main one will not wait."""
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
+def protect_worker() -> None:
+    """Let a process that loads data outlive the first SIGTERM.
+
+    Schedulers signal all processes of a job, and the main one needs its data
+    until it has saved its state. The second one ends it, so that nobody waits
+    for it in vain.
+    """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(
+        signal.SIGTERM, signal.SIG_DFL))
+
+
+def _nothing(signum, frame) -> None:
+    """The handler, which must exist for signals to be told to the thread."""
+
+
+def _say(text: str) -> None:
+    os.write(2, f'{text}\n'.encode())
+
+
+def _in_child() -> None:
+    """A forked process has no thread that listens."""
+    global _watching
+    if _watching:
+        _watching = False
+        signal.set_wakeup_fd(-1)
+        protect_worker()
+
+
+_watching = False
+os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,45 @@
+"""What the tests of faults share."""
+import itertools
+import json
+import os
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ready_to_fork():
+    """All imports done, and no threads, of which a fork would lack some."""
+    import mmdet.apis  # noqa: F401
+    import mmpretrain.apis  # noqa: F401
+    import mmseg.apis  # noqa: F401
+
+    import hpvit_mm.engine.run  # noqa: F401
+    os.environ['OMP_NUM_THREADS'] = '1'
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def experiment(tmp_path, sample_data):
+    """Makes tiny experiments, each in a folder of its own."""
+    from harness import Experiment
+    numbers = itertools.count()
+
+    def make(kind: str, more: str = '') -> Experiment:
+        return Experiment(tmp_path / f'run{next(numbers)}', kind, sample_data,
+                          more)
+
+    return make
+
+
+@pytest.fixture
+def fault_table():
+    """Notes what was injected, if FAULT_TABLE names a file for that."""
+
+    def note(fault: str, runs: int, survived: int, lost: str = 'nothing'):
+        line = dict(fault=fault, runs=runs, survived=survived, lost=lost)
+        if os.environ.get('FAULT_TABLE'):
+            with open(os.environ['FAULT_TABLE'], 'a') as file:
+                file.write(json.dumps(line) + '\n')
+
+    return note
