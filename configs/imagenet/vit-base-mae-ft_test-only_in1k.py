@@ -32,4 +32,4 @@ model = dict(
         ]),
     train_cfg=None)
 
-test_cfg = dict()
+test_cfg = dict(type='hpvit_mm.GuardedTestLoop')

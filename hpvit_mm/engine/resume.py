@@ -215,6 +215,10 @@ def damage(path: Path) -> Optional[str]:
         return (f'the file has no {", ".join(missing)}, so training cannot '
                 'continue from it; start a new training from its weights with '
                 f'--cfg-options load_from={path}')
+    meta = content['meta']
+    if not isinstance(meta, dict) or not all(
+            isinstance(meta.get(key), int) for key in ('epoch', 'iter')):
+        return 'its meta does not tell epoch and iter'
     if zipfile.is_zipfile(path):
         try:  # torch does not look at the checksums
             with zipfile.ZipFile(path) as file:

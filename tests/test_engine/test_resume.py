@@ -1,72 +1,282 @@
-"""Which checkpoint a run starts from."""
+"""Where a run begins, whatever state its work dir is in."""
+import json
+import os
+import shutil
+from pathlib import Path
+
 import pytest
+import torch
 from mmengine.config import Config
 
-from hpvit_mm.engine import resume
 from hpvit_mm.engine.arguments import NEWEST
-from hpvit_mm.engine.resume import newest_checkpoint, resume_from
+from hpvit_mm.engine.resume import find_start, settle_start
 from hpvit_mm.errors import UserError
 
 
 @pytest.fixture
-def cfg(tmp_path):
-    return Config(dict(work_dir=str(tmp_path), load_from='pretrained.pth'))
+def work_dir(tmp_path):
+    """A work dir with three epochs and their best one."""
+    folder = tmp_path / 'work'
+    folder.mkdir()
+    for epoch in (1, 2, 3):
+        write(folder / f'epoch_{epoch}.pth', 10 * epoch)
+    write(folder / 'best_top1_epoch_2.pth', 20)
+    (folder / 'last_checkpoint').write_text('epoch_3.pth')
+    return folder
 
 
-def write(folder, *names, pointer=None):
-    for name in names:
-        (folder / name).touch()
-    if pointer is not None:
-        (folder / 'last_checkpoint').write_text(str(pointer))
+def write(path: Path, iteration: int, **more) -> None:
+    torch.save(dict(
+        state_dict=dict(weight=torch.arange(1000.) + iteration),
+        optimizer=dict(state={}), message_hub={},
+        meta=dict(epoch=iteration // 10, iter=iteration), **more), path)
 
 
-def test_fresh_start(cfg):
-    resume_from(cfg, None)
-    assert 'resume' not in cfg and cfg.load_from == 'pretrained.pth'
+def start(folder: Path, flag=NEWEST, restart=False, **config):
+    cfg = Config(dict(work_dir=str(folder), **config))
+    return find_start(cfg, flag, restart)
 
 
-def test_nothing_to_resume_from(cfg, monkeypatch):
-    said = []
-    monkeypatch.setattr(resume, 'print_log',
-                        lambda text, **_: said.append(text))
-    resume_from(cfg, NEWEST)
-    assert cfg.resume is False and cfg.load_from == 'pretrained.pth'
-    assert 'starting from scratch' in said[0]
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-500])
 
 
-@pytest.mark.parametrize('name', ['epoch_1.pth', 'iter_10.pth'])
-def test_a_fresh_start_overwrites_nothing(name, cfg, tmp_path):
-    write(tmp_path, name)
-    with pytest.raises(UserError, match='--resume'):
-        resume_from(cfg, None)
-    resume_from(cfg, NEWEST)
-    assert cfg.load_from == str(tmp_path / name)
+def cut_in_half(path):
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
 
 
-def test_newest_is_what_the_pointer_names(tmp_path):
-    write(tmp_path, 'epoch_1.pth', 'epoch_2.pth',
-          pointer=tmp_path / 'epoch_1.pth')
-    assert newest_checkpoint(tmp_path).name == 'epoch_1.pth'
+def empty(path):
+    path.write_bytes(b'')
 
 
-@pytest.mark.parametrize('pointer', ['/moved/away/epoch_9.pth', '', None])
-def test_a_useless_pointer(pointer, tmp_path):
-    write(tmp_path, 'epoch_9.pth', 'epoch_10.pth', 'best_top1_epoch_99.pth',
-          pointer=pointer)
-    expected = 'epoch_9.pth' if pointer else 'epoch_10.pth'
-    assert newest_checkpoint(tmp_path) == tmp_path / expected
+def fill_with_zeros(path):
+    path.write_bytes(bytes(path.stat().st_size))
 
 
-def test_named_checkpoint(cfg, tmp_path):
-    write(tmp_path, 'a.pth')
-    resume_from(cfg, str(tmp_path / 'a.pth'))
-    assert cfg.resume is True and cfg.load_from.endswith('a.pth')
-    with pytest.raises(UserError, match='b.pth'):
-        resume_from(cfg, str(tmp_path / 'b.pth'))
+def end_with_zeros(path):
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:size // 2] + bytes(size // 2))
 
 
-def test_resume_of_the_config(cfg, tmp_path):
-    write(tmp_path, 'pretrained.pth')
-    cfg.update(resume=True, load_from=str(tmp_path / 'pretrained.pth'))
-    resume_from(cfg, None)
-    assert cfg.resume is True and cfg.load_from.endswith('pretrained.pth')
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4  # within the weights
+    path.write_bytes(content)
+
+
+def flip_a_bit_of_the_pickle(path):
+    content = bytearray(path.read_bytes())
+    content[content.index(b'state_dict') + 3] ^= 1
+    path.write_bytes(content)
+
+
+def replace_by_text(path):
+    path.write_text('No space left on device\n')
+
+
+def replace_by_a_list(path):
+    torch.save([1, 2], path)
+
+
+def leave_weights_alone(path):
+    torch.save(dict(state_dict=dict(weight=torch.ones(3))), path)
+
+
+def lose_the_optimizer(path):
+    content = torch.load(path)
+    del content['optimizer']
+    torch.save(content, path)
+
+
+def lose_the_iteration(path):
+    content = torch.load(path)
+    content['meta'] = dict(epoch=3)
+    torch.save(content, path)
+
+
+def put_code_in(path):
+
+    class Attack:
+
+        def __reduce__(self):
+            return os.system, (f'touch {path}.executed', )
+
+    torch.save(dict(state_dict={}, meta=Attack()), path)
+
+
+BREAK = [cut, cut_in_half, empty, fill_with_zeros, end_with_zeros, flip_a_bit,
+         flip_a_bit_of_the_pickle, replace_by_text, replace_by_a_list,
+         leave_weights_alone, lose_the_optimizer, lose_the_iteration,
+         put_code_in]
+
+
+@pytest.mark.parametrize('breaking', BREAK)
+def test_a_broken_newest_checkpoint(breaking, work_dir):
+    """The next older one is taken, loudly; nothing is lost or executed."""
+    breaking(work_dir / 'epoch_3.pth')
+    found = start(work_dir)
+    assert found.checkpoint == str(work_dir / 'epoch_2.pth')
+    text = ' '.join(text for text, _ in found.notes)
+    assert 'epoch_3.pth cannot be resumed from' in text
+    assert (work_dir / 'epoch_3.pth.broken').exists()
+    assert not (work_dir / 'epoch_3.pth').exists()
+    assert not list(work_dir.glob('*.executed'))
+    # again, with the pointer that names what is gone now
+    assert start(work_dir).checkpoint == str(work_dir / 'epoch_2.pth')
+
+
+def test_a_missing_newest_checkpoint(work_dir):
+    (work_dir / 'epoch_3.pth').unlink()
+    found = start(work_dir)
+    assert found.checkpoint == str(work_dir / 'epoch_2.pth')
+    assert 'epoch_3.pth, which is not there' in found.notes[0][0]
+
+
+@pytest.mark.parametrize('text, says', [
+    (None, 'is missing'), ('', 'is empty'), ('\0\0\0', 'which is not there'),
+    ('/gone/epoch_9.pth', 'which is not there')])
+def test_a_broken_pointer(text, says, work_dir):
+    pointer = work_dir / 'last_checkpoint'
+    pointer.unlink() if text is None else pointer.write_text(text)
+    found = start(work_dir)
+    assert found.checkpoint == str(work_dir / 'epoch_3.pth')
+    assert says in found.notes[0][0]
+
+
+def test_a_moved_work_dir(work_dir, tmp_path):
+    """With mmengine's absolute pointer, too."""
+    moved = tmp_path / 'elsewhere'
+    shutil.move(work_dir, moved)
+    (moved / 'last_checkpoint').write_text(f'{work_dir}/epoch_3.pth')
+    found = start(moved)
+    assert found.checkpoint == str(moved / 'epoch_3.pth')
+    assert not found.notes
+
+
+def test_a_stale_pointer(work_dir):
+    """Killed between the newest checkpoint and its pointer."""
+    (work_dir / 'last_checkpoint').write_text('epoch_2.pth')
+    assert start(work_dir).checkpoint == str(work_dir / 'epoch_3.pth')
+
+
+def test_by_progress_not_by_name(work_dir):
+    """epoch_10 is after epoch_9, and interim checkpoints count."""
+    write(work_dir / 'epoch_10.pth', 100)
+    write(work_dir / 'interim_iter_95.pth', 95)
+    assert start(work_dir).checkpoint == str(work_dir / 'epoch_10.pth')
+    write(work_dir / 'interim_iter_103.pth', 103)
+    assert start(work_dir).checkpoint == str(work_dir / 'interim_iter_103.pth')
+
+
+def test_checkpoints_elsewhere(work_dir, tmp_path):
+    """``out_dir`` of the hook, below which mmengine names the work dir."""
+    elsewhere = tmp_path / 'big disk/work'
+    shutil.move(work_dir, elsewhere)
+    hooks = dict(checkpoint=dict(out_dir=str(elsewhere.parent)))
+    found = start(work_dir, default_hooks=hooks)
+    assert found.checkpoint == str(elsewhere / 'epoch_3.pth')
+    with pytest.raises(UserError, match='--restart'):
+        start(work_dir, None, default_hooks=hooks)
+
+
+@pytest.mark.parametrize('kept', [
+    ['epoch_1.pth', 'epoch_2.pth', 'epoch_3.pth'], ['best_top1_epoch_2.pth']])
+def test_no_good_checkpoint(kept, work_dir):
+    """Not a start from scratch over what is left of a run."""
+    for path in work_dir.glob('*.pth'):
+        path.write_bytes(b'broken') if path.name in kept else path.unlink()
+    for _ in range(2):
+        with pytest.raises(UserError, match='has no checkpoint that training '
+                           'can continue from .*--restart'):
+            start(work_dir)
+
+
+def test_nothing_there(tmp_path):
+    found = start(tmp_path)
+    assert found.checkpoint is None
+    assert 'starting from scratch' in found.notes[0][0]
+
+
+@pytest.mark.parametrize('name', ['epoch_1.pth', 'best_top1_epoch_2.pth',
+                                  'epoch_1.pth.broken', 'last_checkpoint'])
+def test_no_start_over_an_earlier_run(name, tmp_path):
+    (tmp_path / name).write_text('x')
+    with pytest.raises(UserError, match='--resume .* --restart'):
+        start(tmp_path, None)
+    assert (tmp_path / name).read_text() == 'x'
+
+
+def test_restart(work_dir):
+    """Twice; nothing is lost."""
+    (work_dir / 'a config.py').touch()
+    (work_dir / 'run.json').write_text('{"seed": 5}')
+    names = {path.name for path in work_dir.iterdir()} - {'a config.py'}
+    found = start(work_dir, None, True)
+    assert found.checkpoint is None and found.seed != 5
+    aside = work_dir / 'before_restart'
+    assert {path.name for path in aside.iterdir()} == names
+    assert '6 files' in found.notes[0][0]
+    write(work_dir / 'epoch_1.pth', 10)
+    start(work_dir, None, True)
+    assert (work_dir / 'before_restart_2/epoch_1.pth').exists()
+    with pytest.raises(UserError, match='one of them'):
+        start(work_dir, NEWEST, True)
+
+
+def test_a_named_checkpoint(work_dir, tmp_path):
+    path = str(work_dir / 'epoch_3.pth')
+    assert start(tmp_path / 'other', path).checkpoint == path
+    assert start(work_dir, path).checkpoint == path
+    with pytest.raises(UserError, match='does not exist'):
+        start(work_dir, str(work_dir / 'epoch_4.pth'))
+    with pytest.raises(UserError, match='no optimizer, message_hub, meta'):
+        leave_weights_alone(tmp_path / 'weights.pth')
+        start(work_dir, str(tmp_path / 'weights.pth'))
+    flip_a_bit(Path(path))
+    with pytest.raises(UserError, match='is damaged'):
+        start(work_dir, path)
+
+
+def test_a_named_checkpoint_before_others(work_dir, tmp_path):
+    """Training again from it would replace them."""
+    path = str(work_dir / 'epoch_2.pth')
+    with pytest.raises(UserError, match='epoch_3.pth .*would be replaced'):
+        start(work_dir, path)
+    (work_dir / 'epoch_3.pth').unlink()
+    assert start(work_dir, path).checkpoint == path
+
+
+def test_what_the_config_says(work_dir):
+    path = str(work_dir / 'epoch_3.pth')
+    assert start(work_dir, None, resume=True).checkpoint == path
+    assert start(work_dir, None, resume=True,
+                 load_from=path).checkpoint == path
+    assert start(work_dir, None, True, resume=True).checkpoint is None
+
+
+def test_what_the_config_becomes(work_dir, tmp_path):
+    cfg = Config(dict(work_dir=str(work_dir), load_from='pretrained.pth'))
+    settle_start(cfg, NEWEST, False)
+    assert cfg.resume and cfg.load_from == str(work_dir / 'epoch_3.pth')
+    cfg = Config(dict(work_dir=str(tmp_path / 'new'), resume=True,
+                      load_from='pretrained.pth'))
+    settle_start(cfg, NEWEST, False)
+    assert not cfg.resume and cfg.load_from == 'pretrained.pth'
+
+
+def test_a_drawn_seed_is_kept(tmp_path, work_dir):
+    """Also by a run that was killed before its first checkpoint."""
+    new = tmp_path / 'new'
+    first = start(new, None)
+    assert json.loads((new / 'run.json').read_text()) == {'seed': first.seed}
+    assert start(new).seed == first.seed
+    assert start(tmp_path / 'other', None).seed != first.seed
+    (new / 'run.json').write_text('{"se')  # cut by a full disk
+    assert isinstance(start(new).seed, int)
+    # of a checkpoint, in its record, wherever it lies
+    content = torch.load(work_dir / 'epoch_3.pth')
+    content['meta']['hpvit_mm'] = dict(seed=7)
+    torch.save(content, work_dir / 'epoch_3.pth')
+    assert start(tmp_path / 'third', str(work_dir / 'epoch_3.pth')).seed == 7
+    # what is asked for goes first
+    assert start(new, randomness=dict(seed=3)).seed == 3

@@ -133,12 +133,18 @@ def test_bfloat16_of_the_config_needs_no_gpu(train_config, monkeypatch):
 
 
 def test_copies_of_the_config_do_not_replace_one_another(train_config):
-    first = train_config()
+
+    def named(*flags):
+        cfg = train_config(*flags)
+        settings.name_copy(cfg, 'my-model')
+        return cfg
+
+    first = named()
     assert first.filename.endswith('my-model.py')
     (work_dir := settings.Path(first.work_dir)).mkdir(parents=True)
     (work_dir / 'my-model.py').write_text(first.pretty_text)
-    assert train_config().filename == first.filename
-    other = train_config('--seed', '1')
+    assert named().filename == first.filename
+    other = named('--seed', '1')
     assert other.filename.endswith('my-model_2.py')
     assert other.experiment_name == 'my-model'
 

@@ -231,7 +231,7 @@ def test_resuming_with_another_optimizer(write_config, refused, tmp_path):
     torch.save(dict(
         state_dict={n: torch.zeros(t.shape) for n, t in tensors.items()},
         optimizer=dict(param_groups=[dict(params=[0, 1, 2])]),
-        message_hub={}, meta={}), tmp_path / 'old.pth')
+        message_hub={}, meta=dict(epoch=1, iter=9)), tmp_path / 'old.pth')
     refused('train', config, '--resume', tmp_path / 'old.pth',
             says=['1 groups', 'paramwise_cfg'])
 

@@ -6,8 +6,15 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='hpvit_mm.RankZeroLoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    checkpoint=dict(
+        type='hpvit_mm.SafeCheckpointHook', interval=1, max_keep_ckpts=3),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # So that a run survives: docs/reliability.md. With the loops of the
+    # schedules, which are resumed bit for bit.
+    finite=dict(type='hpvit_mm.FiniteHook'),
+    preemption=dict(type='hpvit_mm.PreemptionHook'),
+    watchdog=dict(type='hpvit_mm.WatchdogHook'),
+    record=dict(type='hpvit_mm.RunRecordHook'))
 
 # Checkpoints of tensors and plain data only, which current torch can resume.
 custom_hooks = [dict(type='hpvit_mm.PlainCheckpointHook')]

@@ -24,8 +24,10 @@ param_scheduler = [
 ]
 
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=16000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+    type='hpvit_mm.ResumableIterLoop',
+    max_iters=max_iters,
+    val_interval=16000)
+val_cfg = dict(type='hpvit_mm.GuardedValLoop')
+test_cfg = dict(type='hpvit_mm.GuardedTestLoop')
 # 8 GPUs x 2 images
 auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -25,8 +25,8 @@ param_scheduler = [
 ]
 
 train_cfg = dict(
-    type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+    type='hpvit_mm.ResumableEpochLoop', max_epochs=max_epochs, val_interval=1)
+val_cfg = dict(type='hpvit_mm.GuardedValLoop')
+test_cfg = dict(type='hpvit_mm.GuardedTestLoop')
 # 8 GPUs x 2 images
 auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -24,8 +24,9 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)
-val_cfg = dict()
-test_cfg = dict()
+train_cfg = dict(
+    type='hpvit_mm.ResumableEpochLoop', max_epochs=max_epochs, val_interval=5)
+val_cfg = dict(type='hpvit_mm.GuardedValLoop')
+test_cfg = dict(type='hpvit_mm.GuardedTestLoop')
 # 8 GPUs x 512 images x 4 accumulated batches
 auto_scale_lr = dict(enable=False, base_batch_size=16384)

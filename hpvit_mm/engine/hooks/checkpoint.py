@@ -90,11 +90,16 @@ class SafeCheckpointHook(CheckpointHook):
     def before_train(self, runner) -> None:
         """Tidy up after a run that was killed, and foresee a full disk."""
         self.main = runner.rank == 0
-        super().before_train(runner)
-        self.saved = runner.iter
-        self._give_gradients(runner)
         error = None
         if self.main:
+            try:
+                self._point_to_resumed(runner)
+            except UserError as one:
+                error = str(one)
+        super().before_train(runner)  # deletes what is too many
+        self.saved = runner.iter
+        self._give_gradients(runner)
+        if self.main and not error:
             folder = Path(self.out_dir)
             folder.mkdir(parents=True, exist_ok=True)
             for part in folder.glob('.*.part'):
@@ -240,8 +245,7 @@ class SafeCheckpointHook(CheckpointHook):
             os.replace(part, path)
             flush(path.parent)
             if resumable:
-                with replacing(Path(runner.work_dir, POINTER)) as pointer:
-                    pointer.write_text(os.path.relpath(path, runner.work_dir))
+                point(runner.work_dir, path)
                 for other in path.parent.glob(INTERIM.format('*')):
                     if other.name != name:
                         other.unlink()
@@ -257,6 +261,13 @@ class SafeCheckpointHook(CheckpointHook):
             with suppress(OSError):
                 part.unlink()
         return None
+
+    def _point_to_resumed(self, runner) -> None:
+        """The last run may have been killed before it named its last one."""
+        resumed = runner.iter and runner.cfg.get('load_from')
+        if resumed and Path(resumed).is_file():
+            self.last_ckpt = str(resumed)
+            point(runner.work_dir, Path(resumed))
 
     def _delete(self, name: str) -> None:
         path = Path(self.out_dir, name)
@@ -305,6 +316,12 @@ class SafeCheckpointHook(CheckpointHook):
         return (text + ': free some space, name another --work-dir, or keep '
                 'fewer with --cfg-options '
                 'default_hooks.checkpoint.max_keep_ckpts=1')
+
+
+def point(work_dir: str, path: Path) -> None:
+    """Let ``last_checkpoint`` name a checkpoint, relative to the work dir."""
+    with replacing(Path(work_dir, POINTER)) as pointer:
+        pointer.write_text(os.path.relpath(path, work_dir))
 
 
 def check_written(path: Path) -> None:

@@ -1,8 +1,10 @@
 """Training loops that can be killed anywhere and go on from there."""
 from typing import Any, Iterator, List, Optional, Tuple, Union
 
-import torch
+from mmengine.dist import broadcast, get_world_size
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset
 
 from hpvit_mm.errors import UserError
@@ -83,6 +85,7 @@ class Resumable:
             return
         SafeCheckpointHook.of(self.runner).save_interim(
             self.runner, self._epoch, self._iter)
+        share_statistics(self.runner.model)
         with explained(self.runner, loading=True):
             self.runner.val_loop.run()
 
@@ -104,7 +107,7 @@ class ResumableEpochLoop(Resumable, EpochBasedTrainLoop):
             val_interval=val_interval, dynamic_intervals=dynamic_intervals)
         self._max_iters = self._max_epochs * len(self.dataloader)
 
-    def run(self) -> torch.nn.Module:
+    def run(self) -> nn.Module:
         """Train to the end."""
         self.runner.call_hook('before_train')
         start = self.start()
@@ -159,7 +162,7 @@ class ResumableIterLoop(Resumable, IterBasedTrainLoop):
             max_iters=max_iters, val_begin=val_begin,
             val_interval=val_interval, dynamic_intervals=dynamic_intervals)
 
-    def run(self) -> torch.nn.Module:
+    def run(self) -> nn.Module:
         """Train to the end."""
         self.runner.call_hook('before_train')
         # the whole training is one epoch
@@ -177,6 +180,21 @@ class ResumableIterLoop(Resumable, IterBasedTrainLoop):
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
+
+
+def share_statistics(model: nn.Module) -> None:
+    """Give all processes the statistics of rank 0's BatchNorm layers.
+
+    They are those that a checkpoint has. Without it each process would
+    validate with its own, and a resumed run find other metrics.
+    """
+    if get_world_size() == 1:
+        return
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and not isinstance(
+                module, nn.SyncBatchNorm):
+            for buffer in module.buffers(recurse=False):
+                broadcast(buffer)
 
 
 class NotYet:
