@@ -109,12 +109,20 @@ def protect_worker() -> None:
     """Let a process that loads data outlive the first SIGTERM.
 
     Schedulers signal all processes of a job, and the main one needs its data
-    until it has saved its state. The second one ends it, so that nobody waits
+    until it has saved its state. A later one ends it, so that nobody waits
     for it in vain.
     """
+    first = None
+
+    def receive(signum, frame) -> None:
+        nonlocal first
+        if first is None:
+            first = time.monotonic()
+        elif time.monotonic() - first > SAME:
+            os._exit(128 + signum)
+
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(
-        signal.SIGTERM, signal.SIG_DFL))
+    signal.signal(signal.SIGTERM, receive)
 
 
 def _nothing(signum, frame) -> None:

@@ -1,5 +1,6 @@
 """Data sets whose random numbers and mistakes have a place."""
 import multiprocessing
+import os
 import sys
 from pathlib import Path
 from typing import Any, Iterator
@@ -33,7 +34,7 @@ class GuardedDataset(Dataset):
             replaced, per process of the run. Defaults to 0: none.
     """
 
-    OWN = ('dataset', 'name', 'max_corrupt', 'corrupt')
+    OWN = ('dataset', 'name', 'max_corrupt', 'corrupt', 'process')
 
     def __init__(self, dataset: Any, name: str, max_corrupt: int = 0) -> None:
         if isinstance(dataset, dict):
@@ -43,6 +44,7 @@ class GuardedDataset(Dataset):
         self.max_corrupt = max_corrupt
         # counted by all workers together
         self.corrupt = multiprocessing.Value('q', 0) if max_corrupt else None
+        self.process = os.getpid()
 
     def __getattr__(self, name: str) -> Any:
         if name in self.OWN or name.startswith('__'):
@@ -55,14 +57,14 @@ class GuardedDataset(Dataset):
         else:
             setattr(self.dataset, name, value)
 
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state)
-        protect_worker()  # one that was not forked
-
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
+        if self.process != os.getpid():
+            self.process = os.getpid()
+            if get_worker_info():
+                protect_worker()  # here, because torch sets its own before
         tried = int(index)
         while True:
             if isinstance(index, Draw):

@@ -1,0 +1,188 @@
+"""Schedulers that ask a run to end."""
+import os
+import signal
+import time
+
+import pytest
+from harness import LIMIT, assert_equal
+
+from hpvit_mm.engine.hooks import PreemptionHook
+from hpvit_mm.errors import UserError
+
+# Two processes that load data, so that these get the signal, too.
+LOADING = 'train_dataloader.update(num_workers=2)\n'
+
+
+def wait_for(experiment, running, enough):
+    """Wait until the diary has what is waited for."""
+    end = time.monotonic() + LIMIT
+    while not enough(experiment.diary()):
+        assert time.monotonic() < end and not running.poll(), \
+            running.log.read_text()[-3000:]
+        time.sleep(0.002)
+
+
+def in_iteration(number):
+    return lambda diary: len(diary) >= number
+
+
+def check_end(experiment, running, seconds=30):
+    """All end with status 75 in time; what they have done is saved."""
+    begin = time.monotonic()
+    assert set(running.wait()) == {75}, running.log.read_text()[-3000:]
+    assert time.monotonic() - begin < seconds
+    log = running.log.read_text()
+    assert 'Traceback' not in log
+    assert log.count('This run ends because it was asked to') == 1
+    return log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number, processes, rank, kind', [
+    (signal.SIGTERM, 1, 0, 'classification'),
+    (signal.SIGUSR1, 1, 0, 'segmentation'),
+    (signal.SIGTERM, 2, 0, 'segmentation'),
+    (signal.SIGUSR1, 2, 1, 'classification')])
+def test_one_signal(number, processes, rank, kind, experiment, fault_table):
+    """To one process: all finish the same iteration and save it."""
+    asked = experiment(kind, LOADING)
+    running = asked.start(processes=processes)
+    wait_for(asked, running, in_iteration(3))
+    running.signal(number, rank)
+    check_end(asked, running)
+    done = [asked.diary(rank)[-1][0] for rank in range(processes)]
+    assert len(set(done)) == 1  # the same everywhere
+    asked.run('--resume', processes=processes)
+    # nothing was done twice
+    assert [line[0] for line in asked.diary() if line[0] != 'val'] \
+        == list(range(1, len(asked.iterations()) + 1))
+    alone = experiment(kind, LOADING)
+    alone.run(processes=processes)
+    for rank in range(processes):
+        assert asked.iterations(rank) == alone.iterations(rank)
+    assert_equal(asked.final(), alone.final())
+    assert not list(asked.work_dir.glob('interim*'))
+    fault_table(f'{signal.Signals(number).name} to rank {rank} of '
+                f'{processes}', 1, 1)
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_that_belongs_to_a_job(experiment):
+    """As slurm sends it: the processes that load data outlive it."""
+    asked = experiment('classification', LOADING)
+    running = asked.start(processes=2)
+    wait_for(asked, running, in_iteration(2))
+    for rank in (0, 1):
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):
+            os.killpg(running.pids[rank], number)
+    check_end(asked, running)
+
+
+SLOW_VALIDATION = '''
+train_cfg.update(val_interval=3)
+val_evaluator = [dict(type='Accuracy', topk=(1, 5)),
+                 dict(type='hpvit_mm.SlowMetric')]
+default_hooks.update(preemption=dict(grace=3))
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('where', ['process', 'evaluate'])
+@pytest.mark.parametrize('processes', [1, 2])
+def test_in_a_validation(processes, where, experiment):
+    """It is left, and done again; also the last one, and its metrics."""
+    asked = experiment('classification', SLOW_VALIDATION)
+    running = asked.start(processes=processes,
+                          before=lambda _: slow_metric(where))
+    wait_for(asked, running, in_iteration(24 // processes))
+    time.sleep(0.5)
+    for rank in range(processes):
+        running.signal(signal.SIGTERM, rank)
+    begin = time.monotonic()
+    assert set(running.wait()) <= {75, 2}
+    assert time.monotonic() - begin < 10
+    asked.run('--resume', before=lambda _: slow_metric('nowhere'),
+              processes=processes)
+    alone = experiment('classification', SLOW_VALIDATION)
+    alone.run(before=lambda _: slow_metric('nowhere'), processes=processes)
+    assert asked.diary()[-1] == alone.diary()[-1]
+    assert asked.diary()[-1][0] == 'val'
+    assert_equal(asked.final(), alone.final())
+    assert list(asked.work_dir.glob('best_*'))
+
+
+def slow_metric(where: str) -> None:
+    """Registers a metric that takes its time in the last validation."""
+    from mmengine.evaluator import BaseMetric
+
+    from hpvit_mm.registry import METRICS
+
+    @METRICS.register_module(force=True)
+    class SlowMetric(BaseMetric):
+        default_prefix = 'slow'
+
+        def process(self, data_batch, data_samples):
+            self.results.append(1)
+            if where == 'process':
+                time.sleep(1)
+
+        def compute_metrics(self, results):
+            if where == 'evaluate':
+                time.sleep(60)
+            return dict(count=len(results))
+
+
+def slow_iteration(rank: int) -> None:
+    """The fifth iteration waits in C code, for an hour."""
+    import ctypes
+
+    from mmengine.model import BaseModel
+    original = BaseModel.train_step
+    count = 0
+
+    def train_step(self, *args, **kwargs):
+        nonlocal count
+        count += 1
+        if count == 5:
+            # an interrupted call goes on where it was, as Python's would
+            libc = ctypes.CDLL(None)
+            for _ in range(3600):
+                libc.sleep(1)
+        return original(self, *args, **kwargs)
+
+    from mmpretrain.models import ImageClassifier
+    ImageClassifier.train_step = train_step
+
+
+@pytest.mark.slow
+def test_a_second_signal(experiment):
+    asked = experiment('classification')
+    running = asked.start(before=slow_iteration)
+    wait_for(asked, running, in_iteration(4))
+    running.signal(signal.SIGTERM)
+    time.sleep(1.3)
+    begin = time.monotonic()
+    running.signal(signal.SIGTERM)
+    assert running.wait() == [128 + signal.SIGTERM]
+    assert time.monotonic() - begin < 2
+    assert 'ends at once' in running.log.read_text()
+
+
+@pytest.mark.slow
+def test_an_iteration_that_does_not_end(experiment):
+    """Within the grace, and without what was not saved."""
+    asked = experiment(
+        'classification', 'default_hooks.update(preemption=dict(grace=2))\n')
+    running = asked.start(before=slow_iteration)
+    wait_for(asked, running, in_iteration(4))
+    begin = time.monotonic()
+    running.signal(signal.SIGTERM)
+    assert running.wait() == [75]
+    assert 1.5 < time.monotonic() - begin < 6
+    assert 'has not ended 2 s after the signal' in running.log.read_text()
+
+
+@pytest.mark.parametrize('grace', [0, -1])
+def test_grace(grace):
+    with pytest.raises(UserError, match='grace of PreemptionHook'):
+        PreemptionHook(grace)
