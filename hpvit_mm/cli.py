@@ -2,6 +2,7 @@
 import logging
 import multiprocessing
 import os
+import re
 import sys
 import traceback
 from typing import Callable
@@ -30,12 +31,16 @@ def user_error_text(error: UserError) -> str:
 
     mmengine's registry catches an error of a constructor and raises another
     of the same type with 'class `X` in file: ' before the text, once per
-    nested object. The first one in the chain has the plain sentence.
+    nested object. The first one in the chain has the plain sentence; torch
+    adds the traceback of a process that loads data in front of it.
     """
     cause = error.__cause__ or error.__context__
     while isinstance(cause, UserError):
         error, cause = cause, cause.__cause__ or cause.__context__
-    return ' '.join(str(error).split())
+    text = str(error)
+    if text.startswith('Caught '):
+        text = re.split('(?:User|Rank)Error: ', text)[-1]
+    return ' '.join(text.split())
 
 
 def run_tool(run: Callable[[], None]) -> int:

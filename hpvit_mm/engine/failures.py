@@ -5,6 +5,7 @@ from typing import Any, Iterator, Optional
 
 import torch
 
+from hpvit_mm.cli import user_error_text
 from hpvit_mm.errors import RankError, UserError
 
 # What a data loader says when one of its processes has ended. All but the
@@ -36,11 +37,10 @@ def explained(runner, batch: Any = None,
     try:
         yield
     except UserError as error:
-        text = str(error)
-        if not text.startswith('Caught '):
+        if not str(error).startswith('Caught '):
             raise
-        # what torch makes of an error in a process that loads data
-        raise RankError(re.split('(?:User|Rank)Error: ', text)[-1]) from error
+        # raised in a process that loads data, and again by torch
+        raise RankError(user_error_text(error)) from error
     except (RuntimeError, OSError, EOFError, MemoryError) as error:
         text = sentence(error, runner, batch, loading)
         if text is None:
