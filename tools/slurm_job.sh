@@ -4,9 +4,10 @@
 #   sbatch [options] tools/slurm_job.sh CONFIG WORK_DIR [flags of train.py]
 #
 # Submit it from the folder of this checkout. What WORK_DIR has is continued;
-# five minutes before its end the job goes back to the queue, and continues
-# from its newest checkpoint. Options of sbatch overrule the lines below; one
-# task belongs to each GPU. PYTHON names the interpreter.
+# five minutes before its end training saves its state and ends with status
+# 75, and the job goes back to the queue, to continue with the next iteration.
+# Options of sbatch overrule the lines below; one task belongs to each GPU.
+# PYTHON names the interpreter.
 #
 #SBATCH --job-name=hpvit
 #SBATCH --nodes=1
@@ -35,24 +36,30 @@ hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
 export MASTER_ADDR=${hosts%%$'\n'*}
 export MASTER_PORT=$((10000 + SLURM_JOB_ID % 20000))
 
-nearly_over=
-requeue() {
-    nearly_over=yes
-    echo "The time of job $SLURM_JOB_ID is nearly over: back to the queue."
-    scontrol requeue "$SLURM_JOB_ID" ||  # which would end this job
-        echo "It cannot be requeued; submit it again when it has ended."
-}
-trap requeue USR1
-
 # In the background, because bash handles a signal only while it waits.
 srun --kill-on-bad-exit=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
     "$PYTHON" -u "$tools/train.py" "$config" --resume \
     --work-dir "$work_dir" --launcher slurm "$@" &
 training=$!
+
+nearly_over=
+save() {  # srun passes it on to all processes
+    nearly_over=yes
+    echo "The time of job $SLURM_JOB_ID is nearly over: training is asked to save its state."
+    kill -USR1 "$training" || true
+}
+trap save USR1
+
+# A signal ends the waiting, no more.
 status=0
 wait "$training" || status=$?
-if [ -n "$nearly_over" ]; then  # the signal ended the waiting, no more
+while kill -0 "$training" 2> /dev/null; do
     status=0
     wait "$training" || status=$?
+done
+if [ -n "$nearly_over" ] && [ "$status" = 75 ]; then
+    echo "Its state is saved: job $SLURM_JOB_ID goes back to the queue."
+    scontrol requeue "$SLURM_JOB_ID" ||  # which ends this job
+        echo "It cannot be requeued; submit it again."
 fi
 exit "$status"

@@ -3,9 +3,9 @@
 A fork has all imports done, so that a run takes a second or two. All else is
 real: the tool, its checks, the libraries, processes that load data, gloo.
 """
+import contextlib
 import json
 import os
-import random
 import signal
 import socket
 import sys
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
-from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from hpvit_mm.registry import HOOKS
@@ -190,6 +189,8 @@ class Running:
             pid = os.fork()
             if pid == 0:
                 self._child(list(argv), rank, processes, port, before)
+            with contextlib.suppress(OSError):  # whoever comes first
+                os.setpgid(pid, pid)
             self.pids.append(pid)
         self.statuses: Dict[int, int] = {}
 

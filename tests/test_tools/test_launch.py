@@ -138,7 +138,8 @@ def test_slurm_job(write_config, run, cluster, tmp_path):
     assert 'starting from scratch' in log
     assert '--cpus-per-task=3' in (cluster / 'call').read_text().split()
     assert (cluster / 'master').read_text() == '127.0.0.1 20007\n'
-    log = run(*job, '--cfg-options', 'train_cfg.max_epochs=2', **slurm)
+    log = run(*job, '--allow-drift', '--cfg-options',
+              'train_cfg.max_epochs=2', **slurm)
     assert 'resumed epoch: 1' in log
     assert (tmp_path / 'here/epoch_2.pth').exists()
 

@@ -1,0 +1,67 @@
+"""Memory, files and logs of long runs."""
+import os
+from pathlib import Path
+
+import pytest
+from mmengine.hooks import Hook
+
+from hpvit_mm.registry import HOOKS
+
+LONG = '''
+train_cfg.update(max_iters={iterations}, val_interval=100000)
+train_dataloader.update(batch_size=2, num_workers={workers},
+                        persistent_workers={workers} > 0)
+custom_hooks = [dict(type='hpvit_mm.MeterHook', interval={interval})]
+default_hooks.update(checkpoint=dict(interval={interval}, max_keep_ckpts=2))
+'''
+
+
+@HOOKS.register_module()
+class MeterHook(Hook):
+    """Notes memory and open files now and then."""
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+
+    def after_train_iter(self, runner, **kwargs) -> None:
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        pages = int(Path('/proc/self/statm').read_text().split()[1])
+        with open(Path(runner.work_dir).parent / 'meter', 'a') as file:
+            print(runner.iter + 1, pages * os.sysconf('SC_PAGESIZE'),
+                  len(os.listdir('/proc/self/fd')),
+                  len(os.listdir('/proc/self/task')), file=file)
+
+
+def measure(experiment, iterations: int, workers: int) -> list:
+    run = experiment('segmentation', LONG.format(
+        iterations=iterations, workers=workers, interval=iterations // 10))
+    run.run()
+    lines = [[int(one) for one in line.split()] for line in
+             (run.folder / 'meter').read_text().splitlines()]
+    logs = sum(path.stat().st_size for path in run.work_dir.rglob('*')
+               if path.suffix in ('.log', '.json'))
+    assert len(lines) == 10
+    assert len(list(run.work_dir.glob('*.pth'))) == 2
+    for _, _, files, threads in lines[1:]:  # the first save is over
+        assert (files, threads) == tuple(lines[-1][2:])
+    # a line of some 300 bytes in two logs for each 50 iterations
+    assert logs < 60_000 + iterations / 50 * 1000
+    return [line[1] for line in lines]
+
+
+@pytest.mark.slow
+def test_300_iterations(experiment):
+    memory = measure(experiment, 300, 2)
+    assert memory[-1] - memory[2] < 8e6
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.parametrize('workers', [0, 2])
+def test_5000_iterations(workers, experiment, fault_table):
+    memory = measure(experiment, 5000, workers)
+    assert memory[-1] - memory[4] < 4e6, memory
+    fault_table(f'5,000 iterations, {workers} workers: memory and open files',
+                1, 1, f'{(memory[-1] - memory[4]) / 1e6:+.1f} MB from '
+                'iteration 2,500 to 5,000')
