@@ -20,6 +20,7 @@ from mmengine.config import Config
 from mmengine.fileio import PickleHandler, YamlHandler, register_handler
 from mmengine.registry import registry as lookup
 
+from hpvit_mm.checkpoints.loader import register_loaders
 from hpvit_mm.errors import UserError
 
 PLAIN = ('.json', '.yaml', '.yml')
@@ -29,6 +30,7 @@ SCOPES = ('mmengine', 'mmpretrain', 'mmdet', 'mmseg', 'hpvit_mm')
 # A name such as AdamW, hpvit_mm.HPViT or torchvision/Normalize
 NAME = rf'(({"|".join(SCOPES)})\.)?[\w/-]+'
 SCOPE = '|'.join(SCOPES)
+NOTHING = '(?!)'
 # Key -> what a text there must be, because the libraries import it, evaluate
 # it as Python, or unpickle what it names.
 TEXTS = {
@@ -37,21 +39,28 @@ TEXTS = {
     'dtype': r'[\w.]+',  # torchvision/... of mmpretrain
     'warp_mode': r'[\w.]+',  # CameraMotionCompensation of mmdet
     'decode_backend': 'numpy|nifti|cv2',  # LoadBiomedical... of mmseg
+    'teacher_config': NOTHING,  # the config of another model, in mmdet
+    'attn_implementation': r'\w+',  # transformers fetches and runs others
 }
 # Keys that must not be there at all, unless they are empty.
 EXECUTED = {
     'custom_imports': 'imports modules',
+    'sys_path': 'lets mmengine import from a folder',
     'trust_remote_code': 'lets transformers run what lies beside weights',
+    'use_kernels': 'lets transformers run what it fetches',
     'weights_only': 'lets transformers unpickle weights',
     'tag_list': 'is unpickled by RAM of mmpretrain',
     'tag_list_chinese': 'is unpickled by RAM of mmpretrain',
 }
+# Dict -> the key in it by which a program can be named.
+PROGRAMS = {'compile': 'options', 'init_kwargs': 'settings'}
 # Types that unpickle files of any name.
 UNPICKLING = ('OpenImagesChallengeDataset', 'Detectron2Wrapper')
-PICKLED = ('.pkl', '.pickle')
-WRITTEN = ('out_file_path', 'proposals_file')  # files that are not read
+CODE = ('.pkl', '.pickle', '.py')
+# Keys of files that are written and not read.
+WRITTEN = ('config_save_file', 'out_file_path', 'proposals_file')
 DEEPEST = 100  # levels; those of our configs have about 15
-LARGEST = 100_000  # values in YAML, each alias counted as what it stands for
+LARGEST = 100_000  # values that aliases in YAML may stand for
 
 
 def read_plain_config(path: str) -> Config:
@@ -99,6 +108,7 @@ def keep_data() -> None:
     annotations may be pickled.
     When it can go: when mmengine can be told not to.
     """
+    register_loaders()
     read_yaml_as_data()
     register_handler(['pickle', 'pkl'])(_NoPickleHandler)
     lookup.get_object_from_string = _find_nothing
@@ -135,9 +145,10 @@ class _DataLoader(yaml.SafeLoader):
         node = self.get_single_node()
         if node is None:
             return None
-        if _size(node, {}) > LARGEST:
-            raise yaml.YAMLError(
-                f'its aliases stand for more than {LARGEST:,} values')
+        known = {}
+        # tenfold in a large file, which aliases may well make larger
+        if _size(node, known) > max(LARGEST, 10 * len(known)):
+            raise yaml.YAMLError('its aliases stand for too many values')
         return self.construct_document(node)
 
     def construct_tuple(self, node: yaml.Node) -> tuple:
@@ -252,9 +263,6 @@ def _check(node: Any, file: str, path: str) -> None:
             inner = f'{path}.{key}' if path else str(key)
             _check_entry(key, value, file, inner)
             _check(value, file, inner)
-        if path == 'compile' and node.get('options'):
-            _refuse(file, 'compile.options', 'can name programs that torch '
-                    'runs as compilers')
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
             _check(value, file, f'{path}.{index}')
@@ -283,12 +291,16 @@ def _check_text(text: str, file: str, path: str) -> None:
         _refuse(file, path, f'is {_short(text)}, in which variables would be '
                 'replaced once more in the copy of the config in the work '
                 'dir')
-    if text.endswith(PICKLED) and path.rpartition('.')[2] not in WRITTEN:
-        _refuse(file, path, f'is {_short(text)}, a pickled file, which could '
+    if text.endswith(CODE) and path.rpartition('.')[2] not in WRITTEN:
+        kind = 'Python' if text.endswith('.py') else 'pickled'
+        _refuse(file, path, f'is {_short(text)}, a {kind} file, which could '
                 'execute code when it is read')
 
 
 def _check_entry(key: Any, value: Any, file: str, path: str) -> None:
+    if key in PROGRAMS and isinstance(value, dict) \
+            and value.get(PROGRAMS[key]):
+        _refuse(file, f'{path}.{PROGRAMS[key]}', 'can name programs to run')
     # weights_only is harmless when it is true; the others when they are not
     if key in EXECUTED and bool(value) is not (key == 'weights_only'):
         _refuse(file, path, EXECUTED[key])
@@ -297,7 +309,8 @@ def _check_entry(key: Any, value: Any, file: str, path: str) -> None:
     if not re.fullmatch(TEXTS[key], value):
         kind = {NAME: 'the name of a registered type, such as AdamW or '
                 'hpvit_mm.HPViT',
-                SCOPE: f'one of {", ".join(SCOPES)}'}
+                SCOPE: f'one of {", ".join(SCOPES)}',
+                NOTHING: 'written out as a dict'}
         _refuse(file, path, f'is {_short(value)}, which is not '
                 + kind.get(TEXTS[key], f'of the form {TEXTS[key]}')
                 + ', and so could be executed')

@@ -8,12 +8,14 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.fileio import (PickleHandler, YamlHandler, load,
-                             register_handler)
+from mmengine.fileio import (PickleHandler, YamlHandler, get_file_backend,
+                             load, register_handler)
 from mmengine.registry import (HOOKS, MODELS, TRANSFORMS, DefaultScope,
                                registry)
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import get_object_from_string
 
 from hpvit_mm.engine import plain_config
@@ -47,6 +49,8 @@ def mmengines(monkeypatch):
         register_handler(['pickle', 'pkl'])(PickleHandler)
 
     restore()
+    monkeypatch.setattr(CheckpointLoader, '_schemes',
+                        dict(CheckpointLoader._schemes))
     yield
     restore()
 
@@ -62,10 +66,13 @@ def folder(tmp_path, monkeypatch):
         f'__import__("os").mkdir({mark!r})\n')
     for name in ('data.pkl', 'data.png'):
         (tmp_path / name).write_bytes(pickle.dumps(Pickled(mark)))
-    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / 'client').mkdir()
+    (tmp_path / 'client/mc.py').write_text(f'import os; os.mkdir({mark!r})')
+    monkeypatch.setattr(sys, 'path', [str(tmp_path), *sys.path])
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    sys.modules.pop(PAYLOAD, None)
+    for name in (PAYLOAD, 'mc'):
+        sys.modules.pop(name, None)
 
 
 def was_executed(folder):
@@ -136,7 +143,6 @@ def compensate(cfg):
 
 
 def suppress(cfg):
-    import torch
     from mmcv.ops import batched_nms
     batched_nms(torch.rand(1, 4), torch.rand(1), torch.zeros(1), cfg.nms)
 
@@ -145,6 +151,16 @@ def read_hierarchy(cfg):
     from mmdet.datasets import OpenImagesChallengeDataset as kind
     kind._get_relation_matrix(Namespace(backend_args=None),
                               cfg.dataset.hierarchy_file)
+
+
+def read_images(cfg):
+    get_file_backend(backend_args=cfg.backend_args)
+
+
+def build_student(cfg):
+    from mmdet.registry import MODELS as models
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        models.build(cfg.model)
 
 
 CALL = '__import__("os").mkdir("executed")'
@@ -247,6 +263,29 @@ MALICIOUS = [
      {'a.json': dict(dataset=dict(type='mmdet.OpenImagesChallengeDataset',
                                   hierarchy_file='data.png'))},
      read_hierarchy, ['dataset.type', 'unpickles']),
+    ('a folder of modules',
+     {'a.json': dict(backend_args=dict(
+         backend='memcached', sys_path='client', server_list_cfg='',
+         client_cfg=''))}, read_images, ['backend_args.sys_path']),
+    ('a teacher of mmdet',
+     {'a.yaml': 'model:\n  type: KnowledgeDistillationSingleStageDetector\n'
+      f'  teacher_config: {PAYLOAD}.py\n'
+      '  backbone: {type: ResNet, depth: 18}\n  neck: {type: FPN, '
+      'in_channels: [64], out_channels: 8, num_outs: 1}\n'
+      '  bbox_head: {type: FCOSHead, num_classes: 2, in_channels: 8}\n'},
+     build_student, ['model.teacher_config']),
+    ('a teacher in JSON, which mmengine would read',
+     {'a.json': dict(model=dict(teacher_config='b.json')),
+      'b.json': dict(custom_imports=dict(imports=PAYLOAD))}, None,
+     ['model.teacher_config', 'written out as a dict']),
+    ('any file in Python', {'a.json': dict(x=[f'{PAYLOAD}.py'])}, None,
+     ['x.0 is', 'a Python file']),
+    ('kernels', {'a.json': dict(model=dict(
+        attn_implementation='stranger/attention'))}, None,
+     ['model.attn_implementation']),
+    ('a program of wandb', {'a.json': dict(visualizer=dict(vis_backends=[dict(
+        init_kwargs=dict(settings=dict(x_executable='./evil')))]))}, None,
+     ['visualizer.vis_backends.0.init_kwargs.settings']),
     ('programs beside weights',
      {'a.json': dict(model=dict(trust_remote_code=True))}, None,
      ['model.trust_remote_code']),
@@ -310,6 +349,15 @@ def test_nothing_is_unpickled(name, how, folder):
     assert not was_executed(folder)
 
 
+def test_no_checkpoint_is_unpickled(folder):
+    """Also by tools that do not train: some models load another's."""
+    load_config(write(folder, {'a.json': {}}))
+    torch.save(dict(state_dict=Pickled(str(folder / 'executed'))), 'a.pth')
+    with pytest.raises(UserError, match='more than tensors'):
+        CheckpointLoader.load_checkpoint('a.pth')
+    assert not was_executed(folder)
+
+
 def test_annotations_in_yaml(folder):
     path = write(folder, {
         'a.json': {}, 'b.yaml': 'x: !!python/object/apply:os.mkdir [executed]'
@@ -349,9 +397,9 @@ MERGES = 'a0: &a0 {x: 1}\n' + ''.join(
 
 
 @pytest.mark.parametrize('files, says', [
-    ({'a.yaml': LAUGHS}, 'aliases stand for more than'),
-    ({'a.yaml': MERGES}, 'aliases stand for more than'),
-    ({'a.yaml': 'x: &a [1, *a]'}, 'aliases stand for more than'),
+    ({'a.yaml': LAUGHS}, 'aliases stand for too many'),
+    ({'a.yaml': MERGES}, 'aliases stand for too many'),
+    ({'a.yaml': 'x: &a [1, *a]'}, 'aliases stand for too many'),
     ({'a.yaml': 'x: ' + '[' * NESTED + ']' * NESTED}, 'nested too deeply'),
     ({'a.json': '{"x": ' + '[' * NESTED + ']' * NESTED + '}'},
      'nested too deeply'),
@@ -467,12 +515,18 @@ def test_inheritance_and_variables(folder, monkeypatch):
     assert cfg.text == Config.fromfile(path).text
 
 
+def test_large_yaml(folder):
+    many = ', '.join(['1'] * 60_000)
+    path = write(folder, {'a.yaml': f'x: &x [{many}]\ny: *x'})
+    assert load_config(path).y == [1] * 60_000
+
+
 def test_what_is_not_executed_is_accepted(folder):
     load_config(write(folder, {'a.json': dict(
         custom_imports=None, default_scope=None,
         model=dict(type='mmpretrain.torchvision/Normalize', dtype='float32',
                    trust_remote_code=False, weights_only=True),
-        compile=dict(backend='inductor'),
+        compile=dict(backend='inductor'), teacher_config=dict(x=1),
         test_evaluator=dict(type='DumpResults', out_file_path='a.pkl'),
         custom_keys={'.cls_token': 1, 'a b': 2, 'ünïcödé (x)': 3},
         note="'); import os #", number=float('inf'))}))
