@@ -13,6 +13,7 @@ from hpvit_mm.errors import UserError
 
 from . import outputs, survival
 from .checks.options import check_options
+from .plain_config import PLAIN, read_plain_config, read_yaml_as_data
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # The optimizer wrapper for each low precision; mmengine's default is float16.
@@ -66,12 +67,26 @@ def test_config(args: Namespace) -> Config:
 
 
 def load_config(path: str) -> Config:
-    """Read a config file; whatever is wrong with it is the user's to mend."""
+    """Read a config file; whatever is wrong with it is the user's to mend.
+
+    One in Python is executed; of one in JSON or YAML nothing is.
+
+    Args:
+        path: Of the config.
+
+    Raises:
+        UserError: If it cannot be read, or would execute what it must not.
+    """
     if not osp.isfile(path):
         raise UserError(f'the config {path} does not exist'
                         + _similar_config(Path(path)))
     try:
+        if Path(path).suffix in PLAIN:
+            return read_plain_config(path)
+        read_yaml_as_data()  # it may inherit from YAML
         return Config.fromfile(path)
+    except UserError:
+        raise
     except SyntaxError as error:
         raise UserError(f'the config {path} is not valid Python: {error}; '
                         'correct that line') from error

@@ -14,12 +14,12 @@ from typing import Any, Callable, Dict, List, Optional
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader
 
+from hpvit_mm.engine.settings import load_config
 from hpvit_mm.errors import UserError
 
 from .photographs import make_photographs
@@ -81,7 +81,7 @@ class Pipelines:
     """
 
     def __init__(self, name: str, mode: str) -> None:
-        cfg = Config.fromfile(str(CONFIGS / f'{name}.py'))
+        cfg = load_config(str(CONFIGS / f'{name}.py'))
         ours = cfg.to_dict()[f'{mode}_pipeline']
         theirs = of_the_host(ours)
         self.equal = ours == theirs

@@ -11,7 +11,7 @@ from hpvit_mm.datasets.prepare import expected
 from hpvit_mm.errors import UserError
 
 from .labels import check_labels, shorten
-from .model import translated, unheard
+from .model import check_classes, translated, unheard
 from .signature import accepted_arguments
 from .types import entries_at, find_type
 
@@ -71,6 +71,7 @@ def build_lazily(entry: dict, path: str) -> Any:
     """The data set without its list of samples."""
     target = find_type(entry['type'], DATASETS, path)
     check_choice(entry, target, path)
+    check_classes(entry, path, DATASETS)
     entry = copy.deepcopy(entry)
     if 'lazy_init' in accepted_arguments(target)[0]:
         entry['lazy_init'] = True

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, Registry
 from torch import nn
 
 from hpvit_mm.errors import UserError
@@ -42,6 +42,7 @@ def build_skeleton(cfg: Config) -> Optional[nn.Module]:
     model = copy.deepcopy(cfg.model)
     if cfg.get('data_preprocessor') is not None:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    check_classes(model, 'model', MODELS)
     # some constructors compute with values, and so fail on the meta device
     for device in ('meta', 'cpu'):
         try:
@@ -53,6 +54,23 @@ def build_skeleton(cfg: Config) -> Optional[nn.Module]:
         except Exception:  # the run will say what it is
             continue
     return None
+
+
+def check_classes(entry: dict, path: str, registry: Registry) -> None:
+    """Check, before anything is built, that paths lead to classes.
+
+    Args:
+        entry: The dict in the config from which something is built.
+        path: Where it stands.
+        registry: The one that builds it, for the sentence.
+    """
+    for inner, one in typed_dicts(entry, path):
+        name = one['type']
+        scope = name.rpartition('.')[0] if isinstance(name, str) else ''
+        if scope and scope not in registry.children \
+                and find_anywhere(name) is None:
+            raise UserError(f'{inner}: there is no {name} among the '
+                            f'{registry.name}s; {hint_type(name)}')
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
 import mmengine.registry as registries
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
-from mmengine.utils import get_object_from_string
+from mmengine.registry import registry as lookup
 
 from hpvit_mm.errors import UserError
 
@@ -109,7 +109,18 @@ def look_up(name: str, registry: Registry) -> Optional[Callable]:
             return one.module_dict[plain]
         if plain in on_demand(one):
             return one.get(plain)
-    return get_object_from_string(name) if prefix else None
+    return class_at(name) if prefix else None
+
+
+def class_at(path: str) -> Optional[type]:
+    """The class at a path such as torch.nn.Linear.
+
+    mmengine would call a function just as well, such as os.system. It is
+    asked by the name that its registries use, which is another one once a
+    config must not import anything (see ``plain_config``).
+    """
+    found = lookup.get_object_from_string(path)
+    return found if isinstance(found, type) else None
 
 
 def find_anywhere(name: Any) -> Optional[Callable]:
