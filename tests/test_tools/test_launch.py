@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -144,15 +145,20 @@ def test_slurm_job(write_config, run, cluster, tmp_path):
     assert (tmp_path / 'here/epoch_2.pth').exists()
 
 
-@pytest.mark.parametrize('scontrol, status', [
-    # slurm ends a job which it puts back; else training ends by itself
-    ('kill $(< training)', 143), ('exit 1', 0)])
-def test_slurm_job_whose_time_is_over(scontrol, status, tmp_path,
-                                      monkeypatch):
+@pytest.mark.parametrize('training, requeue, status, requeued', [
+    # it saves its state, and slurm ends a job which it puts back
+    ('exit 75', 'kill $(< job)', 143, True),
+    ('exit 75', 'exit 1', 75, True),
+    # it comes to its end, or fails
+    ('exit 0', 'exit 1', 0, False), ('exit 2', 'exit 1', 2, False)])
+def test_slurm_job_whose_time_is_over(training, requeue, status, requeued,
+                                      tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scripts = dict(
-        srun='echo $$ > training; exec sleep 1.5',
-        scontrol=f'[ $1 = show ] || {{ echo "$@" > requeued; {scontrol}; }}')
+        srun=f'trap "{training}" USR1; touch training\n'
+             'for i in {1..100}; do sleep 0.05; done',
+        scontrol='[ $1 = show ] || { echo "$@" > requeued; '
+                 f'{requeue}; }}')
     for name, text in scripts.items():
         (tmp_path / name).write_text(f'#!/bin/bash\n{text}\n')
         (tmp_path / name).chmod(0o755)
@@ -162,11 +168,38 @@ def test_slurm_job_whose_time_is_over(scontrol, status, tmp_path,
             os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}',
             SLURM_SUBMIT_DIR=str(TOOLS.parent), SLURM_JOB_ID='7',
             SLURM_JOB_NODELIST='node0'))
+    (tmp_path / 'job').write_text(str(job.pid))
     while not (tmp_path / 'training').exists():
         time.sleep(0.02)
     job.send_signal(signal.SIGUSR1)
-    assert job.wait(10) == status
-    assert (tmp_path / 'requeued').read_text() == 'requeue 7\n'
+    assert job.wait(10) == (-15 if status == 143 else status)
+    assert (tmp_path / 'requeued').exists() == requeued
+    if requeued:
+        assert (tmp_path / 'requeued').read_text() == 'requeue 7\n'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_torchrun_passes_signals_on(number, write_config, tmp_path):
+    """All processes save the same iteration; the status says so."""
+    config = write_config('classification', 'train_cfg.update('
+                          'max_epochs=200, val_interval=200)\n')
+    with open(tmp_path / 'log', 'w') as log:
+        run = subprocess.Popen(
+            ['bash', str(TOOLS / 'dist_train.sh'), config, '2'],
+            cwd=tmp_path, stdout=log, stderr=log, env=dict(
+                os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1'))
+    while not list(tmp_path.glob('work/epoch_*.pth')):
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(number)
+    begin = time.monotonic()
+    assert run.wait(60) == 75
+    assert time.monotonic() - begin < 30
+    text = (tmp_path / 'log').read_text()
+    assert 'Continue it with --resume' in text and 'Traceback' not in text
+    pointer = (tmp_path / 'work/last_checkpoint').read_text()
+    assert (tmp_path / 'work' / pointer).exists()
 
 
 def test_slurm_job_is_submitted_from_the_checkout(run, tmp_path):
