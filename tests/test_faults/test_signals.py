@@ -4,6 +4,7 @@ import signal
 import time
 
 import pytest
+import torch
 from harness import LIMIT, assert_equal
 
 from hpvit_mm.engine.hooks import PreemptionHook
@@ -64,6 +65,32 @@ def test_one_signal(number, processes, rank, kind, experiment, fault_table):
     assert not list(asked.work_dir.glob('interim*'))
     fault_table(f'{signal.Signals(number).name} to rank {rank} of '
                 f'{processes}', 1, 1)
+
+
+WITHIN = '''
+optim_wrapper = dict(accumulative_counts=3, clip_grad=dict(max_norm=1.0))
+custom_hooks = custom_hooks + [dict(type='EMAHook', momentum=0.1)]
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('processes', [1, 2])
+def test_within_an_update(processes, experiment):
+    """Gradients of each process that wait for others, and averaged weights."""
+    asked = experiment('classification', WITHIN)
+    running = asked.start(processes=processes)
+    wait_for(asked, running, in_iteration(4))
+    running.signal(signal.SIGTERM)
+    check_end(asked, running)
+    path, = asked.work_dir.glob('interim*')
+    if int(path.stem.rpartition('_')[2]) % 3:
+        assert len(torch.load(path)['gradients']) == processes
+    asked.run('--resume', processes=processes)
+    alone = experiment('classification', WITHIN)
+    alone.run(processes=processes)
+    for rank in range(processes):
+        assert asked.iterations(rank) == alone.iterations(rank)
+    assert_equal(asked.final(), alone.final())
 
 
 @pytest.mark.slow

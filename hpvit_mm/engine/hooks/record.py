@@ -61,8 +61,8 @@ class RunRecordHook(Hook):
         before = checkpoint['meta'].get(RECORD)
         if not isinstance(before, dict):
             runner.logger.warning(
-                'The checkpoint has no record of its run, as those before '
-                'hpvit_mm 0.2 have: whether batch size, config and data are '
+                'The checkpoint has no record of its run, as those have that '
+                'other tools wrote: whether batch size, config and data are '
                 'the same was not compared')
             return
         self.changes = list(before.get('changes', []))
