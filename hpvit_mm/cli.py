@@ -7,7 +7,8 @@ import sys
 import traceback
 from typing import Callable
 
-from hpvit_mm.errors import PREEMPTED, USER_ERROR, Preempted, RankError, UserError
+from hpvit_mm.errors import (PREEMPTED, USER_ERROR, Preempted, RankError,
+                             UserError)
 
 # Where the launchers put the index of a process on its machine.
 LOCAL_RANK_VARIABLES = ('LOCAL_RANK', 'SLURM_LOCALID',

@@ -12,7 +12,7 @@ _group: Optional[ProcessGroup] = None
 
 
 def group() -> Optional[ProcessGroup]:
-    """The group, None of a single process. All processes ask for it at once."""
+    """The group; None of a single process. All ask for it at once."""
     global _group
     if not (dist.is_available() and dist.is_initialized()):
         _group = None

@@ -34,7 +34,10 @@ def experiment(tmp_path, sample_data):
 
 @pytest.fixture
 def fault_table():
-    """Notes what was injected, if FAULT_TABLE names a file for that."""
+    """Notes what was injected, if FAULT_TABLE names a file for that.
+
+    ``python tests/test_faults/table.py FILE`` makes a table of the lines.
+    """
 
     def note(fault: str, runs: int, survived: int, lost: str = 'nothing'):
         line = dict(fault=fault, runs=runs, survived=survived, lost=lost)

@@ -146,10 +146,11 @@ class Experiment:
             [str(self.config), *map(str, flags)], processes, before,
             self.folder / f'log_{self.count}.txt')
 
-    def run(self, *flags: str, status: int = 0, **options) -> str:
+    def run(self, *flags: str, status: int = 0, limit: float = LIMIT,
+            **options) -> str:
         """Run to the end, with this exit status; returns the log."""
         running = self.start(*flags, **options)
-        found = running.wait()
+        found = running.wait(limit)
         log = running.log.read_text()
         assert set(found) == {status}, (found, log[-4000:])
         return log

@@ -70,6 +70,5 @@ def test_all_resumed_runs(kind, loader, drawn, processes, experiment,
                           fault_table):
     """200 kills and more."""
     more = LOADERS[loader] + DRAWN * drawn
-    for attempt in range(3):
-        done = survive(experiment, kind, more, processes, 3, attempt)
-        fault_table('kill -9 at a random moment', done, done)
+    done = survive(experiment, kind, more, processes, 7, 1)
+    fault_table('kill -9 at a random moment', done, done, 'nothing')

@@ -149,7 +149,8 @@ def table(values: Dict[str, List[Optional[float]]],
     rows = [f'{"iteration":>10}' + ''.join(f'{name:>{width}}'
                                            for name in values)]
     for i in range(max(0, last + 1 - SHOWN), last + 1):
-        rows.append(f'{iterations[i][0]:>10}' + ''.join(
-            f'{"-" if column[i] is None else format(column[i], ".5g"):>{width}}'
-            for column in values.values()))
+        row = ['-' if column[i] is None else f'{column[i]:.5g}'
+               for column in values.values()]
+        rows.append(f'{iterations[i][0]:>10}'
+                    + ''.join(f'{text:>{width}}' for text in row))
     return '\n'.join(rows)
