@@ -68,10 +68,11 @@ def run_tool(run: Callable[[], None]) -> int:
 def finish(main: Callable[[], int]) -> None:
     """Call a tool that trains or tests, and end the process with its status.
 
-    At once, without the end of the interpreter: it would wait for processes
-    that load data, which may wait for something themselves, and gloo's
-    threads now and then abort it (seen with torch 2.13), so that the launcher
-    would report a failure.
+    After a failure at once, without the end of the interpreter: it would wait
+    for processes that load data, which may wait for something themselves. And
+    always at once where there are several processes: gloo's threads now and
+    then abort the end of the interpreter (seen with torch 2.13), so that the
+    launcher would report a failure.
     """
     try:
         status = main()
@@ -83,9 +84,13 @@ def finish(main: Callable[[], int]) -> None:
     except BaseException:
         traceback.print_exc()
         status = 1
+    distributed = sys.modules.get('torch.distributed')
+    if not status and not (distributed and distributed.is_available()
+                           and distributed.is_initialized()):
+        sys.exit(0)
     logging.shutdown()
     for child in multiprocessing.active_children():
         child.kill()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status or 0)
+    os._exit(status)

@@ -1,4 +1,5 @@
 """What the tests of faults share."""
+import functools
 import itertools
 import json
 import os
@@ -28,6 +29,23 @@ def experiment(tmp_path, sample_data):
     def make(kind: str, more: str = '') -> Experiment:
         return Experiment(tmp_path / f'run{next(numbers)}', kind, sample_data,
                           more)
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def left_alone(tmp_path_factory, sample_data):
+    """Runs that are left alone, each made once."""
+    from harness import Experiment
+
+    @functools.lru_cache(None)
+    def make(kind: str, more: str = '', processes: int = 1,
+             seed: int = None, before=lambda rank: None) -> Experiment:
+        run = Experiment(tmp_path_factory.mktemp('alone'), kind, sample_data,
+                         more)
+        run.run(*([] if seed is None else ['--seed', seed]),
+                processes=processes, before=before)
+        return run
 
     return make
 

@@ -4,6 +4,7 @@ A fork has all imports done, so that a run takes a second or two. All else is
 real: the tool, its checks, the libraries, processes that load data, gloo.
 """
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -186,6 +187,8 @@ class Running:
         self.log = log
         port = free_port()
         self.pids = []
+        # the collector of a fork would touch, and so copy, all objects
+        gc.freeze()
         for rank in range(processes):
             pid = os.fork()
             if pid == 0:
@@ -213,6 +216,8 @@ class Running:
             from hpvit_mm.engine.run import train
             before(rank)
             finish(lambda: run_tool(lambda: train(argv)))
+        except SystemExit as end:
+            os._exit(end.code)
         finally:
             os._exit(99)
 

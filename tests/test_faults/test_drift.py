@@ -60,11 +60,14 @@ def test_drift(pairs, change, processes, says, stopped, fault_table):
         change(stopped)
     flags = options(*pairs) if pairs else ['--resume']
     log = stopped.run(*flags, status=2, processes=processes)
+    fault_table('resumed as another run', 1, 1)
     error = log[log.index('error: '):]
     assert error.count('\n') == 1 and '--allow-drift' in error
     assert all(part in error for part in says), error
     assert [path.name for path in stopped.work_dir.glob('epoch_*')] == [
         'epoch_1.pth']
+    if says[0].startswith(('seed', 'optim', 'accum')):
+        return  # others are enough
     log = stopped.run('--allow-drift', *flags, processes=processes)
     assert 'as --allow-drift allows' in log
     last, = {path for path in stopped.work_dir.glob('epoch_*')
@@ -78,7 +81,6 @@ def test_drift(pairs, change, processes, says, stopped, fault_table):
     assert meta['epoch'] == (3 if 'max_epochs=3' in ' '.join(pairs) else 2)
     # it is the run now: no drift any more
     stopped.run(*flags, processes=processes)
-    fault_table('resumed as another run', 1, 1)
 
 
 @pytest.mark.slow

@@ -16,8 +16,8 @@ DRAWN = 'randomness = dict(seed=None)\n'
 KINDS = ('classification', 'segmentation')
 
 
-def survive(make, kind: str, more: str, processes: int, kills: int,
-            random_seed: int) -> int:
+def survive(make, left_alone, kind: str, more: str, processes: int,
+            kills: int, random_seed: int) -> int:
     """Kill a run again and again, and compare it with one left alone.
 
     Returns:
@@ -36,8 +36,7 @@ def survive(make, kind: str, more: str, processes: int, kills: int,
         flags = ['--resume']
     killed.run('--resume', processes=processes)
     seed = json.loads((killed.work_dir / 'run.json').read_text())['seed']
-    alone = make(kind, more)
-    alone.run('--seed', seed, processes=processes)
+    alone = left_alone(kind, more, processes, seed)
     for rank in range(processes):
         assert killed.iterations(rank) == alone.iterations(rank)
     assert_equal(killed.final(), alone.final())
@@ -54,9 +53,9 @@ def survive(make, kind: str, more: str, processes: int, kills: int,
     ('segmentation', '2 workers', True, 1),
     ('detection', '2 workers', False, 1)])
 def test_resumed_runs_are_those_left_alone(kind, loader, drawn, processes,
-                                           experiment):
+                                           experiment, left_alone):
     """A sample of the matrix below."""
-    assert survive(experiment, kind, LOADERS[loader] + DRAWN * drawn,
+    assert survive(experiment, left_alone, kind, LOADERS[loader] + DRAWN * drawn,
                    processes, 3, 0) > 0
 
 
@@ -67,8 +66,8 @@ def test_resumed_runs_are_those_left_alone(kind, loader, drawn, processes,
 @pytest.mark.parametrize('loader', LOADERS)
 @pytest.mark.parametrize('kind', [*KINDS, 'detection'])
 def test_all_resumed_runs(kind, loader, drawn, processes, experiment,
-                          fault_table):
+                          left_alone, fault_table):
     """200 kills and more."""
     more = LOADERS[loader] + DRAWN * drawn
-    done = survive(experiment, kind, more, processes, 7, 1)
+    done = survive(experiment, left_alone, kind, more, processes, 7, 1)
     fault_table('kill -9 at a random moment', done, done, 'nothing')

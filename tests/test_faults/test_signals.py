@@ -44,7 +44,8 @@ def check_end(experiment, running, seconds=30):
     (signal.SIGUSR1, 1, 0, 'segmentation'),
     (signal.SIGTERM, 2, 0, 'segmentation'),
     (signal.SIGUSR1, 2, 1, 'classification')])
-def test_one_signal(number, processes, rank, kind, experiment, fault_table):
+def test_one_signal(number, processes, rank, kind, experiment, left_alone,
+                    fault_table):
     """To one process: all finish the same iteration and save it."""
     asked = experiment(kind, LOADING)
     running = asked.start(processes=processes)
@@ -57,8 +58,7 @@ def test_one_signal(number, processes, rank, kind, experiment, fault_table):
     # nothing was done twice
     assert [line[0] for line in asked.diary() if line[0] != 'val'] \
         == list(range(1, len(asked.iterations()) + 1))
-    alone = experiment(kind, LOADING)
-    alone.run(processes=processes)
+    alone = left_alone(kind, LOADING, processes)
     for rank in range(processes):
         assert asked.iterations(rank) == alone.iterations(rank)
     assert_equal(asked.final(), alone.final())
@@ -75,7 +75,7 @@ custom_hooks = custom_hooks + [dict(type='EMAHook', momentum=0.1)]
 
 @pytest.mark.slow
 @pytest.mark.parametrize('processes', [1, 2])
-def test_within_an_update(processes, experiment):
+def test_within_an_update(processes, experiment, left_alone):
     """Gradients of each process that wait for others, and averaged weights."""
     asked = experiment('classification', WITHIN)
     running = asked.start(processes=processes)
@@ -86,8 +86,7 @@ def test_within_an_update(processes, experiment):
     if int(path.stem.rpartition('_')[2]) % 3:
         assert len(torch.load(path)['gradients']) == processes
     asked.run('--resume', processes=processes)
-    alone = experiment('classification', WITHIN)
-    alone.run(processes=processes)
+    alone = left_alone('classification', WITHIN, processes)
     for rank in range(processes):
         assert asked.iterations(rank) == alone.iterations(rank)
     assert_equal(asked.final(), alone.final())
@@ -114,9 +113,9 @@ default_hooks.update(preemption=dict(grace=3))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('where', ['process', 'evaluate'])
-@pytest.mark.parametrize('processes', [1, 2])
-def test_in_a_validation(processes, where, experiment):
+@pytest.mark.parametrize('processes, where', [
+    (1, 'evaluate'), (2, 'process')])
+def test_in_a_validation(processes, where, experiment, left_alone):
     """It is left, and done again; also the last one, and its metrics."""
     asked = experiment('classification', SLOW_VALIDATION)
     running = asked.start(processes=processes,
@@ -130,8 +129,8 @@ def test_in_a_validation(processes, where, experiment):
     assert time.monotonic() - begin < 10
     asked.run('--resume', before=lambda _: slow_metric('nowhere'),
               processes=processes)
-    alone = experiment('classification', SLOW_VALIDATION)
-    alone.run(before=lambda _: slow_metric('nowhere'), processes=processes)
+    alone = left_alone('classification', SLOW_VALIDATION, processes,
+                       before=lambda _: slow_metric('nowhere'))
     assert asked.diary()[-1] == alone.diary()[-1]
     assert asked.diary()[-1][0] == 'val'
     assert_equal(asked.final(), alone.final())
