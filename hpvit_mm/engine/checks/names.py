@@ -69,8 +69,7 @@ def check_registered(cfg: Config) -> None:
     texts = list(_looked_up(cfg._cfg_dict.to_dict(), ''))
     scopes = {'mmengine', *(text for _, key, text in texts if key in SCOPED)}
     scopes |= {text.partition('.')[0] for _, _, text in texts if '.' in text}
-    known = set().union(*map(registered, sorted(scopes)))
-    known |= {name.rpartition('.')[2] for name in known} | UNREGISTERED
+    known = _known(scopes)
     for path, key, name in texts:
         if key in SCOPED:
             continue
@@ -108,7 +107,7 @@ def _looked_up(node: Any, path: str, foreign: bool = False
 
 
 def registered(scope: str) -> Set[str]:
-    """The names that a library registers, each with its scope.
+    """The names that a library registers, without its scope.
 
     Some of our own modules need a host, and are imported on demand: their
     names are known before.
@@ -122,7 +121,18 @@ def registered(scope: str) -> Set[str]:
             if isinstance(one, Registry) and one.scope == scope:
                 one.import_from_location()
                 names |= {*one.module_dict, *on_demand(one)}
-    return {f'{scope}.{name}' for name in names}
+    return names
+
+
+def _known(scopes: Set[str]) -> Set[str]:
+    """The names that libraries register, alone and behind their scope.
+
+    mmengine looks for names behind the scope of another among its own, too.
+    """
+    names = {scope: registered(scope) for scope in sorted(scopes)}
+    return UNREGISTERED.union(*names.values(), *(
+        {f'{scope}.{name}' for name in own | names['mmengine']}
+        for scope, own in names.items()))
 
 
 def _is_module(name: str) -> bool:
