@@ -106,7 +106,7 @@ def build_hook(cfg):
     HOOKS.build(cfg.custom_hooks[0])
 
 
-def build_hook_as_model(cfg):
+def build_by_hooks(cfg):
     """By a registry that does not have the type."""
     HOOKS.build(cfg.model)
 
@@ -236,7 +236,7 @@ MALICIOUS = [
      ['model.type: there is no mmengine.mkdir_or_exist among']),
     ('a module with the name of a type',
      {'a.json': dict(model=dict(type=NAMESAKE)),
-      f'{NAMESAKE}.py': CALL}, build_hook_as_model,
+      f'{NAMESAKE}.py': CALL}, build_by_hooks,
      [f'model.type: {NAMESAKE} is the name of a module']),
     ('a module among names of another library',
      {'a.json': dict(model=dict(type='mmpretrain.LoRAModel', targets=[
@@ -620,7 +620,8 @@ def test_names_without_a_registry(folder):
             dict(type='qkv')]), nms=dict(type='soft_nms'),
         roi_layer=dict(type='RoIAlign'), clip_grad=dict(type='value'),
         albu=dict(type='Albu', transforms=[dict(type='RGBShift')]),
-        pad=dict(padding_mode='zeros', act=dict(type='mmdet.ReLU')), upsample=dict(type=None))}))
+        pad=dict(padding_mode='zeros', act=dict(type='mmdet.ReLU')),
+        upsample=dict(type=None))}))
 
 
 def test_names_that_are_imported_on_demand(folder):
@@ -628,7 +629,8 @@ def test_names_that_are_imported_on_demand(folder):
     code = ('from hpvit_mm import environment; environment.prepare()\n'
             'from hpvit_mm.engine.settings import load_config\n'
             'import sys; load_config("a.json"); print("mmseg" in sys.modules)')
-    write(folder, {'a.json': dict(model=dict(type='hpvit_mm.FastSegTTAModel'))})
+    write(folder, {'a.json': dict(
+        model=dict(type='hpvit_mm.FastSegTTAModel'))})
     done = subprocess.run(
         [sys.executable, '-c', code], env=dict(os.environ, PYTHONPATH=ROOT),
         capture_output=True, text=True)

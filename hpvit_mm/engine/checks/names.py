@@ -60,7 +60,8 @@ def check_registered(cfg: Config) -> None:
     dict knows; so none may be the name of a module either.
 
     Args:
-        cfg: A config that is not to be trusted, read from JSON or YAML.
+        cfg: A config from ``read_plain_config``, which refuses scopes other
+            than ours.
 
     Raises:
         UserError: If a name is not registered, or is one of a module.
@@ -73,7 +74,7 @@ def check_registered(cfg: Config) -> None:
     for path, key, name in texts:
         if key in SCOPED:
             continue
-        if key and name not in known:
+        if (key or '.' in name) and name not in known:
             raise UserError(
                 f'{cfg.filename}: {path}: there is no {name} among the types '
                 f'of {", ".join(sorted(scopes))}; ' + _hint(name, known))
@@ -112,15 +113,18 @@ def registered(scope: str) -> Set[str]:
     Some of our own modules need a host, and are imported on demand: their
     names are known before.
     """
-    names = set()
-    with contextlib.suppress(ImportError):  # it is not installed
-        if scope == 'mmengine':  # its registries do not say where names are
-            importlib.import_module('mmengine.runner')
+    if scope == 'mmengine':  # its registries do not say where names are
+        importlib.import_module('mmengine.runner')
+    try:
         module = importlib.import_module(f'{scope}.registry')
-        for one in vars(module).values():
-            if isinstance(one, Registry) and one.scope == scope:
+    except ImportError:  # it is not installed
+        return set()
+    names = set()
+    for one in vars(module).values():
+        if isinstance(one, Registry) and one.scope == scope:
+            with contextlib.suppress(ImportError):  # what a part needs is not
                 one.import_from_location()
-                names |= {*one.module_dict, *on_demand(one)}
+            names |= {*one.module_dict, *on_demand(one)}
     return names
 
 
