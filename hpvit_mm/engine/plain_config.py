@@ -5,7 +5,6 @@ or YAML file looks like data, so it is treated as data: what would make
 mmengine or a host library execute something is refused while the file is
 read.
 """
-import importlib
 import json
 import keyword
 import math
@@ -18,10 +17,11 @@ from typing import Any, NoReturn, Tuple
 import yaml
 from mmengine.config import Config
 from mmengine.fileio import PickleHandler, YamlHandler, register_handler
-from mmengine.registry import registry as lookup
 
 from hpvit_mm.checkpoints.loader import register_loaders
 from hpvit_mm.errors import UserError
+
+from .checks.names import LOOKED_UP
 
 PLAIN = ('.json', '.yaml', '.yml')
 # The libraries whose types a plain config may name. mmengine imports whatever
@@ -34,7 +34,7 @@ NOTHING = '(?!)'
 # Key -> what a text there must be, because the libraries import it, evaluate
 # it as Python, or unpickle what it names.
 TEXTS = {
-    'type': NAME, 'constructor': NAME, 'ema_type': NAME, 'runner_type': NAME,
+    **dict.fromkeys(LOOKED_UP, NAME),
     'default_scope': SCOPE, '_scope_': SCOPE,
     'dtype': r'[\w.]+',  # torchvision/... of mmpretrain
     'warp_mode': r'[\w.]+',  # CameraMotionCompensation of mmdet
@@ -66,9 +66,9 @@ LARGEST = 100_000  # values that aliases in YAML may stand for
 def read_plain_config(path: str) -> Config:
     """Read a JSON or YAML config and all that it inherits from.
 
-    From then on nothing in this process is imported because a text in a
-    config names it, and nothing is unpickled as annotations: the keys known
-    to do so are refused here, but a host may have others.
+    From then on nothing in this process is unpickled as annotations: the
+    keys known to do so are refused here, but a host may have others. Before
+    something is built, ``check_registered`` must see the config.
 
     Args:
         path: Of the config.
@@ -102,27 +102,14 @@ def read_yaml_as_data() -> None:
 
 
 def keep_data() -> None:
-    """Let mmengine import and unpickle nothing that a text names.
+    """Let mmengine unpickle nothing that a text names.
 
-    Why: a type that is not registered is taken for a path and imported, and
-    annotations may be pickled.
+    Why: annotations may be pickled, by whatever key they are named.
     When it can go: when mmengine can be told not to.
     """
     register_loaders()
     read_yaml_as_data()
     register_handler(['pickle', 'pkl'])(_NoPickleHandler)
-    lookup.get_object_from_string = _find_nothing
-    lookup.import_module = _import_ours
-
-
-def _find_nothing(name: str) -> None:
-    """There is nothing at a path: the name is then not registered."""
-
-
-def _import_ours(name: str) -> Any:
-    if name.partition('.')[0] not in SCOPES:
-        raise ImportError(f'{name} is not imported for a plain config')
-    return importlib.import_module(name)
 
 
 class _NoPickleHandler(PickleHandler):

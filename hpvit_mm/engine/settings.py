@@ -12,6 +12,7 @@ from mmengine.config import Config, ConfigDict
 from hpvit_mm.errors import UserError
 
 from . import outputs, survival
+from .checks.names import check_registered
 from .checks.options import check_options
 from .plain_config import PLAIN, read_plain_config, read_yaml_as_data
 
@@ -66,13 +67,16 @@ def test_config(args: Namespace) -> Config:
     return cfg
 
 
-def load_config(path: str) -> Config:
+def load_config(path: str, build: bool = True) -> Config:
     """Read a config file; whatever is wrong with it is the user's to mend.
 
     One in Python is executed; of one in JSON or YAML nothing is.
 
     Args:
         path: Of the config.
+        build: Whether something may be built from it. The types that one in
+            JSON or YAML names must then be registered; its host is imported
+            to know that.
 
     Raises:
         UserError: If it cannot be read, or would execute what it must not.
@@ -82,7 +86,10 @@ def load_config(path: str) -> Config:
                         + _similar_config(Path(path)))
     try:
         if Path(path).suffix in PLAIN:
-            return read_plain_config(path)
+            cfg = read_plain_config(path)
+            if build:
+                check_registered(cfg)
+            return cfg
         read_yaml_as_data()  # it may inherit from YAML
         return Config.fromfile(path)
     except UserError:

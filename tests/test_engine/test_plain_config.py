@@ -3,6 +3,8 @@ import importlib
 import json
 import os
 import pickle
+import runpy
+import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -13,12 +15,11 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import (PickleHandler, YamlHandler, get_file_backend,
                              load, register_handler)
-from mmengine.registry import (HOOKS, MODELS, TRANSFORMS, DefaultScope,
-                               registry)
+from mmengine.registry import (FUNCTIONS, HOOKS, MODELS, TRANSFORMS,
+                               DefaultScope, registry)
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import get_object_from_string
 
-from hpvit_mm.engine import plain_config
 from hpvit_mm.engine.checks import check_run
 from hpvit_mm.engine.settings import load_config, merge_options
 from hpvit_mm.errors import UserError
@@ -26,6 +27,9 @@ from hpvit_mm.errors import UserError
 ROOT = Path(__file__).parents[2]
 QUICKSTART = sorted((ROOT / 'configs/quickstart').glob('*.py'))
 PAYLOAD = 'module_of_a_stranger'
+CALL = '__import__("os").mkdir("executed")'
+# A module may have the name of a type that some registry has.
+NAMESAKE = 'HSwish'
 
 
 class Pickled:
@@ -43,8 +47,6 @@ def mmengines(monkeypatch):
     """mmengine as it comes, whatever other tests have read; and again."""
 
     def restore():
-        registry.get_object_from_string = get_object_from_string
-        registry.import_module = importlib.import_module
         register_handler(['yaml', 'yml'])(YamlHandler)
         register_handler(['pickle', 'pkl'])(PickleHandler)
 
@@ -71,7 +73,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'path', [str(tmp_path), *sys.path])
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    for name in (PAYLOAD, 'mc'):
+    for name in (PAYLOAD, NAMESAKE, 'mc'):
         sys.modules.pop(name, None)
 
 
@@ -104,6 +106,15 @@ def build_hook(cfg):
     HOOKS.build(cfg.custom_hooks[0])
 
 
+def build_by_hooks(cfg):
+    """By a registry that does not have the type."""
+    HOOKS.build(cfg.model)
+
+
+def build_target(cfg):
+    MODELS.build(cfg.model.targets[0])
+
+
 def enter_scope(cfg):
     with MODELS.switch_scope_and_registry(cfg.default_scope):
         pass
@@ -112,6 +123,20 @@ def enter_scope(cfg):
 def enter_model_scope(cfg):
     with MODELS.switch_scope_and_registry(cfg.model._scope_):
         pass
+
+
+def make_loader(cfg):
+    FUNCTIONS.get(cfg.train_dataloader.collate_fn.type)
+
+
+def build_convolution(cfg):
+    from mmcv.cnn import ConvModule
+    ConvModule(1, 1, 1, padding_mode=cfg.model.padding_mode)
+
+
+def build_resize(cfg):
+    from mmcv.transforms import RandomResize
+    RandomResize((1, 1), resize_type=cfg.pipeline[0].resize_type)
 
 
 def make_ema(cfg):
@@ -163,7 +188,6 @@ def build_student(cfg):
         models.build(cfg.model)
 
 
-CALL = '__import__("os").mkdir("executed")'
 MAKE = dict(type='os.mkdir', path='executed')
 # In a copy of the config, a variable ends the text in which it stands.
 TWICE = '{{$NONE:\\\\\\\'+' + CALL + '#|Z}}'
@@ -188,6 +212,36 @@ MALICIOUS = [
     ('a type from the environment',
      {'a.json': '{"model": {"type": "{{$NONE:os.mkdir}}", "path": '
       '"executed"}}'}, build_model, ["model.type is 'os.mkdir'"]),
+    ('a module as a type', {'a.json': dict(model=dict(type=PAYLOAD))},
+     build_model, [f'model.type: there is no {PAYLOAD} among the types of']),
+    ('a module as a hook in YAML',
+     {'a.yaml': f'custom_hooks:\n- type: {PAYLOAD}\n'}, build_hook,
+     [f'custom_hooks.0.type: there is no {PAYLOAD} among']),
+    ('a module that collates', {'a.json': dict(train_dataloader=dict(
+        collate_fn=dict(type=PAYLOAD)))}, make_loader,
+     ['train_dataloader.collate_fn.type: there is no']),
+    ('a module that averages',
+     {'a.json': dict(custom_hooks=[dict(ema_type=PAYLOAD)])}, make_ema,
+     ['custom_hooks.0.ema_type: there is no']),
+    ('a module that pads',
+     {'a.json': dict(model=dict(padding_mode=PAYLOAD))}, build_convolution,
+     ['model.padding_mode: there is no']),
+    ('a path that resizes',
+     {'a.json': dict(pipeline=[dict(
+        resize_type=f'{PAYLOAD}.Net')])}, build_resize,
+     [f"pipeline.0.resize_type is '{PAYLOAD}.Net'"]),
+    ('a function of a library',
+     {'a.json': dict(model=dict(type='mmengine.mkdir_or_exist',
+                                dir_name='executed'))}, build_model,
+     ['model.type: there is no mmengine.mkdir_or_exist among']),
+    ('a module with the name of a type',
+     {'a.json': dict(model=dict(type=NAMESAKE)),
+      f'{NAMESAKE}.py': CALL}, build_by_hooks,
+     [f'model.type: {NAMESAKE} is the name of a module']),
+    ('a module among names of another library',
+     {'a.json': dict(model=dict(type='mmpretrain.LoRAModel', targets=[
+         dict(type=PAYLOAD)]))}, build_target,
+     [f'model.targets.0.type: {PAYLOAD} is the name of a module']),
     ('a tag of YAML',
      {'a.yaml': 'x: !!python/object/apply:os.mkdir [executed]'}, read,
      ['a.yaml: line 1', 'os.mkdir']),
@@ -325,18 +379,45 @@ def test_they_are_armed(name, files, run, says, folder):
     assert was_executed(folder)
 
 
-# What a check of the text cannot know is closed while the run builds.
-
-
-@pytest.mark.parametrize('name', ['os.mkdir', PAYLOAD, f'{PAYLOAD}.Net',
-                                  'mmengine.mkdir_or_exist'])
-def test_no_name_is_imported(name, folder):
-    path = write(folder, {'a.json': {}})
-    load_config(path)
-    for entry in (dict(type=name), dict(type=name, dir_name='executed')):
-        with pytest.raises(KeyError, match='is not in the'):
-            MODELS.build(entry)
+@pytest.mark.parametrize('place', [
+    'model.backbone.type', 'model.init_cfg.0.type', 'tta_model.type',
+    'tta_pipeline.0.transforms.0.0.type', 'model_wrapper_cfg.type',
+    'train_dataloader.worker_init_fn.type', 'val_evaluator.metrics.0.type',
+    'test_cfg.bank.dataset.type', 'default_hooks.timer.type',
+    'visualizer.vis_backends.0.type', 'optim_wrapper.constructor',
+    'runner_type', 'strategy.model_wrapper.auto_wrap_policy',
+    'model.backbone.norm_layer'])
+def test_every_place(place, folder):
+    """The names in a config are looked at wherever they stand."""
+    node = PAYLOAD
+    for key in reversed(place.split('.')):
+        node = [node] if key.isdigit() else {key: node}
+    with pytest.raises(UserError, match=f'{place}: there is no {PAYLOAD} '):
+        load_config(write(folder, {'a.json': node}))
     assert not was_executed(folder)
+
+
+@pytest.mark.parametrize('tool, arguments', [
+    ('train', []), ('test', ['--untrained']), ('plot_schedule', ['a.svg']),
+    ('analysis/get_flops', ['--shape', '32'])])
+def test_tools_refuse(tool, arguments, folder, capsys):
+    path = write(folder, {'a.json': dict(
+        default_scope='mmpretrain', model=dict(type=PAYLOAD),
+        param_scheduler=[dict(type=PAYLOAD)])})
+    main = runpy.run_path(str(ROOT / f'tools/{tool}.py'))['main']
+    assert main([path, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert f'model.type: there is no {PAYLOAD} among' in error
+    assert error.startswith('error: ') and error.count('\n') == 1
+    assert not was_executed(folder)
+
+
+def test_mmengine_is_as_it_was(folder):
+    """A config in Python may name paths, before and after such a file."""
+    load_config(write(folder, {'a.json': dict(model=dict(type='HSwish'))}))
+    assert registry.get_object_from_string is get_object_from_string
+    assert registry.import_module is importlib.import_module
+    assert MODELS.build(dict(type='torch.nn.Identity'))
 
 
 @pytest.mark.parametrize('name, how', [
@@ -505,7 +586,7 @@ def test_inheritance_and_variables(folder, monkeypatch):
     write(folder / 'c', {
         'd.json': dict(_base_='../e.yml', folder='{{ fileDirname }}')})
     write(folder, {'e.yml': 'work_dir: here\n'})
-    cfg = load_config(path)
+    cfg = load_config(path, build=False)  # there is no type Net
     assert cfg.to_dict() == Config.fromfile(path).to_dict() == dict(
         name='a', width=96, depth=6, folder=str(folder / 'c'),
         work_dir='here', copied=[dict(type='mmdet.Net', classes=3)],
@@ -530,6 +611,38 @@ def test_what_is_not_executed_is_accepted(folder):
         test_evaluator=dict(type='DumpResults', out_file_path='a.pkl'),
         custom_keys={'.cls_token': 1, 'a b': 2, 'ünïcödé (x)': 3},
         note="'); import os #", number=float('inf'))}))
+
+
+def test_names_without_a_registry(folder):
+    """Which the libraries know where to look up."""
+    load_config(write(folder, {'a.json': dict(
+        default_scope='mmdet', lora=dict(type='mmpretrain.LoRAModel', targets=[
+            dict(type='qkv')]), nms=dict(type='soft_nms'),
+        roi_layer=dict(type='RoIAlign'), clip_grad=dict(type='value'),
+        albu=dict(type='Albu', transforms=[dict(type='RGBShift')]),
+        pad=dict(padding_mode='zeros', act=dict(type='mmdet.ReLU')),
+        upsample=dict(type=None))}))
+
+
+def test_names_that_are_imported_on_demand(folder):
+    """They are known before what registers them is imported."""
+    code = ('from hpvit_mm import environment; environment.prepare()\n'
+            'from hpvit_mm.engine.settings import load_config\n'
+            'import sys; load_config("a.json"); print("mmseg" in sys.modules)')
+    write(folder, {'a.json': dict(
+        model=dict(type='hpvit_mm.FastSegTTAModel'))})
+    done = subprocess.run(
+        [sys.executable, '-c', code], env=dict(os.environ, PYTHONPATH=ROOT),
+        capture_output=True, text=True)
+    assert done.stdout == 'False\n', done.stderr
+
+
+def test_what_is_absent(folder, monkeypatch):
+    """A host that is not installed has no names."""
+    monkeypatch.setitem(sys.modules, 'mmseg.registry', None)
+    with pytest.raises(UserError, match='there is no mmseg.FCNHead among'):
+        load_config(write(folder, {'a.json': dict(
+            model=dict(type='mmseg.FCNHead'))}))
 
 
 # ---------------------------------------------------------------- cfg-options
@@ -569,11 +682,7 @@ def test_functions_as_types(key, name, cfg, tmp_path, monkeypatch):
 
 
 def test_a_path_of_a_class(cfg):
-    """In Python, mmengine takes it; in JSON it is no registered type."""
+    """On the command line, mmengine takes it."""
     path = 'mmpretrain.models.heads.linear_head.LinearClsHead'
     merge_options(cfg, {'model.head.type': path})
-    if registry.get_object_from_string is plain_config._find_nothing:
-        with pytest.raises(UserError, match=f'there is no {path}'):
-            check_run(cfg, training=True)
-    else:
-        check_run(cfg, training=True)
+    check_run(cfg, training=True)

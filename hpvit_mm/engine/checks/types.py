@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
 import mmengine.registry as registries
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
-from mmengine.registry import registry as lookup
+from mmengine.utils import get_object_from_string
 
 from hpvit_mm.errors import UserError
 
@@ -115,11 +115,9 @@ def look_up(name: str, registry: Registry) -> Optional[Callable]:
 def class_at(path: str) -> Optional[type]:
     """The class at a path such as torch.nn.Linear.
 
-    mmengine would call a function just as well, such as os.system. It is
-    asked by the name that its registries use, which is another one once a
-    config must not import anything (see ``plain_config``).
+    mmengine would call a function just as well, such as os.system.
     """
-    found = lookup.get_object_from_string(path)
+    found = get_object_from_string(path)
     return found if isinstance(found, type) else None
 
 
