@@ -20,7 +20,7 @@ from mmengine.hooks import Hook
 from hpvit_mm.registry import HOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 120  # seconds; a run that takes longer hangs
+LIMIT = 240  # seconds; a run that takes longer hangs
 
 # The three libraries, as small as they can be, with all their randomness.
 BACKBONE = '''

@@ -324,7 +324,7 @@ def test_a_run_that_stands_still(experiment):
                      'default_hooks.update(watchdog=dict(timeout=3))\n')
     begin = time.monotonic()
     log = run.run(before=stand_still, status=1)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
     assert 'nothing has happened for 3 s, after iteration 4' in log
     assert 'stand_still' in log or 'in loss' in log  # where it waits
 

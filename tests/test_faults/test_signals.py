@@ -126,7 +126,7 @@ def test_in_a_validation(processes, where, experiment, left_alone):
         running.signal(signal.SIGTERM, rank)
     begin = time.monotonic()
     assert set(running.wait()) <= {75, 2}
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 30
     asked.run('--resume', before=lambda _: slow_metric('nowhere'),
               processes=processes)
     alone = left_alone('classification', SLOW_VALIDATION, processes,
@@ -190,7 +190,7 @@ def test_a_second_signal(experiment):
     begin = time.monotonic()
     running.signal(signal.SIGTERM)
     assert running.wait() == [128 + signal.SIGTERM]
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 10
     assert 'ends at once' in running.log.read_text()
 
 
@@ -204,7 +204,7 @@ def test_an_iteration_that_does_not_end(experiment):
     begin = time.monotonic()
     running.signal(signal.SIGTERM)
     assert running.wait() == [75]
-    assert 1.5 < time.monotonic() - begin < 6
+    assert 1.5 < time.monotonic() - begin < 20
     assert 'has not ended 2 s after the signal' in running.log.read_text()
 
 
