@@ -89,6 +89,11 @@ def finish(main: Callable[[], int]) -> None:
                            and distributed.is_initialized()):
         sys.exit(0)
     logging.shutdown()
+    end_now(status)
+
+
+def end_now(status: int) -> None:
+    """End this process and those that load its data, waiting for nothing."""
     for child in multiprocessing.active_children():
         child.kill()
     sys.stdout.flush()

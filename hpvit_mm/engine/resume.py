@@ -20,6 +20,7 @@ from hpvit_mm.errors import UserError
 
 from . import agreement
 from .arguments import NEWEST
+from .checks.checkpoint import missing_state
 from .hooks.checkpoint import POINTER
 from .hooks.record import RECORD
 
@@ -28,7 +29,6 @@ NUMBERED = re.compile(r'(?:(?:interim_)?iter|epoch)_\d+\.pth')
 # All that belongs to a run, and that another one might replace.
 OWN = re.compile(r'(?:(?:interim_)?iter|epoch)_\d+\.pth|best_.+\.pth')
 RUN = 'run.json'  # what a run must know before its first checkpoint
-RESUMED = ('optimizer', 'message_hub', 'meta')
 
 
 @dataclass
@@ -210,11 +210,9 @@ def damage(path: Path) -> Optional[str]:
         content = read_checkpoint(path)
     except UserError as error:
         return str(error)
-    missing = [key for key in RESUMED if key not in content]
+    missing = missing_state(content, str(path))
     if missing:
-        return (f'the file has no {", ".join(missing)}, so training cannot '
-                'continue from it; start a new training from its weights with '
-                f'--cfg-options load_from={path}')
+        return missing
     meta = content['meta']
     if not isinstance(meta, dict) or not all(
             isinstance(meta.get(key), int) for key in ('epoch', 'iter')):

@@ -1,12 +1,11 @@
 """Signals that ask a run to end, heard also while it waits in C code."""
-import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from typing import Optional
 
+from hpvit_mm.cli import end_now
 from hpvit_mm.errors import PREEMPTED
 
 # Of schedulers: SIGTERM before a job is killed, SIGUSR1 where it was asked
@@ -89,20 +88,6 @@ class SignalWatch:
         _say(f'the iteration has not ended {self.grace:g} s after the signal: '
              'this run ends without it')
         end_now(PREEMPTED)
-
-
-def end_now(status: int) -> None:
-    """End this process and those that load its data, waiting for nothing."""
-    kill_children()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
-def kill_children() -> None:
-    """Kill the processes that load data: the main one will not wait."""
-    for child in multiprocessing.active_children():
-        child.kill()
 
 
 def protect_worker() -> None:

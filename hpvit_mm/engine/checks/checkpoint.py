@@ -31,12 +31,9 @@ def check_checkpoint(model: nn.Module, file: str,
     """
     content = read_checkpoint(file)
     if resume:
-        missing = [key for key in RESUMED if key not in content]
+        missing = missing_state(content, file)
         if missing:
-            raise UserError(
-                f'--resume {file}: the file has no {shorten(missing)}, so '
-                'training cannot continue from it; start a new training from '
-                f'its weights with --cfg-options load_from={file}')
+            raise UserError(f'--resume {file}: {missing}')
     tensors = weights(content)
     if not tensors:
         raise UserError(f'{file} holds no weights of a model; name a '
@@ -49,6 +46,16 @@ def check_checkpoint(model: nn.Module, file: str,
                         + likely_cause(model.state_dict(), tensors, file))
     if resume and optimizer:
         check_optimizer_state(optimizer, content, file)
+
+
+def missing_state(content: dict, file: str) -> Optional[str]:
+    """Why training cannot continue from a file; None if it has the state."""
+    missing = [key for key in RESUMED if key not in content]
+    if not missing:
+        return None
+    return (f'the file has no {shorten(missing)}, so training cannot continue '
+            'from it; start a new training from its weights with '
+            f'--cfg-options load_from={file}')
 
 
 def weights(content: dict) -> Dict[str, Tensor]:

@@ -9,10 +9,9 @@ from typing import Any, List, Optional, Sequence
 
 from mmengine.hooks import Hook
 
+from hpvit_mm.cli import end_now
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import HOOKS
-
-from ..signals import end_now
 
 CHECK = 1.0  # seconds between two looks
 FAILED = 1
