@@ -87,6 +87,7 @@ def finish(main: Callable[[], int]) -> None:
     distributed = sys.modules.get('torch.distributed')
     if not status and not (distributed and distributed.is_available()
                            and distributed.is_initialized()):
+        kill_children()  # they outlive the first SIGTERM, also that of exit
         sys.exit(0)
     logging.shutdown()
     end_now(status)
@@ -94,8 +95,13 @@ def finish(main: Callable[[], int]) -> None:
 
 def end_now(status: int) -> None:
     """End this process and those that load its data, waiting for nothing."""
-    for child in multiprocessing.active_children():
-        child.kill()
+    kill_children()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def kill_children() -> None:
+    """End the processes that load data."""
+    for child in multiprocessing.active_children():
+        child.kill()

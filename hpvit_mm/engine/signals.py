@@ -13,6 +13,7 @@ from hpvit_mm.errors import PREEMPTED
 ASKING = (signal.SIGTERM, signal.SIGUSR1)
 # Launchers may pass on a signal that the process has got already.
 SAME = 1.0  # seconds
+WORKERS_END = 30  # seconds after the first SIGTERM
 
 
 class SignalWatch:
@@ -94,8 +95,8 @@ def protect_worker() -> None:
     """Let a process that loads data outlive the first SIGTERM.
 
     Schedulers signal all processes of a job, and the main one needs its data
-    until it has saved its state. A later one ends it, so that nobody waits
-    for it in vain.
+    until it has saved its state. A later one, or time, ends it, so that nobody
+    waits for it in vain: Python's end sends a first one, too.
     """
     first = None
 
@@ -103,6 +104,7 @@ def protect_worker() -> None:
         nonlocal first
         if first is None:
             first = time.monotonic()
+            signal.alarm(WORKERS_END)
         elif time.monotonic() - first > SAME:
             os._exit(128 + signum)
 
