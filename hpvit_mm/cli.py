@@ -3,6 +3,7 @@ import logging
 import multiprocessing
 import os
 import re
+import signal
 import sys
 import traceback
 from typing import Callable
@@ -87,6 +88,7 @@ def finish(main: Callable[[], int]) -> None:
     distributed = sys.modules.get('torch.distributed')
     if not status and not (distributed and distributed.is_available()
                            and distributed.is_initialized()):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would complain
         kill_children()  # they outlive the first SIGTERM, also that of exit
         sys.exit(0)
     logging.shutdown()
