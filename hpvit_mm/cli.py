@@ -3,7 +3,6 @@ import logging
 import multiprocessing
 import os
 import re
-import signal
 import sys
 import traceback
 from typing import Callable
@@ -88,8 +87,6 @@ def finish(main: Callable[[], int]) -> None:
     distributed = sys.modules.get('torch.distributed')
     if not status and not (distributed and distributed.is_available()
                            and distributed.is_initialized()):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would complain
-        kill_children()  # they outlive the first SIGTERM, also that of exit
         sys.exit(0)
     logging.shutdown()
     end_now(status)
@@ -97,13 +94,8 @@ def finish(main: Callable[[], int]) -> None:
 
 def end_now(status: int) -> None:
     """End this process and those that load its data, waiting for nothing."""
-    kill_children()
+    for child in multiprocessing.active_children():
+        child.kill()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
-
-
-def kill_children() -> None:
-    """End the processes that load data."""
-    for child in multiprocessing.active_children():
-        child.kill()

@@ -13,7 +13,6 @@ from hpvit_mm.errors import PREEMPTED
 ASKING = (signal.SIGTERM, signal.SIGUSR1)
 # Launchers may pass on a signal that the process has got already.
 SAME = 1.0  # seconds
-WORKERS_END = 30  # seconds after the first SIGTERM
 
 
 class SignalWatch:
@@ -92,24 +91,32 @@ class SignalWatch:
 
 
 def protect_worker() -> None:
-    """Let a process that loads data outlive the first SIGTERM.
+    """Let a process that loads data outlive the first SIGTERM of a scheduler.
 
     Schedulers signal all processes of a job, and the main one needs its data
-    until it has saved its state. A later one, or time, ends it, so that nobody
-    waits for it in vain: Python's end sends a first one, too.
+    until it has saved its state. The second one ends it, and so does that of
+    the main process, which sends it when it ends itself.
     """
-    first = None
+    global _protected
+    if _protected or not hasattr(signal, 'sigwaitinfo'):  # macOS
+        return
+    _protected = True
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    # blocked, it is left to the thread, whatever handler torch sets
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    threading.Thread(target=_wait_for_sigterm, daemon=True).start()
 
-    def receive(signum, frame) -> None:
-        nonlocal first
+
+def _wait_for_sigterm() -> None:
+    first = None
+    while True:
+        sender = signal.sigwaitinfo([signal.SIGTERM]).si_pid
+        if sender == os.getppid():
+            os._exit(0)
         if first is None:
             first = time.monotonic()
-            signal.alarm(WORKERS_END)
         elif time.monotonic() - first > SAME:
-            os._exit(128 + signum)
-
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, receive)
+            os._exit(128 + signal.SIGTERM)
 
 
 def _nothing(signum, frame) -> None:
@@ -130,4 +137,5 @@ def _in_child() -> None:
 
 
 _watching = False
+_protected = False
 os.register_at_fork(after_in_child=_in_child)

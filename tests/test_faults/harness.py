@@ -16,74 +16,37 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.hooks import Hook
+from tiny_experiments import folder_of_data, write_config
 
 from hpvit_mm.registry import HOOKS
 
-ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 240  # seconds; a run that takes longer hangs
 
-# The three libraries, as small as they can be, with all their randomness.
-BACKBONE = '''
-_base_ = {base!r}
-work_dir = {work_dir!r}
-model = dict(backbone=dict(
-    arch=dict(embed_dims=24, num_layers=4, num_heads=2,
-              feedforward_channels=48),
-    stage_depths=(1, 1, 1, 1), init_cfg=None, drop_path_rate=0.3))
-train_dataloader = dict(batch_size=4, num_workers=0,
-                        persistent_workers=False)
-val_dataloader = dict(num_workers=0, persistent_workers=False)
-test_dataloader = dict(num_workers=0, persistent_workers=False)
+# Added to the tiny experiments: a diary, and all that is random.
+RANDOM = '''
+model['backbone'].update(drop_path_rate=0.3)
 custom_hooks = [dict(type='hpvit_mm.DiaryHook')]
-auto_scale_lr = dict(base_batch_size=4)
 randomness = dict(seed=3)
 '''
-CLASSIFICATION = '''
-model.update(
-    head=dict(in_channels=24),
-    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8),
-                             dict(type='CutMix', alpha=1.0)]))
-train_dataloader.update(dataset=dict(data_root={data!r}))
-val_dataloader.update(dataset=dict(data_root={data!r}))
-test_dataloader.update(dataset=dict(data_root={data!r}))
+MORE = dict(
+    classification='''
+model.update(train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8),
+                                      dict(type='CutMix', alpha=1.0)]))
+train_dataloader.update(batch_size=4)
+auto_scale_lr.update(base_batch_size=4)
 train_cfg = dict(max_epochs=3, val_interval=2)
 default_hooks = dict(checkpoint=dict(save_best='accuracy/top1'))
-'''
-SEGMENTATION = '''
-model.update(decode_head=dict(in_channels=[24] * 4, channels=16),
-             auxiliary_head=dict(in_channels=24, channels=16))
-dataset = dict(type='BaseSegDataset', reduce_zero_label=True,
-               data_root={data!r})
-train_dataloader.update(dataset=dataset, batch_size=2)
-val_dataloader.update(dataset=dataset)
-test_dataloader.update(dataset=dataset)
+''',
+    segmentation='''
+train_dataloader.update(batch_size=2)
 train_cfg = dict(max_iters=12, val_interval=8)
 default_hooks = dict(checkpoint=dict(interval=4, save_best='mIoU'))
-'''
-DETECTION = '''
-model.update(
-    neck=dict(in_channels=[24] * 4, out_channels=16),
-    rpn_head=dict(in_channels=16, feat_channels=16),
-    roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=16),
-        bbox_head=dict(in_channels=16, conv_out_channels=16,
-                       fc_out_channels=32),
-        mask_roi_extractor=dict(out_channels=16),
-        mask_head=dict(num_convs=1, in_channels=16, conv_out_channels=16)))
+''',
+    detection='''
 train_dataloader.update(
-    dataset=dict(dataset=dict(data_root={data!r})), batch_size=2,
-    batch_sampler=dict(type='AspectRatioBatchSampler'))
-val_dataloader.update(dataset=dict(data_root={data!r}))
-test_dataloader.update(dataset=dict(data_root={data!r}))
-val_evaluator = dict(ann_file={data!r} + '/annotations/instances_val2017.json')
-test_evaluator = val_evaluator
+    batch_size=2, batch_sampler=dict(type='AspectRatioBatchSampler'))
 train_cfg = dict(max_epochs=2, val_interval=2)
-'''
-KINDS = dict(
-    classification=('hpvit-mini_*imagenet.py', 'imagenet', CLASSIFICATION),
-    detection=('hpvit-mini_*coco.py', 'coco', DETECTION),
-    segmentation=('hpvit-mini_*ade20k.py', 'ade/ADEChallengeData2016',
-                  SEGMENTATION))
+''')
 
 
 @HOOKS.register_module()
@@ -128,14 +91,12 @@ class Experiment:
 
     def __init__(self, folder: Path, kind: str, samples: Path,
                  more: str = '') -> None:
-        pattern, data, changes = KINDS[kind]
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.work_dir = folder / 'work'
         self.config = folder / f'{kind}.py'
-        self.config.write_text((BACKBONE + changes).format(
-            base=str(min((ROOT / 'configs/quickstart').glob(pattern))),
-            work_dir=str(self.work_dir), data=str(samples / data)) + more)
+        write_config(self.config, kind, folder_of_data(kind, samples),
+                     self.work_dir, RANDOM + MORE[kind] + more)
         self.count = 0
 
     def start(self, *flags: str, processes: int = 1,

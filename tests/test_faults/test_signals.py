@@ -1,6 +1,8 @@
 """Schedulers that ask a run to end."""
+import multiprocessing
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from harness import LIMIT, assert_equal
 
 from hpvit_mm.engine.hooks import PreemptionHook
+from hpvit_mm.engine.signals import protect_worker
 from hpvit_mm.errors import UserError
 
 # Two processes that load data, so that these get the signal, too.
@@ -102,6 +105,42 @@ def test_a_signal_to_all_that_belongs_to_a_job(experiment):
         for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):
             os.killpg(running.pids[rank], number)
     check_end(asked, running)
+
+
+@pytest.fixture
+def worker():
+    """A process that loads data, forever."""
+    def load(ready):
+        protect_worker()
+        ready.set()
+        while True:
+            time.sleep(0.01)
+
+    context = multiprocessing.get_context('fork')
+    ready = context.Event()
+    process = context.Process(target=load, args=[ready], daemon=True)
+    process.start()
+    assert ready.wait(20)
+    yield process
+    process.kill()
+
+
+def test_a_worker_obeys_its_parent(worker):
+    """So that the end of the interpreter, which waits for it, is one."""
+    worker.terminate()
+    worker.join(20)
+    assert worker.exitcode == 0
+
+
+def test_a_worker_outlives_one_signal_of_others(worker):
+    for _ in range(3):  # at once: they are one
+        subprocess.run(['kill', str(worker.pid)], check=True)
+    subprocess.run(['kill', '-USR1', str(worker.pid)], check=True)
+    worker.join(1.3)
+    assert worker.exitcode is None
+    subprocess.run(['kill', str(worker.pid)], check=True)
+    worker.join(20)
+    assert worker.exitcode == 128 + signal.SIGTERM
 
 
 SLOW_VALIDATION = '''

@@ -9,7 +9,13 @@ import torch
 LONGER = dict(classification='train_cfg.max_epochs=2',
               detection='train_cfg.max_epochs=2',
               segmentation='train_cfg.max_iters=4')
-# the metric that must be there, and how many test images are drawn
+# processes that load data are there at the end, and must end, too
+PERSISTENT = '''
+for one in train_dataloader, val_dataloader, test_dataloader:
+    one.update(num_workers=1, persistent_workers=True)
+del one
+'''
+# the metric that must be there
 METRICS = dict(classification='accuracy/top1', detection='coco/segm_mAP',
                segmentation='mIoU')
 
@@ -17,7 +23,7 @@ METRICS = dict(classification='accuracy/top1', detection='coco/segm_mAP',
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', LONGER)
 def test_train_resume_test(kind, write_config, run, tmp_path):
-    config = write_config(kind)
+    config = write_config(kind, PERSISTENT)
     work = tmp_path / 'work'
     log = run('train.py', config, '--seed', 3, '--cfg-options',
               'default_hooks.logger.interval=1')

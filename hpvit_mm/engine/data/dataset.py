@@ -64,7 +64,7 @@ class GuardedDataset(Dataset):
         if self.process != os.getpid():
             self.process = os.getpid()
             if get_worker_info():
-                protect_worker()  # here, because torch sets its own before
+                protect_worker()  # where fork did not
         tried = int(index)
         while True:
             if isinstance(index, Draw):
