@@ -45,7 +45,8 @@ class Start:
     notes: List[Tuple[str, int]] = field(default_factory=list)
 
 
-def settle_start(cfg: Config, resume: Optional[str], restart: bool) -> None:
+def settle_start(cfg: Config, resume: Optional[str], restart: bool
+                 ) -> List[Tuple[str, int]]:
     """Decide where to begin, for all processes, and enter it into the config.
 
     Rank 0 looks at the work dir, others hear of it: they may not see the same
@@ -55,6 +56,9 @@ def settle_start(cfg: Config, resume: Optional[str], restart: bool) -> None:
         cfg: The config; its ``work_dir`` holds the checkpoints.
         resume: A path, ``NEWEST``, or None for a fresh start.
         restart: Whether a fresh start may put aside what an earlier run left.
+
+    Returns:
+        What was said on the way, each with its level, for :func:`note`.
 
     Raises:
         UserError: If there is no good checkpoint, or a run would be replaced.
@@ -76,6 +80,17 @@ def settle_start(cfg: Config, resume: Optional[str], restart: bool) -> None:
     elif resume is not None or cfg.get('resume'):
         cfg.resume = False
     cfg.setdefault('randomness', ConfigDict())['seed'] = start.seed
+    return start.notes
+
+
+def note(texts: List[Tuple[str, int]], logger: logging.Logger) -> None:
+    """Write into the log files what was said before there were any."""
+    for text, level in texts:
+        record = logger.makeRecord(logger.name, level, __file__, 0, text, (),
+                                   None)
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.handle(record)
 
 
 def find_start(cfg: Config, resume: Optional[str], restart: bool) -> Start:

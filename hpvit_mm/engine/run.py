@@ -23,10 +23,11 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     skeleton = check_run(cfg, training=True)
     distributed.check_strategy(cfg)
     distributed.set_up(cfg)
-    resume.settle_start(cfg, args.resume, args.restart)
+    said = resume.settle_start(cfg, args.resume, args.restart)
     check_resumed(cfg, skeleton)
     settings.name_copy(cfg, Path(args.config).stem)
     runner = build_runner(cfg)
+    resume.note(said, runner.logger)
     settle_batch_size(runner)
     try:
         runner.train()

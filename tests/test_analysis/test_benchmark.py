@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.runner import Runner
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from hpvit_mm.analysis import benchmark
 from hpvit_mm.analysis.benchmark import (SUITES, Options, cls, dense, memory,
-                                         preprocessing, segmentation, train)
+                                         preprocessing, segmentation, survive,
+                                         train)
 from hpvit_mm.analysis.benchmark.networks import (HostHPViT, executed_macs,
                                                   nominal_macs, variants)
 from hpvit_mm.analysis.benchmark.timing import (Variant, check_equal,
@@ -181,6 +183,24 @@ def test_suites(suite, monkeypatch):
         row['variant'] for row in rows}
 
 
+def test_what_survives(monkeypatch):
+    """The trainings that are timed do what they are timed for."""
+    monkeypatch.setattr(survive, 'hpvit', lambda _: mini())
+    monkeypatch.setattr(survive, 'compute', lambda *_, **__: None)
+    monkeypatch.setattr(survive, 'ITERATIONS', 3)
+    monkeypatch.setattr(survive, 'WEIGHTS', 10)
+    saved = []
+    original = Runner.save_checkpoint
+    monkeypatch.setattr(
+        Runner, 'save_checkpoint', lambda self, *args, **kwargs: (
+            saved.append((self.experiment_name.split()[0], self.iter)),
+            original(self, *args, **kwargs)))
+    rows = benchmark.run('survive', Options(rounds=1))['rows']
+    assert {row['variant'] for row in rows} == {"mmengine's", 'ours'}
+    assert sorted(saved) == [("mmengine's", 0), ("mmengine's", 1),
+                             ('ours', 0), ('ours', 1)]
+
+
 def test_nothing_is_kept_after_counting():
     """A sigmoid keeps its output, which knows what is in front of it."""
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Sigmoid(),
@@ -196,8 +216,9 @@ def test_nothing_is_kept_after_counting():
 def test_the_document_tells_what_was_measured(suite):
     measured = json.loads((DOCS / f'performance/{suite}.json').read_text())
     assert measured['suite'] == suite and measured['rounds'] >= 7
-    text = (DOCS / ('data_speed.md' if suite == 'data'
-                    else 'performance.md')).read_text()
+    document = dict(data='data_speed', survive='reliability').get(
+        suite, 'performance')
+    text = (DOCS / f'{document}.md').read_text()
     rows = [row for row in measured['rows'] if 'worst' in row]
     assert rows
     for row in rows:

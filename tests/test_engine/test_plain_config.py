@@ -624,6 +624,24 @@ def test_names_without_a_registry(folder):
         upsample=dict(type=None))}))
 
 
+@pytest.mark.parametrize('entry, place', [
+    (dict(anything='os.system'), 'anything'),
+    (dict(some=[dict(more=['x', 'mmengine.mkdir_or_exist'])]),
+     r'some\.0\.more\.1'),
+    (dict(type=['os.mkdir']), r'type\.0')])
+def test_functions_where_no_type_is_expected(entry, place, folder):
+    """Some library may look them up at a key that nobody thought of."""
+    path = write(folder, {'a.json': dict(model=entry)})
+    with pytest.raises(UserError, match=rf'model\.{place}: .*in the module'):
+        load_config(path)
+
+
+def test_files_that_are_called_as_modules(folder):
+    load_config(write(folder, {'a.json': dict(
+        ann_file='test.json', file='os.txt', other='json.jsonl',
+        key='backbone.layers', number='a.b 2', dtype='torch.float32')}))
+
+
 def test_names_that_are_imported_on_demand(folder):
     """They are known before what registers them is imported."""
     code = ('from hpvit_mm import environment; environment.prepare()\n'

@@ -34,12 +34,14 @@ def test_train_resume_test(kind, write_config, run, tmp_path):
                  ['train/loss']['log_history'])
     dump = (work / f'{kind}.py').read_text()
 
-    # resumed in a moved work dir, whose pointer is stale
-    (work / 'last_checkpoint').write_text(f'/elsewhere/{first.name}')
+    # resumed though the pointer is wrong, of which the log tells
+    (work / 'last_checkpoint').write_text('/elsewhere/gone.pth')
     log = run('train.py', config, '--resume', '--seed', 3, '--allow-drift',
               '--cfg-options', LONGER[kind], 'default_hooks.logger.interval=1')
     assert 'resumed epoch' in log
     check_quiet(log)
+    for text in log, max(work.glob('*/*.log')).read_text():
+        assert text.count('names /elsewhere/gone.pth, which is not') == 1
     second = newest(work)
     assert second != first
     check_plain(second)
@@ -72,8 +74,9 @@ def check_quiet(log):
     """No line about which a user can do nothing."""
     lines = [line for line in log.splitlines()
              if re.search('warn', line, re.IGNORECASE)]
-    # it was asked for
-    lines = [line for line in lines if '--allow-drift allows' not in line]
+    # these were asked for
+    lines = [line for line in lines if '--allow-drift allows' not in line
+             and '/elsewhere/gone.pth' not in line]
     assert not lines, lines
 
 

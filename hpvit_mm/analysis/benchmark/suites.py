@@ -16,6 +16,7 @@ SUITES = {
     'step': 'around the network: optimizer, logging, data preprocessor, '
             'metric, post-processing',
     'data': 'data pipelines, images per second and core',
+    'survive': 'what it costs that a training survives',
 }
 
 

@@ -7,7 +7,8 @@ built. The host libraries are not changed for this.
 import contextlib
 import importlib
 import importlib.util
-from typing import Any, Iterator, Set, Tuple
+import re
+from typing import Any, Iterator, List, Set, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import Registry
@@ -25,6 +26,13 @@ LOOKED_UP = (
     'conv_type', 'norm_layer',  # PatchEmbed and TIMMBackbone of the hosts
 )
 SCOPED = ('default_scope', '_scope_')
+# At other keys no library looks up what a text names, as far as is known. One
+# that names something in a module is refused all the same, unless it is that
+# of a file, or at a key whose texts are looked at elsewhere.
+IN_MODULE = r'[^\W\d]\w*(\.[^\W\d]\w*)+'
+FILES = ('.csv', '.json', '.jsonl', '.odgt', '.pth', '.safetensors', '.tsv',
+         '.txt', '.yaml', '.yml')
+ELSEWHERE = ('dtype', 'warp_mode')
 # Texts at these keys that are no names of registered types: the library
 # compares them, or knows where else to look.
 UNREGISTERED = {
@@ -67,7 +75,9 @@ def check_registered(cfg: Config) -> None:
         UserError: If a name is not registered, or is one of a module.
     """
     check_host(cfg)
-    texts = list(_looked_up(cfg._cfg_dict.to_dict(), ''))
+    texts = list(_texts(cfg._cfg_dict.to_dict(), ''))
+    _check_others(cfg.filename, texts)
+    texts = [one for one in texts if one[1] in (*LOOKED_UP, *SCOPED, '')]
     scopes = {'mmengine', *(text for _, key, text in texts if key in SCOPED)}
     scopes |= {text.partition('.')[0] for _, _, text in texts if '.' in text}
     known = _known(scopes)
@@ -85,26 +95,44 @@ def check_registered(cfg: Config) -> None:
                 'the config in Python, which you then trust as code')
 
 
+def _check_others(file: str, texts: List[Tuple[str, Any, str]]) -> None:
+    """Refuse what names something in a module, where no type is expected."""
+    for path, key, text in texts:
+        if key in (*LOOKED_UP, *SCOPED, *ELSEWHERE, '') \
+                or not re.fullmatch(IN_MODULE, text) or text.endswith(FILES):
+            continue
+        module = text.partition('.')[0]
+        if _is_module(module):
+            raise UserError(
+                f'{file}: {path}: {text} could name something in the module '
+                f'{module}, which a library might import and call; correct '
+                'it, or write the config in Python, which you then trust as '
+                'code')
+
+
 def _hint(name: str, known: Set[str]) -> str:
     guess = nearest(name, known)
     return f'did you mean {guess}?' if guess else 'correct it, or write the ' \
         'config in Python, which you then trust as code'
 
 
-def _looked_up(node: Any, path: str, foreign: bool = False
-               ) -> Iterator[Tuple[str, str, str]]:
-    """Place, key and text of all names; no key where they are FOREIGN."""
+def _texts(node: Any, path: str, key: Any = None, foreign: bool = False
+           ) -> Iterator[Tuple[str, Any, str]]:
+    """Place, key and text of all texts.
+
+    The key is '' where names are FOREIGN, and None in a list.
+    """
     if isinstance(node, dict):
         kind = str(node.get('type')).rpartition('.')[2]
-        for key, value in node.items():
-            inner = f'{path}.{key}' if path else str(key)
-            if isinstance(value, str) and key in LOOKED_UP + SCOPED:
-                yield inner, '' if foreign else key, value
-            yield from _looked_up(value, inner,
-                                  foreign or FOREIGN.get(kind) == key)
+        for inner, value in node.items():
+            yield from _texts(value, f'{path}.{inner}' if path else str(inner),
+                              inner, foreign or FOREIGN.get(kind) == inner)
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
-            yield from _looked_up(value, f'{path}.{index}', foreign)
+            yield from _texts(value, f'{path}.{index}', None, foreign)
+    elif isinstance(node, str):
+        named = key in LOOKED_UP + SCOPED
+        yield path, '' if foreign and named else key, node
 
 
 def registered(scope: str) -> Set[str]:
