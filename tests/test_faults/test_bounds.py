@@ -1,8 +1,12 @@
 """Memory, files and logs of long runs."""
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
+import torch
+from harness import DiaryHook
 from mmengine.hooks import Hook
 
 from hpvit_mm.registry import HOOKS
@@ -71,3 +75,41 @@ def test_5000_iterations(workers, experiment, fault_table):
     fault_table(f'5,000 iterations, {workers} workers', 1, 1,
                 f'{(memory[-1] - memory[4]) / 1e6:+.1f} MB of memory from '
                 'iteration 2,500 on; files and threads as before')
+
+
+LATE = '''
+train_cfg.update(max_iters=150004, val_interval=200000)
+train_dataloader.update(num_workers=2)
+'''
+
+
+@pytest.mark.slow
+def test_late_iterations(experiment, fault_table):
+    """A run resumes there in seconds: nothing before is loaded again."""
+    late = experiment('segmentation', LATE)
+    late.run(before=stop_at_4, status=75)
+    path, = late.work_dir.glob('*_4.pth')
+    content = torch.load(path)
+    content['meta']['iter'] = 150000
+    torch.save(content, path.with_name('iter_150000.pth'))
+    start = time.monotonic()
+    late.run('--resume')
+    seconds = time.monotonic() - start
+    assert seconds < 60  # to load the data again would take many minutes
+    assert [line[0] for line in late.diary()] == [
+        1, 2, 3, 4, 150001, 150002, 150003, 150004, 'val']
+    fault_table('resumed at iteration 150,000', 1, 1,
+                f'it took {seconds:.0f} s, four iterations and the start of '
+                'two workers included')
+
+
+def stop_at_4(rank: int) -> None:
+    """Ask the run to end, as a scheduler does."""
+    original = DiaryHook.after_train_iter
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        original(self, runner, *args, **kwargs)
+        if runner.iter == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    DiaryHook.after_train_iter = after_train_iter
