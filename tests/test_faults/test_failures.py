@@ -258,6 +258,7 @@ DAMAGES = dict(
     missing=lambda path: path.unlink(),
     empty=lambda path: path.write_bytes(b''),
     text=lambda path: path.write_text('404 Not Found'),
+    truncated=lambda path: os.truncate(path, path.stat().st_size * 2 // 3),
     zeros=lambda path: path.write_bytes(bytes(path.stat().st_size)))
 FILES = dict(
     classification='imagenet/{}/**/*',
@@ -269,6 +270,7 @@ FILES = dict(
 @pytest.mark.parametrize('kind, damage, more, part', [
     ('classification', 'missing', WORKERS, 'train'),
     ('classification', 'text', '', 'val'),
+    ('classification', 'truncated', '', 'train'),
     ('detection', 'empty', '', 'train'),
     ('segmentation', 'zeros', WORKERS, 'images'),
     ('segmentation', 'text', '', 'annotations')])
