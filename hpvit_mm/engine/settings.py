@@ -2,6 +2,7 @@
 import difflib
 import itertools
 import os.path as osp
+import re
 from argparse import Namespace
 from pathlib import Path
 from typing import List, Optional
@@ -234,13 +235,19 @@ def name_copy(cfg: Config, stem: str) -> None:
     """Name the copy of the config in the work dir.
 
     The runner writes it at every start; it must replace neither the copy of
-    another run nor a config file that lies there.
+    another run nor a config file that lies there. All times that a run is
+    resumed share one.
     """
+
+    def essence(text: str) -> str:
+        return re.sub('(?m)^load_from = .*\n', '', text) \
+            if cfg.get('resume') else text
+
     cfg.setdefault('experiment_name', stem)
-    text = cfg.pretty_text
+    text = essence(cfg.pretty_text)
     for number in itertools.count(1):
         name = f'{stem}.py' if number == 1 else f'{stem}_{number}.py'
         path = Path(cfg.work_dir, name)
-        if not path.exists() or path.read_text() == text:
+        if not path.exists() or essence(path.read_text()) == text:
             break
     object.__setattr__(cfg, '_filename', str(path))

@@ -134,8 +134,9 @@ def test_bfloat16_of_the_config_needs_no_gpu(train_config, monkeypatch):
 
 def test_copies_of_the_config_do_not_replace_one_another(train_config):
 
-    def named(*flags):
+    def named(*flags, **changes):
         cfg = train_config(*flags)
+        cfg.update(changes)
         settings.name_copy(cfg, 'my-model')
         return cfg
 
@@ -147,6 +148,13 @@ def test_copies_of_the_config_do_not_replace_one_another(train_config):
     other = named('--seed', '1')
     assert other.filename.endswith('my-model_2.py')
     assert other.experiment_name == 'my-model'
+    # a run may be resumed many times
+    resumed = named(resume=True, load_from='epoch_1.pth')
+    assert resumed.filename.endswith('my-model_2.py')
+    (work_dir / 'my-model_2.py').write_text(resumed.pretty_text)
+    assert named(resume=True, load_from='epoch_2.pth').filename \
+        == resumed.filename
+    assert named(load_from='epoch_2.pth').filename.endswith('my-model_3.py')
 
 
 def test_every_run_writes_plain_checkpoints(train_config):
