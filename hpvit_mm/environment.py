@@ -134,6 +134,9 @@ _USELESS_WARNINGS = (
     (r'When align_corners=True, the output', r'mmseg\.models\.utils'),
     (r'The shape of value will convert from', r'mmengine\.structures'),
     (r'To copy construct from a tensor', r'mmdet\.models\.roi_heads'),
+    # mmengine, of what mmdet draws: boxes and masks that touch the border
+    (r'Warning: The (bbox|polygon|text) is out of bounds',
+     r'mmengine\.visualization'),
     # torch 2.13 names a successor of what mmengine 0.10.7 calls with FSDP.
     (r'FSDP\.state_dict_type\(\) and FSDP', r'mmengine\._strategy'),
     # onedl-mmdetection 3.5.1, of a metric that no config here uses.
