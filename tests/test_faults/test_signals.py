@@ -55,15 +55,15 @@ def test_one_signal(number, processes, rank, kind, experiment, left_alone,
     wait_for(asked, running, in_iteration(3))
     running.signal(number, rank)
     check_end(asked, running)
-    done = [asked.diary(rank)[-1][0] for rank in range(processes)]
+    done = [asked.diary(one)[-1][0] for one in range(processes)]
     assert len(set(done)) == 1  # the same everywhere
     asked.run('--resume', processes=processes)
     # nothing was done twice
     assert [line[0] for line in asked.diary() if line[0] != 'val'] \
         == list(range(1, len(asked.iterations()) + 1))
     alone = left_alone(kind, LOADING, processes)
-    for rank in range(processes):
-        assert asked.iterations(rank) == alone.iterations(rank)
+    for one in range(processes):
+        assert asked.iterations(one) == alone.iterations(one)
     assert_equal(asked.final(), alone.final())
     assert not list(asked.work_dir.glob('interim*'))
     fault_table(f'{signal.Signals(number).name} to rank {rank} of '
