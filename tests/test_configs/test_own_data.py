@@ -91,6 +91,8 @@ def test_it_is_short(name):
     assert len(lines) < 15
 
 
+# advice of mmseg, which those of two classes may take or not
+@pytest.mark.filterwarnings('ignore:For binary segmentation:UserWarning')
 @pytest.mark.parametrize('name', EXAMPLES)
 def test_it_trains_and_validates(name, example):
     cfg = check(example(name))
