@@ -3,6 +3,7 @@ import logging
 import multiprocessing
 import os
 import re
+import signal
 import sys
 import traceback
 from typing import Callable
@@ -10,6 +11,9 @@ from typing import Callable
 from hpvit_mm.errors import (PREEMPTED, USER_ERROR, Preempted, RankError,
                              UserError)
 
+# Signals that ask a run to end, from schedulers: SIGTERM before a job is
+# killed, SIGUSR1 where it was asked for (slurm's --signal).
+ASKING = (signal.SIGTERM, signal.SIGUSR1)
 # Where the launchers put the index of a process on its machine.
 LOCAL_RANK_VARIABLES = ('LOCAL_RANK', 'SLURM_LOCALID',
                         'OMPI_COMM_WORLD_LOCAL_RANK')
@@ -63,6 +67,22 @@ def run_tool(run: Callable[[], None]) -> int:
                   'with --resume.', flush=True)
         return PREEMPTED
     return 0
+
+
+def end_when_asked() -> None:
+    """Let SIGTERM and SIGUSR1 end this process, with the status for that.
+
+    A training listens itself. Before and after it there is nothing to save.
+    """
+    def end(number, frame) -> None:
+        if local_rank() == 0:
+            print(f'{signal.Signals(number).name} received: this run, which '
+                  'is not training at the moment, ends. Continue it with '
+                  '--resume.', file=sys.stderr)
+        end_now(PREEMPTED)
+
+    for one in ASKING:
+        signal.signal(one, end)
 
 
 def finish(main: Callable[[], int]) -> None:

@@ -57,8 +57,10 @@ while kill -0 "$training" 2> /dev/null; do
     status=0
     wait "$training" || status=$?
 done
-if [ -n "$nearly_over" ] && [ "$status" = 75 ]; then
-    echo "Its state is saved: job $SLURM_JOB_ID goes back to the queue."
+# Not only after 75: srun ends those processes that end later than the first,
+# and has their status then. After 0 it is complete, after 2 it cannot go on.
+if [ -n "$nearly_over" ] && [ "$status" != 0 ] && [ "$status" != 2 ]; then
+    echo "Job $SLURM_JOB_ID goes back to the queue, to go on from there."
     scontrol requeue "$SLURM_JOB_ID" ||  # which ends this job
         echo "It cannot be requeued; submit it again."
 fi

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import finish, run_tool  # noqa: E402
+from hpvit_mm.cli import end_when_asked, finish, run_tool  # noqa: E402
 
 environment.prepare()
 
@@ -24,4 +24,5 @@ def main(argv=None) -> int:
 
 
 if __name__ == '__main__':
+    end_when_asked()
     finish(main)

@@ -5,12 +5,9 @@ import threading
 import time
 from typing import Optional
 
-from hpvit_mm.cli import end_now
+from hpvit_mm.cli import ASKING, end_now
 from hpvit_mm.errors import PREEMPTED
 
-# Of schedulers: SIGTERM before a job is killed, SIGUSR1 where it was asked
-# for (slurm's --signal).
-ASKING = (signal.SIGTERM, signal.SIGUSR1)
 # Launchers may pass on a signal that the process has got already.
 SAME = 1.0  # seconds
 

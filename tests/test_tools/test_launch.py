@@ -147,8 +147,10 @@ def test_slurm_job(write_config, run, cluster, tmp_path):
 
 @pytest.mark.parametrize('training, requeue, status, requeued', [
     # it saves its state, and slurm ends a job which it puts back
-    ('exit 75', 'kill $(< job)', 143, True),
+    ('exit 75', 'kill $(< job)', -15, True),
     ('exit 75', 'exit 1', 75, True),
+    # one process was faster than another, which slurm has ended
+    ('exit 143', 'exit 1', 143, True),
     # it comes to its end, or fails
     ('exit 0', 'exit 1', 0, False), ('exit 2', 'exit 1', 2, False)])
 def test_slurm_job_whose_time_is_over(training, requeue, status, requeued,
@@ -172,7 +174,7 @@ def test_slurm_job_whose_time_is_over(training, requeue, status, requeued,
     while not (tmp_path / 'training').exists():
         time.sleep(0.02)
     job.send_signal(signal.SIGUSR1)
-    assert job.wait(10) == (-15 if status == 143 else status)
+    assert job.wait(10) == status
     assert (tmp_path / 'requeued').exists() == requeued
     if requeued:
         assert (tmp_path / 'requeued').read_text() == 'requeue 7\n'
@@ -200,6 +202,31 @@ def test_torchrun_passes_signals_on(number, write_config, tmp_path):
     assert 'Continue it with --resume' in text and 'Traceback' not in text
     pointer = (tmp_path / 'work/last_checkpoint').read_text()
     assert (tmp_path / 'work' / pointer).exists()
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_before_training(number, write_config, tmp_path):
+    """The status is that of a run which is to be started again."""
+    config = write_config('classification')
+    run = subprocess.Popen(
+        [sys.executable, str(TOOLS / 'train.py'), config], cwd=tmp_path,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not listens(run.pid, number):
+        assert run.poll() is None
+        time.sleep(0.001)
+    run.send_signal(number)
+    text = run.communicate(timeout=60)[1]
+    assert run.returncode == 75
+    assert text.count('\n') == 1 and 'is not training at the moment' in text
+    assert not (tmp_path / 'work').exists()
+
+
+def listens(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f'/proc/{pid}/status').read_text()
+    caught, = (line.split()[1] for line in status.splitlines()
+               if line.startswith('SigCgt'))
+    return bool(int(caught, 16) >> number - 1 & 1)
 
 
 def test_slurm_job_is_submitted_from_the_checkout(run, tmp_path):
