@@ -1,4 +1,5 @@
 """What every command line tool of this project does alike."""
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -6,7 +7,7 @@ import re
 import signal
 import sys
 import traceback
-from typing import Callable
+from typing import Callable, Iterator
 
 from hpvit_mm.errors import (PREEMPTED, USER_ERROR, Preempted, RankError,
                              UserError)
@@ -56,7 +57,8 @@ def run_tool(run: Callable[[], None]) -> int:
     voice, because a folder may be missing on one of them only.
     """
     try:
-        run()
+        with unbroken():
+            run()
     except UserError as error:
         if local_rank() == 0 or isinstance(error, RankError):
             print(f'error: {user_error_text(error)}', file=sys.stderr)
@@ -67,6 +69,27 @@ def run_tool(run: Callable[[], None]) -> int:
                   'with --resume.', flush=True)
         return PREEMPTED
     return 0
+
+
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    """Let what ends a run be heard, whatever torch has to say meanwhile.
+
+    When a process that loads data is killed, torch raises an error in the
+    main one wherever that is, also while it ends because of that very
+    failure.
+    """
+    try:
+        yield
+    except BaseException as error:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        before = error
+        while isinstance(before, RuntimeError) and \
+                str(before).startswith('DataLoader worker'):
+            before = before.__context__
+        if isinstance(before, (UserError, Preempted)):
+            raise before
+        raise
 
 
 def end_when_asked() -> None:

@@ -1,4 +1,6 @@
 """Several processes, and the sentence of an error."""
+import signal
+
 import pytest
 from mmengine.config import Config
 
@@ -49,3 +51,46 @@ def test_one_process_speaks(rank, said, capsys, monkeypatch):
     assert run_tool(fail) == 2
     assert capsys.readouterr().err == said
     assert run_tool(lambda: None) == 0
+
+
+@pytest.fixture
+def torchs_handler():
+    """torch's, of processes that have ended, as it is after a kill."""
+    def complain(*_):
+        raise RuntimeError('DataLoader worker (pid 5) is killed by signal: '
+                           'Killed. ')
+
+    before = signal.signal(signal.SIGCHLD, complain)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+def test_what_is_said_while_a_worker_dies(torchs_handler, capsys):
+    """torch may interrupt at any place, also where the sentence is made."""
+    class Slow(UserError):
+
+        def __str__(self):
+            signal.raise_signal(signal.SIGCHLD)
+            return super().__str__()
+
+    def fail():
+        try:
+            raise Slow('a process that loads data ended')
+        finally:
+            signal.raise_signal(signal.SIGCHLD)
+
+    assert run_tool(fail) == 2
+    assert capsys.readouterr().err == \
+        'error: a process that loads data ended\n'
+
+
+def test_other_errors_while_a_mistake_is_handled():
+    """They are faults of the code."""
+    def fail():
+        try:
+            raise UserError('a mistake')
+        finally:
+            raise RuntimeError('a fault')
+
+    with pytest.raises(RuntimeError, match='a fault'):
+        run_tool(fail)

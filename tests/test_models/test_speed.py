@@ -45,9 +45,12 @@ def relative(ours, theirs):
 
 
 @pytest.mark.parametrize('pooling, options, size', CASES)
-@pytest.mark.parametrize('dtype, tolerance', [
-    (torch.float64, 1e-12), (torch.float32, 2e-6)])
-def test_outputs_and_gradients(pooling, options, size, dtype, tolerance):
+@pytest.mark.parametrize('dtype, tolerance, of_gradients', [
+    (torch.float64, 1e-12, 1e-12),
+    # gradients are sums over all tokens, which are taken in another order
+    (torch.float32, 1e-6, 3e-6)])
+def test_outputs_and_gradients(pooling, options, size, dtype, tolerance,
+                               of_gradients):
     model = build(pooling, options, dtype).train()
     x = torch.randn(2, 3, *size, dtype=dtype,
                     generator=torch.Generator().manual_seed(1))
@@ -62,7 +65,7 @@ def test_outputs_and_gradients(pooling, options, size, dtype, tolerance):
     for (name, _), one, other in zip(
             model.named_parameters(), gradients(model, ours),
             gradients(model, theirs)):
-        assert relative(one, other) < 10 * tolerance, name
+        assert relative(one, other) < of_gradients, name
     with torch.no_grad():
         for one, other in zip(model.eval()(x),
                               straightforward.forward(model, x)):

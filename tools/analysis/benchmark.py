@@ -17,7 +17,7 @@ environment.prepare()
 
 def positive(text: str) -> int:
     """A number of rounds."""
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f'{text} is no number from 1 on')
     return int(text)
 
@@ -49,12 +49,12 @@ def main(argv=None) -> int:
         gpu = torch.cuda.is_available()
         if args.device == 'cuda' and not gpu:
             raise UserError('--device cuda: torch sees no GPU here')
-        if args.json:
+        if args.json is not None:
             check_destination(args.json, args.force)
         device = args.device or ('cuda' if gpu else 'cpu')
         result = run(args.suite, Options(
             args.rounds, device, args.compile or device == 'cuda'))
-        if args.json:
+        if args.json is not None:
             with replacing(args.json) as part:
                 part.write_text(json.dumps(result, indent=1) + '\n')
 

@@ -1,6 +1,8 @@
 """The suites by their names."""
 import importlib
 import os
+import time
+from dataclasses import replace
 from typing import List
 
 import torch
@@ -24,23 +26,29 @@ def run(suite: str, options: Options) -> dict:
     """Run a suite, one of :data:`SUITES`.
 
     Returns:
-        A dict of plain values: the suite, how it was measured, machine and
-        versions, the load of the machine (processes that want to run) before
+        A dict of plain values: the suite, how it was measured and how long
+        that took, machine and versions, the load of the machine (processes that want to run) before
         and after, and the rows.
     """
+    if suite == 'data':  # no GPU has a part in it
+        options = replace(options, device='cpu')
     if options.device == 'cpu':
         torch.set_num_threads(1)
+    start = time.monotonic()
+    versions = dict(environment.versions(),
+                    timm=environment.version_of('timm'))
     before = os.getloadavg()[0]
     described = machine.describe()
     print(f'{described["processor"]}, {described["gpu"] or "no GPU"}, torch '
           f'{torch.__version__}, {torch.get_num_threads()} thread(s), load '
-          f'{before:.1f} before', flush=True)
+          f'{before:.1f} before\n'
+          + ', '.join(f'{name} {found}' for name, found in versions.items()
+                      if found), flush=True)
     rows: List[dict] = importlib.import_module(
         f'{__package__}.{suite}').run(options)
     return dict(
         suite=suite, device=options.device, rounds=options.rounds,
         threads=torch.get_num_threads(), machine=described,
         instructions=torch.backends.cpu.get_cpu_capability(),
-        versions=dict(environment.versions(),
-                      timm=environment.version_of('timm')),
+        versions=versions, seconds=time.monotonic() - start,
         load=[before, os.getloadavg()[0]], rows=rows)
