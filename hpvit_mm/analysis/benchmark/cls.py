@@ -3,9 +3,10 @@ from typing import List
 
 import torch
 
+from .by_stage import by_stage
 from .networks import (HostHPViT, check_flash, classifiers, hpvit,
                        nominal_macs, variants)
-from .timing import Options, check_equal, compare, copy_share
+from .timing import Options, check_equal, compare
 
 BATCH = dict(cpu=2, cuda=256)
 
@@ -19,7 +20,6 @@ def run(options: Options) -> List[dict]:
     relative = HostHPViT(windows, True).eval()
     error = max(check_equal(windows, one, x[:2]) for one in (host, relative))
     print(f'equal to the network of mmpretrain\'s parts to {error:.1e}')
-    print(f'copies: {copy_share(lambda: windows(x[:2])):.1%} of the time')
     nominal = nominal_macs(windows, x)
     found = [
         *variants("HPViT-B of mmpretrain's parts", host, x, options, nominal),
@@ -31,6 +31,7 @@ def run(options: Options) -> List[dict]:
     for name, model in classifiers().items():
         found += variants(name, model, x, options)
     check_flash(windows, x[:2].to(options.device))
-    return compare(
-        f'classification, forward, 224, batch {len(x)}', found, options,
-        pairs=[('ours, dilated', 'ours, windows')])
+    title = f'classification, forward, 224, batch {len(x)}'
+    rows = compare(title, found, options,
+                   pairs=[('ours, dilated', 'ours, windows')])
+    return rows + by_stage(title, windows, x, rows, options)

@@ -3,8 +3,9 @@ from typing import List
 
 import torch
 
+from .by_stage import by_stage
 from .networks import HostHPViT, hpvit, nominal_macs, pyramids, variants
-from .timing import Options, check_equal, compare, copy_share
+from .timing import Options, check_equal, compare
 
 # Side of the images -> batch.
 BATCHES = dict(cpu={512: 1}, cuda={512: 32, 1024: 8})
@@ -15,7 +16,8 @@ def run(options: Options) -> List[dict]:
 
     mmpretrain's parts are timed with windows of 16 tokens a side, as ours,
     with which the results are the same, and with ViTDet's 14, which leave a
-    rest at these sizes and are padded.
+    rest at these sizes and are padded: that is another function, of the same
+    weights.
     """
     rows = []
     for size, batch in BATCHES[options.device].items():
@@ -24,7 +26,6 @@ def run(options: Options) -> List[dict]:
         host = HostHPViT(windows, size=size).eval()
         error = check_equal(windows, host, x[:1])
         print(f'equal to the network of mmpretrain\'s parts to {error:.1e}')
-        print(f'copies: {copy_share(lambda: windows(x[:1])):.1%} of the time')
         nominal = nominal_macs(windows, x)
         parts = {"HPViT-B of mmpretrain's parts": host}
         for relative in (False, True):
@@ -39,7 +40,8 @@ def run(options: Options) -> List[dict]:
                             nominal_macs(dilated, x))
         for name, model in pyramids(size).items():
             found += variants(name, model, x, options)
-        rows += compare(
-            f'four levels, forward, {size}, batch {batch}', found, options,
-            pairs=[('ours, windows', name) for name in list(parts)[1:]])
+        title = f'four levels, forward, {size}, batch {batch}'
+        timed = compare(title, found, options, pairs=[
+            ('ours, windows', name) for name in list(parts)[1:]])
+        rows += timed + by_stage(title, windows, x, timed, options)
     return rows

@@ -10,11 +10,21 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hpvit_mm.models import HPViT
 from .. import cost
-from .timing import Options, Variant
+from .timing import Options, Variant, check_equal
 
-# What mmpretrain's blocks call the parameters of ours.
+# How much a compiled network may differ: its sums are taken in other orders.
+COMPILED = 1e-5
+BFLOAT16 = 3e-2
+# Parts of names, of ours and of mmpretrain's.
 HOST_NAMES = (('norm1', 'ln1'), ('norm2', 'ln2'),
               ('mlp.fc1', 'ffn.layers.0.0'), ('mlp.fc2', 'ffn.layers.1'))
+
+
+def host_name(name: str) -> str:
+    """What mmpretrain's blocks call a parameter of ours."""
+    for ours, theirs in HOST_NAMES:
+        name = name.replace(ours, theirs)
+    return name
 
 
 class HostHPViT(nn.Module):
@@ -50,12 +60,10 @@ class HostHPViT(nn.Module):
                 norm_cfg=dict(type='LN', eps=1e-6),
                 use_rel_pos=relative_position,
                 input_size=(size // model.strides[stage], ) * 2)
-            state = {}
-            for name, tensor in block.state_dict().items():
-                for ours, theirs in HOST_NAMES:
-                    name = name.replace(ours, theirs)
-                state[name] = tensor
-            layer.load_state_dict(state, strict=not relative_position)
+            layer.load_state_dict({
+                host_name(name): tensor
+                for name, tensor in block.state_dict().items()
+            }, strict=not relative_position)
             self.layers.append(layer)
         self.stages = stages
 
@@ -223,7 +231,11 @@ def variants(name: str, model: nn.Module, x: Tensor, options: Options,
 
     found = [variant(name, model)]
     if options.compile:
-        found.append(variant(f'{name}, compiled', torch.compile(model)))
+        compiled = torch.compile(model)
+        with torch.autocast('cuda', torch.bfloat16, enabled=x.is_cuda):
+            check_equal(compiled, model, x,
+                        BFLOAT16 if x.is_cuda else COMPILED)
+        found.append(variant(f'{name}, compiled', compiled))
     return found
 
 

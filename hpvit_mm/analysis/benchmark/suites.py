@@ -27,8 +27,8 @@ def run(suite: str, options: Options) -> dict:
 
     Returns:
         A dict of plain values: the suite, how it was measured and how long
-        that took, machine and versions, the load of the machine (processes that want to run) before
-        and after, and the rows.
+        that took, machine and versions, the load of the machine (processes
+        that want to run) before and after, and the rows.
     """
     if suite == 'data':  # no GPU has a part in it
         options = replace(options, device='cpu')
@@ -39,9 +39,8 @@ def run(suite: str, options: Options) -> dict:
                     timm=environment.version_of('timm'))
     before = os.getloadavg()[0]
     described = machine.describe()
-    print(f'{described["processor"]}, {described["gpu"] or "no GPU"}, torch '
-          f'{torch.__version__}, {torch.get_num_threads()} thread(s), load '
-          f'{before:.1f} before\n'
+    print(f'{described["processor"]}, {described["gpu"] or "no GPU"}, '
+          f'{torch.get_num_threads()} thread(s), load {before:.1f} before\n'
           + ', '.join(f'{name} {found}' for name, found in versions.items()
                       if found), flush=True)
     rows: List[dict] = importlib.import_module(

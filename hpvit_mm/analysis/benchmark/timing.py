@@ -8,7 +8,6 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.autograd.profiler_legacy import profile
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from hpvit_mm.errors import UserError
@@ -244,24 +243,6 @@ def peak_bytes(call: Callable, model: nn.Module,
     return peak['Total'] - sum(
         size for kind, size in peak.items()
         if getattr(kind, 'name', '') in ('PARAM', 'BUFFER'))
-
-
-def copy_share(call: Callable) -> float:
-    """The share of the processor time of a call that is spent in copying.
-
-    That is what torch's profiler counts for its copies, concatenations and
-    fills, also those inside of other operations. It is not told what the
-    time went into in Python.
-    """
-    with torch.no_grad():
-        call()
-        # The other profiler tells on the screen that it starts and stops.
-        with profile() as events:
-            call()
-    times = {event.key: event.self_cpu_time_total
-             for event in events.key_averages()}
-    return sum(times.get(f'aten::{name}', 0) for name in
-               ('copy_', 'cat', 'fill_')) / sum(times.values())
 
 
 def saved_bytes(model: nn.Module, x: Tensor) -> int:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from . import memory
-from .networks import (HostHPViT, classifiers, compute, hpvit, nominal_macs,
-                       variants)
+from .networks import (HostHPViT, classifiers, compute, host_name, hpvit,
+                       nominal_macs, variants)
 from .timing import (Options, check_equal, compare, difference,
                      saved_bytes)
 
@@ -55,10 +55,14 @@ def check_gradients(ours: HPViT, theirs: HostHPViT, x: Tensor,
                     tolerance: float = 2e-5) -> float:
     """The largest relative difference of gradients of the blocks' weights."""
     gradients = []
-    for model, layers in ((ours, ours.blocks), (theirs, theirs.layers)):
+    for model, layers, name_of in ((ours, ours.blocks, str),
+                                   (theirs, theirs.layers, host_name)):
         model.zero_grad(set_to_none=True)
         compute(model, x, train=True)
-        gradients.append([layer.attn.qkv.weight.grad for layer in layers])
+        gradients.append([
+            layer.get_parameter(name_of(name)).grad
+            for layer, block in zip(layers, ours.blocks)
+            for name, _ in block.named_parameters()])
     error = difference(*gradients)
     if not error < tolerance:
         raise UserError(f'gradients differ by {error:.2g}, more than '

@@ -325,7 +325,8 @@ class HPViT(BaseModule):
                 self.pos_embed, self.pos_grid, layout.grid))
 
         pos_embed = self.pos_embed
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() \
+                or pos_embed.is_inference():  # which has no version
             return compute()
         key = (layout, pos_embed.dtype, pos_embed.device,
                pos_embed.data_ptr(), pos_embed._version,
