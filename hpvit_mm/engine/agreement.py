@@ -2,12 +2,14 @@
 
 On the CPU, in a group of their own: nobody waits for a GPU.
 """
+from contextlib import suppress
 from typing import Any, List, Optional
 
 import torch
 import torch.distributed as dist
 from torch.distributed import ProcessGroup
 
+END = 'hpvit_mm/end'  # a key in the store of the processes
 _group: Optional[ProcessGroup] = None
 
 
@@ -47,6 +49,25 @@ def to_first(value: Any) -> Optional[List[Any]]:
     values = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
     dist.gather_object(value, values, dst=0, group=group())
     return values
+
+
+def announce_end() -> None:
+    """Tell the others that this process ends because it was asked to."""
+    if _group is not None:
+        with suppress(RuntimeError):  # nobody else is there any more
+            _store().set(END, '1')
+
+
+def end_was_announced() -> bool:
+    """Whether a process that has gone had said so."""
+    try:
+        return _group is not None and _store().check([END])
+    except RuntimeError:  # it kept the store
+        return False
+
+
+def _store():
+    return dist.distributed_c10d._get_default_store()
 
 
 class AnyProcess:

@@ -20,6 +20,12 @@ class Options(DictAction):
                          + ' '.join(values))
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text} is no number from 0 on')
+    return int(text)
+
+
 def parse_train(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Parse the command line of tools/train.py."""
     parser = argparse.ArgumentParser(
@@ -39,7 +45,7 @@ def parse_train(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='resume although config, data, batch size or number of '
         'processes have changed; the change is noted in the checkpoints')
     parser.add_argument(
-        '--max-corrupt', type=int, default=0, metavar='N',
+        '--max-corrupt', type=_count, default=0, metavar='N',
         help='let other samples take the place of up to N (per process) '
         'whose image cannot be read (default: 0, the first is an error)')
     parser.add_argument(

@@ -4,6 +4,8 @@ import logging
 import os
 import random
 import re
+import shutil
+import tempfile
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,11 +26,66 @@ from .checks.checkpoint import missing_state
 from .hooks.checkpoint import POINTER
 from .hooks.record import RECORD
 
-# What a training can be resumed from.
-NUMBERED = re.compile(r'(?:(?:interim_)?iter|epoch)_\d+\.pth')
-# All that belongs to a run, and that another one might replace.
-OWN = re.compile(r'(?:(?:interim_)?iter|epoch)_\d+\.pth|best_.+\.pth')
+# What a training can be resumed from, and what CheckpointHook's filename_tmpl
+# names.
+NUMBERED = r'(?:interim_)?iter_\d+\.pth|epoch_\d+\.pth'
 RUN = 'run.json'  # what a run must know before its first checkpoint
+LEAST_FREE = 10e6  # bytes, for logs and the copy of the config
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run keeps its checkpoints, and how it calls them.
+
+    Attributes:
+        work_dir: The work dir.
+        folder: Where CheckpointHook writes; mostly the work dir.
+        numbered: The names of what a training can be resumed from.
+    """
+    work_dir: Path
+    folder: Path
+    numbered: str
+
+    @staticmethod
+    def of(cfg: Config) -> 'Place':
+        """As CheckpointHook understands a config."""
+        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        work_dir = os.path.abspath(cfg.work_dir)
+        folder = cfg.work_dir
+        if (hook.get('out_dir') or work_dir) != work_dir:
+            folder = os.path.join(hook.out_dir, os.path.basename(work_dir))
+        numbered = NUMBERED
+        if hook.get('filename_tmpl'):
+            numbered += '|' + re.escape(hook['filename_tmpl']).replace(
+                re.escape('{}'), r'\d+')
+        return Place(Path(cfg.work_dir), Path(folder), numbered)
+
+    def checkpoints(self) -> List[Path]:
+        """What a training can be resumed from, in the order of its progress.
+
+        Files that cannot be read come last, as the newest.
+        """
+        found: Dict[Path, float] = {}
+        for path in self.folder.glob('*.pth'):
+            if re.fullmatch(self.numbered, path.name):
+                reached = iteration(path)
+                found[path] = float('inf') if reached is None else reached
+        # of one iteration the periodic one
+        return sorted(found, key=lambda path: (
+            found[path], not path.name.startswith('interim'), path.name))
+
+    def own_files(self) -> List[Path]:
+        """All that belongs to a run, and that another one might replace."""
+        # with those that were renamed, because they are broken
+        own = re.compile(rf'(?:{self.numbered}|best_.+\.pth)(?:\.broken.*)?')
+        found = [path for path in {*self.folder.glob('*.pth*')}
+                 if own.fullmatch(path.name)]
+        return sorted(found) + [path for path in [self.pointer]
+                                if path.exists()]
+
+    @property
+    def pointer(self) -> Path:
+        return self.work_dir / POINTER
 
 
 @dataclass
@@ -79,7 +136,8 @@ def settle_start(cfg: Config, resume: Optional[str], restart: bool
         cfg.load_from = start.checkpoint
     elif resume is not None or cfg.get('resume'):
         cfg.resume = False
-    cfg.setdefault('randomness', ConfigDict())['seed'] = start.seed
+    cfg.randomness = cfg.get('randomness') or ConfigDict()
+    cfg.randomness.seed = start.seed
     return start.notes
 
 
@@ -95,49 +153,70 @@ def note(texts: List[Tuple[str, int]], logger: logging.Logger) -> None:
 
 def find_start(cfg: Config, resume: Optional[str], restart: bool) -> Start:
     """Look at the work dir, in one process."""
-    work_dir = Path(cfg.work_dir)
-    folder = checkpoint_folder(cfg)
+    place = Place.of(cfg)
     start = Start(None, (cfg.get('randomness') or {}).get('seed'))
     if resume is None and cfg.get('resume') and not restart:
         resume = cfg.get('load_from') or NEWEST
+    check_writable(place)
     if restart:
         if resume is not None:
             raise UserError('--restart begins anew, and --resume goes on: '
                             'give one of them')
-        put_aside(work_dir, folder, start)
+        put_aside(place, start)
     elif resume is None:
-        refuse_overwriting(work_dir, folder)
+        refuse_overwriting(place)
     elif resume == NEWEST:
-        newest_good(work_dir, folder, start)
+        newest_good(place, start)
     else:
-        start.checkpoint = named(resume, folder)
-    settle_seed(work_dir, start)
+        start.checkpoint = named(resume, place)
+    settle_seed(place.work_dir, start)
     return start
 
 
-def checkpoint_folder(cfg: Config) -> Path:
-    """Where CheckpointHook writes."""
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    out_dir = hook.get('out_dir')
-    if out_dir and out_dir != cfg.work_dir:
-        return Path(out_dir, os.path.basename(cfg.work_dir.rstrip('/')))
-    return Path(cfg.work_dir)
+def check_writable(place: Place) -> None:
+    """Before anything is renamed: there must be room for a run."""
+    if place.pointer.is_dir():
+        raise UserError(f'{place.pointer} is a folder, but it is the name of '
+                        'a file that each run writes; rename it')
+    for folder in {place.work_dir, place.folder}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise UserError(
+                f'{folder} cannot be written ({error.strerror or error}): '
+                'correct that, or name another folder by --work-dir or '
+                'default_hooks.checkpoint.out_dir') from error
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_FREE:
+            raise UserError(
+                f'the disk of {folder} is full ({free / 1e6:.1f} MB are '
+                'free): free some space, or name another --work-dir')
 
 
-def named(path: str, folder: Path) -> str:
+def named(path: str, place: Place) -> str:
     """The checkpoint of ``--resume PATH``, if it is a good one."""
     if '://' in path:
+        refuse_overwriting(place)
         return path
+    if Path(path).is_dir():
+        raise UserError(f'--resume {path}: this is a folder; name a '
+                        'checkpoint in it, or none for the newest in the '
+                        'work dir (--work-dir)')
     if not Path(path).is_file():
         raise UserError(f'--resume {path}: this file does not exist; name a '
                         'checkpoint, or none for the newest in the work dir')
     error = damage(Path(path))
     if error:
         raise UserError(f'--resume {path}: {error}')
+    if Path(path).resolve().parent != place.folder.resolve():
+        refuse_overwriting(place)
+        return path
     reached = iteration(Path(path))
-    later = [one for one in checkpoints(folder)
+    later = [one for one in place.checkpoints()
              if (iteration(one) or 0) > reached]
-    if later and Path(path).resolve().parent == folder.resolve():
+    if later:
         raise UserError(
             f'--resume {path}: {later[-1].name} in the same folder is from '
             'later, and would be replaced on the way; name another '
@@ -145,69 +224,59 @@ def named(path: str, folder: Path) -> str:
     return path
 
 
-def newest_good(work_dir: Path, folder: Path, start: Start) -> None:
+def newest_good(place: Place, start: Start) -> None:
     """Find the newest checkpoint that can be read, and say what cannot."""
-    say_pointer(work_dir, folder, start)
-    found = checkpoints(folder)
+    found = place.checkpoints()
+    say_pointer(place, found, start)
+    broken = {}
     while found:
         path = found.pop()
         error = damage(path)
-        if not error:
-            start.checkpoint = str(path)
-            return
-        # out of the way: this run will write one of the same name
-        broken = unused(path.with_name(path.name + '.broken'))
-        path.rename(broken)
-        start.notes.append((
-            f'{path} cannot be resumed from, {error}. It is renamed to '
-            f'{broken.name}, and the next older checkpoint is tried.',
-            logging.WARNING))
-    own = [path for path in work_dir.glob('*.pth*')
-           if OWN.match(path.name)]
+        if error:
+            broken[path] = error
+            continue
+        start.checkpoint = str(path)
+        # out of the way: this run will write some of the same names
+        for bad, error in broken.items():
+            aside = unused(bad.with_name(bad.name + '.broken'))
+            bad.rename(aside)
+            start.notes.append((
+                f'{bad} cannot be resumed from, {error}. It is renamed to '
+                f'{aside.name}, and the next older checkpoint is tried.',
+                logging.WARNING))
+        return
+    own = place.own_files()
     if own:
+        reasons = '; '.join(f'{path.name}: {error}'
+                            for path, error in list(broken.items())[:3])
         raise UserError(
-            f'{work_dir} is the work dir of an earlier run, but has no '
+            f'{place.work_dir} is the work dir of an earlier run, but has no '
             'checkpoint that training can continue from ('
-            + ', '.join(sorted(path.name for path in own)[:5])
+            + (reasons or ', '.join(path.name for path in own[:5]))
             + '): restore one, or begin anew with --restart, which puts '
             'these aside')
-    start.notes.append((f'{work_dir} holds no checkpoint to resume from: '
-                        'starting from scratch', logging.INFO))
+    start.notes.append((f'{place.work_dir} holds no checkpoint to resume '
+                        'from: starting from scratch', logging.INFO))
 
 
-def say_pointer(work_dir: Path, folder: Path, start: Start) -> None:
+def say_pointer(place: Place, found: List[Path], start: Start) -> None:
     """Say what is wrong with ``last_checkpoint``; it is not relied upon."""
-    if not checkpoints(folder):
+    if not found:
         return
-    pointer = work_dir / POINTER
+    pointer = place.pointer
     text = pointer.read_text(errors='replace').strip() \
         if pointer.is_file() else None
     if text is None:
         problem = 'is missing'
     elif not text:
         problem = 'is empty'
-    elif not (work_dir / text).is_file() and not \
-            (folder / os.path.basename(text)).is_file():
+    elif not (place.work_dir / text).is_file() and not \
+            (place.folder / os.path.basename(text)).is_file():
         problem = f'names {text}, which is not there'
     else:
         return
     start.notes.append((f'{pointer} {problem}: the newest checkpoint is '
                         'looked for', logging.WARNING))
-
-
-def checkpoints(folder: Path) -> List[Path]:
-    """What a training can be resumed from, in the order of its progress.
-
-    Files that cannot be read come last, as the newest.
-    """
-    found: Dict[Path, float] = {}
-    for path in folder.glob('*.pth'):
-        if NUMBERED.fullmatch(path.name):
-            reached = iteration(path)
-            found[path] = float('inf') if reached is None else reached
-    # of one iteration the periodic one
-    return sorted(found, key=lambda path: (
-        found[path], not path.name.startswith('interim'), path.name))
 
 
 def iteration(path: Path) -> Optional[int]:
@@ -243,37 +312,32 @@ def damage(path: Path) -> Optional[str]:
     return None
 
 
-def refuse_overwriting(work_dir: Path, folder: Path) -> None:
-    """A fresh run must not replace what an earlier one has reached."""
-    if own_files(work_dir, folder):
+def refuse_overwriting(place: Place) -> None:
+    """What an earlier run has reached must not be replaced."""
+    if place.own_files():
         raise UserError(
-            f'the work dir {work_dir} holds checkpoints of an earlier run, '
-            'which a fresh start would overwrite; add --resume to continue '
-            'it, --restart to put them aside and begin anew, or name another '
-            '--work-dir')
+            f'the work dir {place.work_dir} holds checkpoints of an earlier '
+            'run, which this one would overwrite; add --resume, without a '
+            'path, to continue it, --restart to put them aside and begin '
+            'anew, or name another --work-dir')
 
 
-def own_files(work_dir: Path, folder: Path) -> List[Path]:
-    """Checkpoints of an earlier run, and what tells of them."""
-    found = [path for path in {*folder.glob('*.pth*')}
-             if OWN.match(path.name)]
-    return sorted(found) + [path for path in [work_dir / POINTER]
-                            if path.exists()]
-
-
-def put_aside(work_dir: Path, folder: Path, start: Start) -> None:
-    """Move what an earlier run left into a folder of its own."""
-    files = own_files(work_dir, folder)
-    if (work_dir / RUN).exists():
-        files.append(work_dir / RUN)
-    if not files:
-        return
-    aside = unused(work_dir / 'before_restart')
-    aside.mkdir()
+def put_aside(place: Place, start: Start) -> None:
+    """Move what an earlier run left, into a folder beside it."""
+    files = place.own_files()
+    if (place.work_dir / RUN).exists():
+        files.append(place.work_dir / RUN)
+    asides = {folder: unused(folder / 'before_restart')
+              for folder in {path.parent for path in files}}
     for path in files:
+        aside = asides[path.parent]
+        aside.mkdir(exist_ok=True)
         path.rename(aside / path.name)
-    start.notes.append((f'--restart: {len(files)} files of an earlier run are '
-                        f'in {aside} now', logging.INFO))
+    if files:
+        start.notes.append((
+            f'--restart: {len(files)} files of an earlier run are in '
+            + ' and '.join(sorted(map(str, asides.values()))) + ' now',
+            logging.INFO))
 
 
 def unused(path: Path) -> Path:
@@ -298,7 +362,8 @@ def settle_seed(work_dir: Path, start: Start) -> None:
     file = work_dir / RUN
     known = {}
     with suppress(OSError, ValueError):
-        known = json.loads(file.read_text())
+        read = json.loads(file.read_text())
+        known = read if isinstance(read, dict) else {}
     if start.seed is None and isinstance(known.get('seed'), int):
         start.seed = known['seed']
     if start.seed is None:

@@ -12,6 +12,7 @@ from hpvit_mm.checkpoints.loader import register_loaders
 from . import arguments, distributed, outputs, resume, settings
 from .batch_size import settle_batch_size
 from .checks import check_resumed, check_run
+from .failures import explained
 
 
 def train(argv: Optional[Sequence[str]] = None) -> None:
@@ -30,7 +31,8 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     resume.note(said, runner.logger)
     settle_batch_size(runner)
     try:
-        runner.train()
+        with explained(runner):
+            runner.train()
     finally:
         for hook in runner.hooks:  # threads, and signals
             if hasattr(hook, 'close'):

@@ -1,9 +1,16 @@
 """What every training has so that it survives, whatever its config lists."""
+import logging
+from typing import Any, Iterator, Optional
+
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 
 from hpvit_mm.errors import UserError
 
-# mmengine's loops and hooks -> those of the same arguments that survive.
+from .hooks.checkpoint import SafeCheckpointHook
+from .loops.train import ResumableEpochLoop, ResumableIterLoop
+
+# mmengine's loops -> those of the same arguments that survive.
 LOOPS = dict(
     EpochBasedTrainLoop='hpvit_mm.ResumableEpochLoop',
     IterBasedTrainLoop='hpvit_mm.ResumableIterLoop',
@@ -16,6 +23,7 @@ HOOKS = dict(
     watchdog='hpvit_mm.WatchdogHook',
     record='hpvit_mm.RunRecordHook')
 PLAIN = 'hpvit_mm.PlainCheckpointHook'
+TRAIN_LOOPS = (ResumableEpochLoop, ResumableIterLoop)
 
 
 def ensure(cfg: Config) -> None:
@@ -31,15 +39,15 @@ def ensure(cfg: Config) -> None:
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     for name, kind in HOOKS.items():
         hook = hooks.get(name) or ConfigDict()
-        if name == 'checkpoint' and hook.get('type') == 'CheckpointHook':
+        if 'type' not in hook or (
+                name == 'checkpoint' and mmengines(hook) == 'CheckpointHook'):
             hook.type = kind
-        hook.setdefault('type', kind)
         hooks[name] = hook
-    if hooks.checkpoint.type != HOOKS['checkpoint']:
+    kind = hooks.checkpoint.type
+    if kind not in (HOOKS['checkpoint'], SafeCheckpointHook):
         raise UserError(
-            f'default_hooks.checkpoint.type is {hooks.checkpoint.type}, but '
-            'a training relies on hpvit_mm.SafeCheckpointHook to be resumed: '
-            'name that')
+            f'default_hooks.checkpoint.type is {kind}, but a training relies '
+            'on hpvit_mm.SafeCheckpointHook to be resumed: name that')
     custom = list(cfg.get('custom_hooks') or [])
     if all(other.get('type') != PLAIN for other in custom):
         cfg.custom_hooks = custom + [ConfigDict(type=PLAIN)]
@@ -49,7 +57,22 @@ def ensure(cfg: Config) -> None:
             loop.setdefault('type', 'EpochBasedTrainLoop' if loop.pop(
                 'by_epoch') else 'IterBasedTrainLoop')
             loop.pop('by_epoch', None)
-        loop.type = LOOPS.get(loop.get('type'), loop.get('type'))
+        replace(loop)
+        if loop.get('type') not in (*LOOPS.values(), *TRAIN_LOOPS):
+            print_log(
+                f'train_cfg.type is {loop.get("type")}, a loop that does not '
+                'know of resuming: a run that is resumed will not be the one '
+                'left alone, and begins where its checkpoint of an epoch, or '
+                'iteration, is. hpvit_mm.ResumableEpochLoop and '
+                'hpvit_mm.ResumableIterLoop do better', logger='current',
+                level=logging.WARNING)
+    stateful = sorted(set(remembering(cfg.get('train_dataloader') or {})))
+    if stateful:
+        print_log(
+            f'{", ".join(stateful)} of train_dataloader mixes in images of '
+            'earlier batches, which a resumed run does not have: it goes on '
+            'with other images than the run left alone', logger='current',
+            level=logging.WARNING)
     name_failures(cfg)
 
 
@@ -58,4 +81,34 @@ def name_failures(cfg: Config) -> None:
     for name, kind in (('val_cfg', 'ValLoop'), ('test_cfg', 'TestLoop')):
         loop = cfg.get(name)
         if loop is not None:
-            loop.type = LOOPS.get(loop.get('type', kind), loop.get('type'))
+            loop.setdefault('type', kind)
+            replace(loop)
+
+
+def replace(loop: ConfigDict) -> None:
+    """Name our loop instead of mmengine's."""
+    kind = LOOPS.get(mmengines(loop))
+    if kind:
+        loop.type = kind
+
+
+def mmengines(node: dict) -> Optional[str]:
+    """The name of a type of mmengine, which may be a class; else None."""
+    kind = node.get('type')
+    if isinstance(kind, type):
+        return kind.__name__ if kind.__module__.startswith('mmengine.') \
+            else None
+    return kind.removeprefix('mmengine.') if isinstance(kind, str) else None
+
+
+def remembering(node: Any) -> Iterator[str]:
+    """Transforms of mmdet that keep images of earlier batches."""
+    if isinstance(node, dict):
+        kind = node.get('type')
+        name = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+        if name.startswith('Cached'):
+            yield name
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for one in node:
+            yield from remembering(one)

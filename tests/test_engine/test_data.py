@@ -128,7 +128,9 @@ class Files(Dice):
 
     def __getitem__(self, index):
         if index == 3:
-            raise ValueError('some host says this')
+            path = self.get_data_info(3)['img_path']
+            with open(path, 'rb'):
+                raise ValueError('some host says this')
         if index == 5:
             raise KeyError('a fault of the code')
         return super().__getitem__(index)
@@ -144,6 +146,22 @@ def test_a_file_that_cannot_be_read(tmp_path):
     (tmp_path / '3.png').unlink()
     with pytest.raises(RankError, match='is missing'):
         guarded[3]
+
+
+def test_faults_of_the_code_are_no_broken_files(tmp_path):
+    """Of files that other means read, or that lie elsewhere."""
+    class Others(Files):
+
+        def get_data_info(self, index):
+            return dict(img_path=self.path)
+
+    dataset = Others(tmp_path)
+    guarded = GuardedDataset(dataset, 'train_dataloader')
+    (tmp_path / 'a.npy').write_bytes(b'no image')
+    for path in str(tmp_path / 'a.npy'), 'in/another/backend.png':
+        dataset.path = path
+        with pytest.raises(KeyError, match='fault of the code'):
+            guarded[5]
 
 
 def test_files_that_are_replaced(tmp_path, capfd):

@@ -179,16 +179,60 @@ def test_checkpoints_elsewhere(work_dir, tmp_path):
         start(work_dir, None, default_hooks=hooks)
 
 
+def test_a_folder_below_the_work_dirs_parent(tmp_path, monkeypatch):
+    """mmengine compares out_dir with the absolute path of the work dir."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'rel/work/work').mkdir(parents=True)
+    write(tmp_path / 'rel/work/work/epoch_1.pth', 10)
+    found = start('rel/work', default_hooks=dict(
+        checkpoint=dict(out_dir='rel/work')))
+    assert found.checkpoint == 'rel/work/work/epoch_1.pth'
+
+
+@pytest.mark.parametrize('flag, says', [
+    (NEWEST, 'has no checkpoint that training'), (None, '--resume')])
+def test_only_broken_ones_elsewhere(flag, says, work_dir, tmp_path):
+    elsewhere = tmp_path / 'big disk/work'
+    shutil.move(work_dir, elsewhere)
+    for path in elsewhere.glob('*.pth'):
+        empty(path)
+    with pytest.raises(UserError, match=says):
+        start(work_dir, flag, default_hooks=dict(
+            checkpoint=dict(out_dir=str(elsewhere.parent))))
+
+
+def test_other_names(work_dir):
+    for path in work_dir.glob('epoch*.pth'):
+        path.rename(work_dir / path.name.replace('epoch', 'my-model'))
+    hooks = dict(checkpoint=dict(filename_tmpl='my-model_{}.pth'))
+    found = start(work_dir, default_hooks=hooks)
+    assert found.checkpoint == str(work_dir / 'my-model_3.pth')
+    with pytest.raises(UserError, match='--restart'):
+        start(work_dir, None, default_hooks=hooks)
+
+
 @pytest.mark.parametrize('kept', [
     ['epoch_1.pth', 'epoch_2.pth', 'epoch_3.pth'], ['best_top1_epoch_2.pth']])
 def test_no_good_checkpoint(kept, work_dir):
     """Not a start from scratch over what is left of a run."""
     for path in work_dir.glob('*.pth'):
         path.write_bytes(b'broken') if path.name in kept else path.unlink()
-    for _ in range(2):
-        with pytest.raises(UserError, match='has no checkpoint that training '
-                           'can continue from .*--restart'):
-            start(work_dir)
+    before = sorted(work_dir.iterdir())
+    reason = 'epoch_3.pth: .*epoch_1.pth: ' if len(kept) == 3 else 'best_top1'
+    with pytest.raises(UserError, match='has no checkpoint that training can '
+                       f'continue from .*{reason}.*--restart'):
+        start(work_dir)
+    # nothing has a new name that nobody was told
+    assert set(work_dir.iterdir()) == {*before}
+
+
+def test_files_that_are_no_checkpoints_of_a_training(work_dir):
+    """All of a run with save_optimizer=False, whose files are good."""
+    for path in work_dir.glob('epoch*.pth'):
+        lose_the_optimizer(path)
+    with pytest.raises(UserError, match='epoch_3.pth: the file has no optim'):
+        start(work_dir)
+    assert (work_dir / 'epoch_3.pth').exists()
 
 
 def test_nothing_there(tmp_path):
@@ -201,7 +245,7 @@ def test_nothing_there(tmp_path):
                                   'epoch_1.pth.broken', 'last_checkpoint'])
 def test_no_start_over_an_earlier_run(name, tmp_path):
     (tmp_path / name).write_text('x')
-    with pytest.raises(UserError, match='--resume .* --restart'):
+    with pytest.raises(UserError, match='--resume.* --restart'):
         start(tmp_path, None)
     assert (tmp_path / name).read_text() == 'x'
 
@@ -229,6 +273,8 @@ def test_a_named_checkpoint(work_dir, tmp_path):
     assert start(work_dir, path).checkpoint == path
     with pytest.raises(UserError, match='does not exist'):
         start(work_dir, str(work_dir / 'epoch_4.pth'))
+    with pytest.raises(UserError, match='is a folder'):
+        start(work_dir, str(work_dir))
     with pytest.raises(UserError, match='no optimizer, message_hub, meta'):
         leave_weights_alone(tmp_path / 'weights.pth')
         start(work_dir, str(tmp_path / 'weights.pth'))
@@ -244,6 +290,46 @@ def test_a_named_checkpoint_before_others(work_dir, tmp_path):
         start(work_dir, path)
     (work_dir / 'epoch_3.pth').unlink()
     assert start(work_dir, path).checkpoint == path
+
+
+def test_a_named_checkpoint_over_another_run(work_dir, tmp_path):
+    other = tmp_path / 'other.pth'
+    shutil.copy(work_dir / 'epoch_1.pth', other)
+    with pytest.raises(UserError, match='would overwrite'):
+        start(work_dir, str(other))
+
+
+def test_a_pointer_that_is_a_folder(work_dir):
+    (work_dir / 'last_checkpoint').unlink()
+    (work_dir / 'last_checkpoint').mkdir()
+    with pytest.raises(UserError, match='is a folder.*rename it'):
+        start(work_dir)
+
+
+def test_places_that_cannot_be_written(work_dir, tmp_path, monkeypatch):
+    """Before anything is renamed."""
+    with pytest.raises(UserError, match='/proc/x.* cannot be written'):
+        start(work_dir, default_hooks=dict(checkpoint=dict(out_dir='/proc/x')))
+    empty(work_dir / 'epoch_3.pth')
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, 'disk_usage',
+                        lambda path: real(path)._replace(free=5000))
+    with pytest.raises(UserError, match=r'is full \(0.0 MB are free'):
+        start(work_dir)
+    assert (work_dir / 'epoch_3.pth').exists()
+
+
+def test_restart_with_checkpoints_elsewhere(work_dir, tmp_path):
+    """Each file stays on its disk."""
+    elsewhere = tmp_path / 'big disk/work'
+    elsewhere.mkdir(parents=True)
+    for path in work_dir.glob('*.pth'):
+        path.rename(elsewhere / path.name)
+    found = start(work_dir, None, True, default_hooks=dict(
+        checkpoint=dict(out_dir=str(elsewhere.parent))))
+    assert (elsewhere / 'before_restart/epoch_3.pth').exists()
+    assert (work_dir / 'before_restart/last_checkpoint').exists()
+    assert '5 files' in found.notes[0][0]
 
 
 def test_what_the_config_says(work_dir):
@@ -262,6 +348,9 @@ def test_what_the_config_becomes(work_dir, tmp_path):
                       load_from='pretrained.pth'))
     settle_start(cfg, NEWEST, False)
     assert not cfg.resume and cfg.load_from == 'pretrained.pth'
+    cfg = Config(dict(work_dir=str(tmp_path / 'third'), randomness=None))
+    settle_start(cfg, None, False)
+    assert isinstance(cfg.randomness.seed, int)
 
 
 def test_a_drawn_seed_is_kept(tmp_path, work_dir):
@@ -271,8 +360,9 @@ def test_a_drawn_seed_is_kept(tmp_path, work_dir):
     assert json.loads((new / 'run.json').read_text()) == {'seed': first.seed}
     assert start(new).seed == first.seed
     assert start(tmp_path / 'other', None).seed != first.seed
-    (new / 'run.json').write_text('{"se')  # cut by a full disk
-    assert isinstance(start(new).seed, int)
+    for text in '{"se', '[]':  # the first is cut by a full disk
+        (new / 'run.json').write_text(text)
+        assert isinstance(start(new).seed, int)
     # of a checkpoint, in its record, wherever it lies
     content = torch.load(work_dir / 'epoch_3.pth')
     content['meta']['hpvit_mm'] = dict(seed=7)

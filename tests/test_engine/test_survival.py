@@ -1,10 +1,17 @@
 """What a training gets that its config lacks, and what a record tells."""
 import pytest
+import torch
+from mmdet.models import BatchSyncRandomResize
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import EpochBasedTrainLoop
+from torch import nn
 
 from hpvit_mm.cli import user_error_text
-from hpvit_mm.engine import agreement
-from hpvit_mm.engine.hooks.record import differences, flat_config
+from hpvit_mm.engine import (SafeCheckpointHook, agreement, failures,
+                             survival)
+from hpvit_mm.engine.hooks.record import (differences, fingerprint,
+                                          flat_config)
 from hpvit_mm.engine.survival import HOOKS, ensure
 from hpvit_mm.errors import UserError
 
@@ -13,6 +20,8 @@ from hpvit_mm.errors import UserError
     (dict(by_epoch=True), 'Epoch'), (dict(by_epoch=False), 'Iter'),
     (dict(type='EpochBasedTrainLoop'), 'Epoch'),
     (dict(type='IterBasedTrainLoop'), 'Iter'),
+    (dict(type='mmengine.IterBasedTrainLoop'), 'Iter'),
+    (dict(type=EpochBasedTrainLoop), 'Epoch'),
     # of ours, into which a config of mmpretrain was merged
     (dict(type='hpvit_mm.ResumableEpochLoop', by_epoch=True), 'Epoch')])
 def test_loops(given, kind):
@@ -23,9 +32,10 @@ def test_loops(given, kind):
                                  val_interval=2)
     assert cfg.val_cfg.type == 'hpvit_mm.GuardedValLoop'
     assert cfg.test_cfg.type == 'hpvit_mm.GuardedTestLoop'
+    assert cfg.pretty_text
 
 
-def test_loops_of_others_stay():
+def test_loops_of_others_stay(capsys):
     cfg = Config(dict(train_cfg=dict(type='mine.Loop'), val_cfg=None,
                       test_cfg=dict(type='hpvit_mm.KNNTestLoop')))
     ensure(cfg)
@@ -33,8 +43,24 @@ def test_loops_of_others_stay():
     assert cfg.test_cfg.type == 'hpvit_mm.KNNTestLoop'
 
 
+def test_what_cannot_be_resumed_exactly(monkeypatch):
+    """Is said before the start."""
+    said = []
+    monkeypatch.setattr(survival, 'print_log',
+                        lambda text, **_: said.append(text))
+    ensure(Config(dict(train_cfg=dict(type='EpochBasedTrainLoop'))))
+    assert not said
+    ensure(Config(dict(train_cfg=dict(type='mine.Loop'))))
+    assert 'mine.Loop, a loop that does not know of resuming' in said[0]
+    ensure(Config(dict(train_dataloader=dict(dataset=dict(pipeline=[
+        dict(type='mmdet.CachedMosaic'), dict(type='CachedMixUp')])))))
+    assert said[1].startswith('CachedMixUp, CachedMosaic of train_dataloader')
+
+
 @pytest.mark.parametrize('hooks', [
     None, dict(checkpoint=dict(type='CheckpointHook', interval=7)),
+    dict(checkpoint=dict(type=CheckpointHook)),
+    dict(checkpoint=dict(type='mmengine.CheckpointHook')),
     dict(checkpoint=dict(interval=7), watchdog=dict(timeout=60))])
 def test_hooks(hooks):
     cfg = Config(dict(default_hooks=hooks) if hooks else {})
@@ -43,6 +69,14 @@ def test_hooks(hooks):
     assert cfg.default_hooks.checkpoint.get('interval', 7) == 7
     ensure(cfg)
     assert len(cfg.custom_hooks) == 1
+
+
+@pytest.mark.parametrize('arguments, says', [
+    (dict(save_best='weird'), 'rule'), (dict(save_best='a', rule='sideways'),
+                                        'rule')])
+def test_arguments_of_the_checkpoint_hook(arguments, says):
+    with pytest.raises(UserError, match=f'default_hooks.checkpoint: .*{says}'):
+        SafeCheckpointHook(**arguments)
 
 
 def test_another_checkpoint_hook():
@@ -71,6 +105,49 @@ def test_what_may_change(change):
     assert config(**change) == config()
 
 
+def test_without_validation():
+    """Training is the same."""
+    record = dict(world_size=1, batch_size=2, accumulative_counts=1, seed=0,
+                  dataset='3 samples')
+    with_it = config(**{'val_dataloader.dataset.type': 'A',
+                        'val_evaluator.type': 'B'})
+    other = config(**{'val_dataloader.dataset.type': 'C',
+                      'val_evaluator.type': 'B'})
+
+    def differs(one, other):
+        return differences(dict(record, config=one),
+                           dict(record, config=other))
+
+    assert not differs(with_it, config()) and not differs(config(), with_it)
+    assert differs(with_it, other)
+
+
+class Labels:
+    """A data set of two samples, with boxes and a label map."""
+
+    def __init__(self, box=(0, 0, 1, 1), label=3, file='a/b/1.png'):
+        self.info = dict(img_path='x/1.jpg', seg_map_path=file, instances=[
+            dict(bbox=list(box), bbox_label=label)])
+
+    def __len__(self):
+        return 2
+
+    def get_data_info(self, index):
+        return self.info
+
+
+def test_fingerprints_of_labels(tmp_path):
+    assert fingerprint(Labels()) == fingerprint(Labels(file='moved/b/1.png'))
+    for changed in (Labels(box=(0, 0, 1, 2)), Labels(label=4),
+                    Labels(file='a/c/1.png')):
+        assert fingerprint(changed) != fingerprint(Labels())
+    path = tmp_path / '1.png'
+    path.write_bytes(b'12')
+    before = fingerprint(Labels(file=path))
+    path.write_bytes(b'123')
+    assert fingerprint(Labels(file=path)) != before
+
+
 @pytest.mark.parametrize('change, says', [
     ({'model.backbone.depth': 4}, 'model.backbone.depth: 3, now 4'),
     ({'optim_wrapper.clip_grad': dict(max_norm=1)},
@@ -97,3 +174,56 @@ def test_an_error_of_another_process():
             'Traceback (most recent call last):\n  File "x.py", line 3\n'
             'hpvit_mm.errors.RankError: /a.jpg is missing: restore it\n')
     assert user_error_text(UserError(text)) == '/a.jpg is missing: restore it'
+
+
+class Run:
+    """A run, as far as SafeCheckpointHook sees it."""
+    iter = 7
+
+    def __init__(self, model, **cfg):
+        self.model = model
+        self.cfg = Config(cfg)
+
+
+def test_gradients_are_for_those_who_resume():
+    """Not for a training that starts from the weights."""
+    hook = SafeCheckpointHook()
+    for resume in (False, True):
+        checkpoint = dict(gradients=[1], meta={})
+        hook.after_load_checkpoint(Run(nn.Linear(1, 1), resume=resume),
+                                   checkpoint)
+        assert hook._gradients == ([1] if resume else None)
+        assert 'gradients' not in checkpoint
+
+
+def test_sizes_that_are_drawn_for_a_while():
+    """Of mmdet's batches, which change every few iterations."""
+    def model():
+        return nn.ModuleList([BatchSyncRandomResize((64, 128))])
+
+    before, after = model(), model()
+    before[0]._input_size = (96, 64)
+    checkpoint = dict(state_dict={}, meta={})
+    SafeCheckpointHook().before_save_checkpoint(Run(before), checkpoint)
+    SafeCheckpointHook().after_load_checkpoint(Run(after), checkpoint)
+    assert after[0]._input_size is None
+    SafeCheckpointHook().after_load_checkpoint(Run(after, resume=True),
+                                               checkpoint)
+    assert after[0]._input_size == (96, 64)
+
+
+@pytest.mark.parametrize('loader, says, never', [
+    ('train_dataloader', '--auto-scale-lr', 'again'),
+    ('val_dataloader', 'val_dataloader.batch_size', 'scale'),
+    ('test_dataloader', 'then start it again', 'resume')])
+def test_what_is_to_be_done(loader, says, never):
+    """Each loader has its own remedies."""
+    run = Run(None)
+    text = failures.sentence(
+        RuntimeError("can't allocate memory"), run,
+        dict(inputs=torch.zeros(2, 3, 4, 4)), False, loader)
+    assert says in text and never not in text and '(2, 3, 4, 4)' in text
+    text = failures.sentence(
+        RuntimeError('DataLoader worker (pid 5) is killed by signal: Killed'),
+        run, None, True, loader)
+    assert f'{loader}.num_workers' in text

@@ -73,6 +73,31 @@ def test_bad_numbers(value, what, more, processes, experiment, fault_table):
 
 
 @pytest.mark.slow
+def test_bad_numbers_at_the_end(experiment):
+    """Also where nothing is saved or validated behind them."""
+    bad = experiment('segmentation', 'train_cfg.update(val_interval=99)\n'
+                     'default_hooks.update(checkpoint=dict('
+                     'by_epoch=False, interval=-1, save_last=False))\n')
+
+    def spoil(rank):
+        from hpvit_mm.models import FastEncoderDecoder
+        original = FastEncoderDecoder.loss
+        count = 0
+
+        def loss(self, *args, **kwargs):
+            nonlocal count
+            count += 1
+            losses = original(self, *args, **kwargs)
+            if count == 11:
+                losses['decode.loss_ce'] = losses['decode.loss_ce'] / 0 * 0
+            return losses
+
+        FastEncoderDecoder.loss = loss
+
+    assert 'at iteration 11' in said(bad.run(before=spoil, status=2))
+
+
+@pytest.mark.slow
 def test_weights_that_are_not_finite_are_not_saved(experiment):
     """Whatever made them so."""
     def spoil(rank):
@@ -95,6 +120,15 @@ def test_weights_that_are_not_finite_are_not_saved(experiment):
     assert 'the weights are not finite' in said(log)
     assert sorted(path.name for path in bad.work_dir.glob('*.pth')) == [
         'epoch_1.pth']
+
+
+def test_metrics_may_be_what_they_like():
+    """A validation's loss is no sign of a bad training."""
+    run = Amp([1., 1.])
+    curve = type(run.message_hub.log_scalars['train/loss'])()
+    curve.update(float('nan'))
+    run.message_hub.log_scalars['val/my/loss'] = curve
+    run.hook.look(run)
 
 
 class Scaler:
@@ -282,6 +316,33 @@ def test_a_broken_image(kind, damage, more, part, own_data, tmp_path):
     DAMAGES[damage](path)
     text = said(run.run(status=2))
     assert str(path) in text and ('restore' in text or 'correct' in text)
+
+
+@pytest.mark.slow
+def test_a_broken_image_that_is_mixed_into_others(own_data):
+    """Its own name, not that of the image into which it is mixed."""
+    from mmdet.datasets import CocoDataset, MultiImageMixDataset
+
+    from hpvit_mm.engine.data import Draw, GuardedDataset
+    data = own_data / 'coco'
+    dataset = CocoDataset(
+        data_root=str(data), ann_file='annotations/instances_train2017.json',
+        data_prefix=dict(img='train2017/'), pipeline=[
+            dict(type='mmdet.LoadImageFromFile'),
+            dict(type='mmdet.LoadAnnotations', with_bbox=True)])
+    broken = Path(dataset.get_data_info(3)['img_path'])
+    broken.write_bytes(b'')
+    mixed = MultiImageMixDataset(dataset, [dict(
+        type='mmdet.Mosaic', img_scale=(64, 64), prob=1.0)])
+    guarded = GuardedDataset(mixed, 'train_dataloader')
+    with pytest.raises(UserError, match=f'{broken.name}, of sample 3 of'):
+        for seed in range(100):
+            guarded[Draw(5, seed)]
+    mixed = MultiImageMixDataset(dataset, [dict(
+        type='mmdet.Mosaic', img_scale=(64, 64), prob=1.0)])
+    guarded = GuardedDataset(mixed, 'train_dataloader', 1000)
+    for seed in range(100):
+        guarded[Draw(5, seed)]
 
 
 @pytest.mark.slow

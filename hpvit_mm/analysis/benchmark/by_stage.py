@@ -3,10 +3,10 @@ import copy
 import re
 import statistics
 import time
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Optional
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.profiler_legacy import profile
 
 from hpvit_mm.models import HPViT
@@ -23,34 +23,79 @@ KINDS = {
 }
 
 
-def by_stage(title: str, model: HPViT, x: Tensor, rows: List[dict],
-             options: Options) -> List[dict]:
-    """Time the stages of a forward pass on the CPU, and what it is spent on.
+class StageTimer:
+    """Notes when the stages of a network begin, in all its forward passes.
 
     A stage ends where the first block of the next one begins. So its pooling
     and its output belong to it.
 
     Args:
-        title: What is timed.
+        model: Ours, each of whose stages has blocks.
+
+    Attributes:
+        times: Per forward pass the milliseconds of processor time of the
+            embedding and of each stage.
+    """
+
+    def __init__(self, model: HPViT) -> None:
+        self.times: List[List[float]] = []
+        self.marks: Dict[nn.Module, int] = {}
+        firsts = [model.blocks[sum(model.stage_depths[:s])]
+                  for s in range(len(model.pools) + 1)]
+        self.hooks = [one.register_forward_pre_hook(self._mark)
+                      for one in (model, *firsts)]
+        self.hooks.append(model.register_forward_hook(self._end))
+
+    def _mark(self, module: nn.Module, *_) -> None:
+        # the last linear layer of a block may be called again, behind pooling
+        self.marks.setdefault(module, time.process_time_ns())
+
+    def _end(self, *_) -> None:
+        marks = [*self.marks.values(), time.process_time_ns()]
+        self.times.append([(after - before) / 1e6
+                           for before, after in zip(marks, marks[1:])])
+        self.marks.clear()
+
+    def stop(self) -> None:
+        """Note no more."""
+        for hook in self.hooks:
+            hook.remove()
+
+
+def timer_of(model: HPViT, options: Options) -> Optional[StageTimer]:
+    """None where it would disturb: on GPUs, and in compiled networks."""
+    return None if options.compile or options.device != 'cpu' \
+        else StageTimer(model)
+
+
+def by_stage(title: str, model: HPViT, x: Tensor,
+             timer: Optional[StageTimer], rows: List[dict],
+             options: Options) -> List[dict]:
+    """What the stages of a forward pass take on the CPU, and what it is for.
+
+    Args:
+        title: What was timed.
         model: Ours.
         x: Images (B, 3, H, W).
+        timer: That of the model, while it was timed.
         rows: What ``compare`` has returned, with the machine's peak.
-        options: How to measure.
+        options: How it was measured.
 
     Returns:
         A row per stage: its median share of the time, GMACs of an image, and
         the share of the peak that it executes; and a row with the shares of
-        the kinds of operations. None on a GPU.
+        the kinds of operations. Nothing without a timer.
     """
-    if options.device != 'cpu':
+    if timer is None:
         return []
+    timer.stop()
     peak = next(row['gmacs_per_second'] for row in rows
                 if 'gmacs_per_second' in row)
     parts, _ = cost.backbone_macs(copy.deepcopy(model).to('meta'),
                                   tuple(x.shape[2:]))
-    stage_times(model, x)
-    turns = [stage_times(model, x) for _ in range(options.rounds)]
-    medians = [statistics.median(times) for times in zip(*turns)]
+    # those behind equality and warm-up
+    medians = [statistics.median(times)
+               for times in zip(*timer.times[-options.rounds:])]
     found = []
     print(f'{title}, ours by stage\n  {"":42}    median   share    GMACs   '
           'share of peak', flush=True)
@@ -69,28 +114,6 @@ def by_stage(title: str, model: HPViT, x: Tensor, rows: List[dict],
                          shares=kinds)]
 
 
-def stage_times(model: HPViT, x: Tensor) -> List[float]:
-    """Milliseconds of the embedding and of each stage."""
-    firsts = [sum(model.stage_depths[:s])
-              for s in range(len(model.pools) + 1)]
-    marks = {}
-
-    def mark(block, *_) -> None:
-        # the last linear layer of a block may be called again, behind pooling
-        marks.setdefault(block, time.process_time_ns())
-
-    hooks = [model.blocks[first].register_forward_pre_hook(mark)
-             for first in firsts]
-    start = time.process_time_ns()
-    with torch.no_grad():
-        model(x)
-    end = time.process_time_ns()
-    for hook in hooks:
-        hook.remove()
-    times = [start, *marks.values(), end]
-    return [(after - before) / 1e6 for before, after in zip(times, times[1:])]
-
-
 def shares(call: Callable) -> Dict[str, float]:
     """The shares of the processor time of a call, by kind of operation.
 
@@ -98,7 +121,6 @@ def shares(call: Callable) -> Dict[str, float]:
     is not told what the time went into in Python.
     """
     with torch.no_grad():
-        call()
         # The other profiler tells on the screen that it starts and stops.
         with profile() as events:
             call()

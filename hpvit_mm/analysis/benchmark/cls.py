@@ -3,7 +3,7 @@ from typing import List
 
 import torch
 
-from .by_stage import by_stage
+from .by_stage import by_stage, timer_of
 from .networks import (HostHPViT, check_flash, classifiers, hpvit,
                        nominal_macs, variants)
 from .timing import Options, check_equal, compare
@@ -32,6 +32,7 @@ def run(options: Options) -> List[dict]:
         found += variants(name, model, x, options)
     check_flash(windows, x[:2].to(options.device))
     title = f'classification, forward, 224, batch {len(x)}'
+    timer = timer_of(windows, options)
     rows = compare(title, found, options,
                    pairs=[('ours, dilated', 'ours, windows')])
-    return rows + by_stage(title, windows, x, rows, options)
+    return rows + by_stage(title, windows, x, timer, rows, options)

@@ -9,12 +9,17 @@ import mmcv
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from torch.utils.data import Dataset, get_worker_info
 
-from hpvit_mm.errors import RankError
+from hpvit_mm.errors import RankError, UserError
 from hpvit_mm.registry import DATASETS
 
 from ..seeds import seed_for, seed_generators
 from ..signals import protect_worker
 from .sampler import Draw, ResumableBatchSampler
+
+
+# Files of other names may be read by means of their own.
+IMAGES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff',
+          '.webp')
 
 
 @DATASETS.register_module()
@@ -40,6 +45,10 @@ class GuardedDataset(Dataset):
         if isinstance(dataset, dict):
             dataset = MMENGINE_DATASETS.build(dataset)
         self.dataset = dataset
+        if type(dataset).__name__ == 'MultiImageMixDataset':
+            # mixed-in samples have files, too; they are replaced in there
+            dataset.dataset = GuardedDataset(dataset.dataset, name,
+                                             max_corrupt)
         self.name = name
         self.max_corrupt = max_corrupt
         # counted by all workers together
@@ -73,13 +82,15 @@ class GuardedDataset(Dataset):
                                 seed_for(index.seed, tried))
             try:
                 return self.dataset[tried]
+            except UserError:  # of the data set inside of this one's
+                raise
             except Exception as error:
                 self._explain(tried, error)
             tried = (tried + 1) % len(self.dataset)
 
     def _explain(self, index: int, error: Exception) -> None:
         """Count an unreadable file, or raise what is to be said."""
-        file = next(self._unreadable(index), None)
+        file = next(self._unreadable(index, error), None)
         if file is None:
             if hasattr(error, 'add_note'):  # Python 3.11
                 error.add_note(f'(sample {index} of {self.name}: '
@@ -119,10 +130,13 @@ class GuardedDataset(Dataset):
             if isinstance(info.get(key), (str, Path)):
                 yield str(info[key])
 
-    def _unreadable(self, index: int) -> Iterator[str]:
-        """Those of the files that are no images."""
+    def _unreadable(self, index: int, error: Exception) -> Iterator[str]:
+        """Those of the files that are missing, or no images."""
         for file in self._files(index):
-            if '://' not in file and not readable(file):
+            if Path(file).exists():
+                if file.lower().endswith(IMAGES) and not readable(file):
+                    yield file
+            elif isinstance(error, FileNotFoundError):
                 yield file
 
 

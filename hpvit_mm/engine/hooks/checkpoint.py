@@ -12,7 +12,7 @@ import torch
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
-from torch import Tensor
+from torch import Tensor, nn
 
 from hpvit_mm.checkpoints.write import flush, replacing
 from hpvit_mm.errors import UserError
@@ -51,12 +51,17 @@ class SafeCheckpointHook(CheckpointHook):
     a local folder.
 
     Raises:
-        UserError: If ``out_dir`` is not local; in training, if a checkpoint
-            cannot be written, or is not finite.
+        UserError: If ``out_dir`` is not local, or arguments do not fit
+            together; in training, if a checkpoint cannot be written, or is
+            not finite.
     """
 
     def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
+        try:
+            super().__init__(*args, **kwargs)
+        except (AssertionError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f'default_hooks.checkpoint: {error}; correct '
+                            'it') from error
         for place in (self.out_dir, self.backend_args, self.file_client_args):
             if isinstance(place, dict) or '://' in str(place or ''):
                 raise UserError(
@@ -99,11 +104,16 @@ class SafeCheckpointHook(CheckpointHook):
         super().before_train(runner)  # deletes what is too many
         self.saved = runner.iter
         self._give_gradients(runner)
+        if not (self.save_optimizer and self.save_param_scheduler):
+            runner.logger.warning(
+                'default_hooks.checkpoint leaves the optimizer or the '
+                'schedule out of checkpoints (save_optimizer, '
+                'save_param_scheduler): this run cannot be resumed')
         if self.main and not error:
             folder = Path(self.out_dir)
             folder.mkdir(parents=True, exist_ok=True)
             for part in folder.glob('.*.part'):
-                part.unlink()
+                remove(part)
             error = self._foresee(runner)
         error = agreement.of_first(error)
         if error:
@@ -126,10 +136,23 @@ class SafeCheckpointHook(CheckpointHook):
             checkpoint['meta'].update(self._position)
         if self._gradients:
             checkpoint['gradients'] = self._gradients
+        sizes = {name: [int(side) for side in module._input_size]
+                 for name, module in resizing(runner).items()
+                 if module._input_size is not None}
+        if sizes:
+            checkpoint['meta']['sizes'] = sizes
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Keep accumulated gradients until training starts."""
-        self._gradients = checkpoint.pop('gradients', None)
+        """Keep accumulated gradients until training continues, and restore
+        what the model has drawn for more than an iteration."""
+        gradients = checkpoint.pop('gradients', None)
+        if not runner.cfg.get('resume'):
+            return
+        self._gradients = gradients
+        sizes = checkpoint['meta'].get('sizes', {})
+        for name, module in resizing(runner).items():
+            if name in sizes:
+                module._input_size = tuple(sizes[name])
 
     def save_interim(self, runner, epoch: int, iteration: int) -> None:
         """Save the present state, unless that was done.
@@ -258,8 +281,7 @@ class SafeCheckpointHook(CheckpointHook):
                     f'there is lost: the last checkpoint is {self.last}. '
                     'Free some space, and continue with --resume')
         finally:
-            with suppress(OSError):
-                part.unlink()
+            remove(part)
         return None
 
     def _point_to_resumed(self, runner) -> None:
@@ -270,12 +292,8 @@ class SafeCheckpointHook(CheckpointHook):
             point(runner.work_dir, Path(resumed))
 
     def _delete(self, name: str) -> None:
-        path = Path(self.out_dir, name)
-        if self.main and path.is_dir():  # sharded
-            shutil.rmtree(path, ignore_errors=True)
-        elif self.main:
-            with suppress(OSError):
-                path.unlink()
+        if self.main:
+            remove(Path(self.out_dir, name))
 
     def _give_gradients(self, runner) -> None:
         """Gradients that a checkpoint has, back to the parameters."""
@@ -324,6 +342,15 @@ def point(work_dir: str, path: Path) -> None:
         pointer.write_text(os.path.relpath(path, work_dir))
 
 
+def remove(path: Path) -> None:
+    """Remove a checkpoint, if it is there and may be removed."""
+    if path.is_dir():  # sharded: a file per process
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
 def check_written(path: Path) -> None:
     """Read a checkpoint again, and compare it with its checksums."""
     if path.is_dir():  # sharded: a file per process
@@ -357,6 +384,14 @@ def waiting_gradients(runner) -> Optional[list]:
     return agreement.to_first([
         None if param.grad is None else param.grad.detach().cpu()
         for param in runner.model.parameters()])
+
+
+def resizing(runner) -> Dict[str, nn.Module]:
+    """mmdet's BatchSyncRandomResize, which keeps a drawn size for a while."""
+    model = runner.model.module if is_model_wrapper(runner.model) \
+        else runner.model
+    return {name: module for name, module in model.named_modules()
+            if hasattr(module, '_input_size')}
 
 
 def checkpoint_bytes(runner) -> tuple:

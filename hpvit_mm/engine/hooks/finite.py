@@ -67,6 +67,10 @@ class FiniteHook(Hook):
         if len(self.waiting) >= self.interval:
             self.look(runner)
 
+    def after_train(self, runner) -> None:
+        """Look at the last iterations."""
+        self.look(runner)
+
     def look(self, runner) -> None:
         """Look at all iterations since the last time, in all processes."""
         if not self.waiting:  # in none of them
@@ -135,8 +139,9 @@ def recent(hub: MessageHub, count: int) -> Dict[str, List[Optional[float]]]:
     """
     values = {}
     for name, curve in hub.log_scalars.items():
-        name = name.removeprefix('train/')
-        if 'loss' in name or 'grad_norm' in name:
+        # others are metrics of validations, which may be what they like
+        prefix, _, name = name.partition('/')
+        if prefix == 'train' and ('loss' in name or 'grad_norm' in name):
             column = curve.data[0][-count:].tolist()
             values[name] = [None] * (count - len(column)) + column
     return values

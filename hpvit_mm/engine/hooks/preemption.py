@@ -2,11 +2,12 @@
 from typing import Any, Optional, Sequence
 
 from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
 
 from hpvit_mm.errors import Preempted, UserError
 from hpvit_mm.registry import HOOKS
 
-from ..agreement import AnyProcess
+from .. import agreement
 from ..signals import SignalWatch
 from .checkpoint import SafeCheckpointHook
 
@@ -42,7 +43,7 @@ class PreemptionHook(Hook):
     def before_train(self, runner) -> None:
         """Listen to the signals, before there are processes for the data."""
         self.checkpoints = SafeCheckpointHook.of(runner)
-        self.any_process = AnyProcess()
+        self.any_process = agreement.AnyProcess()
         self.watch = self.checkpoints.watch = SignalWatch(self.grace)
         self.watch.start()
 
@@ -50,14 +51,19 @@ class PreemptionHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """End together, at the same iteration."""
         if self.any_process.ask(self.watch.received is not None):
-            self.checkpoints.save_interim(
-                runner, runner.epoch, runner.iter + 1)
+            loop = runner.train_loop
+            # mmengine's would begin the epoch again, and count it twice
+            if getattr(loop, 'resumes_anywhere', False) or not isinstance(
+                    loop, EpochBasedTrainLoop):
+                self.checkpoints.save_interim(
+                    runner, runner.epoch, runner.iter + 1)
             raise Preempted(f'{self.checkpoints.last} is saved')
 
     def after_val_iter(self, runner, batch_idx: int, data_batch: Any = None,
                        outputs: Optional[Sequence] = None) -> None:
         """Leave a validation, which the checkpoint before it remembers."""
         if self.watch and self.watch.received is not None:
+            agreement.announce_end()  # others may wait for this process
             raise Preempted('the validation will be done again')
 
     def after_train(self, runner) -> None:

@@ -17,6 +17,7 @@ SHOWN = 8  # changes in a message
 ENTRIES = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
            'train_cfg', 'default_hooks', 'custom_hooks', 'randomness',
            'val_dataloader.dataset', 'val_evaluator')
+VALIDATION = ('val_dataloader', 'val_evaluator')
 # Parts of these that may change: weights to start from, places (what lies
 # there is compared itself), how fast data are loaded, what is logged and kept.
 FREE = re.compile(
@@ -116,8 +117,11 @@ def differences(before: dict, now: dict) -> List[str]:
     found = [f'{words[key]}: {before.get(key)}, now {now[key]}'
              for key in words if before.get(key) != now[key]]
     old, new = before.get('config', {}), now['config']
-    covered = re.compile(r'train_dataloader\.batch_size|'
-                         r'optim_wrapper\.accumulative_counts')
+    covered = r'train_dataloader\.batch_size|optim_wrapper\.accumulative_counts'
+    if not all(any(key.startswith(VALIDATION) for key in one)
+               for one in (old, new)):  # --no-validate, of one of them
+        covered += '|' + '|'.join(f'{name}.*' for name in VALIDATION)
+    covered = re.compile(covered)
     for key in dict.fromkeys((*old, *new)):
         if old.get(key) != new.get(key) and not covered.fullmatch(key):
             found.append(f'{key}: {old.get(key, "not there")}, now '
@@ -135,10 +139,22 @@ def fingerprint(dataset: Any) -> str:
             info = dataset.get_data_info(index)
         except Exception:  # not of mmengine
             break
+        labels = [(one.get('bbox_label'), one.get('bbox'))
+                  for one in info.get('instances', ())]
         result.update(repr((
             os.path.basename(str(info.get('img_path'))),
-            info.get('gt_label'), len(info.get('instances', ())))).encode())
+            info.get('gt_label'), labels,
+            label_map(info.get('seg_map_path')))).encode())
     return f'{length} samples, fingerprint {result.hexdigest()[:8]}'
+
+
+def label_map(path: Optional[str]) -> Optional[Tuple[str, int]]:
+    """Folder, name and size of a file, wherever its folder lies."""
+    if path is None:
+        return None
+    folder, name = os.path.split(str(path))
+    size = os.path.getsize(path) if os.path.isfile(path) else -1
+    return f'{os.path.basename(folder)}/{name}', size
 
 
 def flat_config(cfg: Config) -> Iterator[Tuple[str, str]]:

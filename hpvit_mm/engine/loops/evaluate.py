@@ -1,5 +1,5 @@
 """Validation and tests whose failures name the file, shape or process."""
-from typing import Union
+from typing import Any, Union
 
 from mmengine.runner import TestLoop, ValLoop
 from torch.utils.data import DataLoader
@@ -22,8 +22,13 @@ class GuardedValLoop(ValLoop):
 
     def run(self) -> dict:
         """Validate."""
-        with explained(self.runner, loading=True):
+        with explained(self.runner, loading=True, loader='val_dataloader'):
             return super().run()
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Validate on a batch."""
+        with explained(self.runner, data_batch, loader='val_dataloader'):
+            super().run_iter(idx, data_batch)
 
 
 @LOOPS.register_module()
@@ -38,5 +43,10 @@ class GuardedTestLoop(TestLoop):
 
     def run(self) -> dict:
         """Test."""
-        with explained(self.runner, loading=True):
+        with explained(self.runner, loading=True, loader='test_dataloader'):
             return super().run()
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Test on a batch."""
+        with explained(self.runner, data_batch, loader='test_dataloader'):
+            super().run_iter(idx, data_batch)

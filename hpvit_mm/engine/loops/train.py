@@ -37,6 +37,7 @@ class Resumable:
         endless: Whether batches are counted over all epochs.
         kwargs: As those of mmengine's loop.
     """
+    resumes_anywhere = True  # also within an epoch
 
     def __init__(self, runner, dataloader: Union[DataLoader, dict], *,
                  endless: bool, max_corrupt: int, **kwargs) -> None:
