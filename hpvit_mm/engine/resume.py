@@ -30,7 +30,7 @@ from .hooks.record import RECORD
 # names.
 NUMBERED = r'(?:interim_)?iter_\d+\.pth|epoch_\d+\.pth'
 RUN = 'run.json'  # what a run must know before its first checkpoint
-LEAST_FREE = 10e6  # bytes, for logs and the copy of the config
+LEAST_FREE = 1e6  # bytes, for logs and the copy of the config
 
 
 @dataclass(frozen=True)

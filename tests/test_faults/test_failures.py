@@ -80,7 +80,7 @@ def test_bad_numbers_at_the_end(experiment):
                      'by_epoch=False, interval=-1, save_last=False))\n')
 
     def spoil(rank):
-        from hpvit_mm.models import FastEncoderDecoder
+        from hpvit_mm.models.segmentors import FastEncoderDecoder
         original = FastEncoderDecoder.loss
         count = 0
 
