@@ -428,6 +428,15 @@ def test_position_is_cached_until_something_changes():
     assert model.pos_embed.grad is not None
 
 
+def test_a_model_built_in_inference_mode():
+    """Its tensors have no versions, by which changes could be seen."""
+    with torch.inference_mode():
+        model = mini()
+        before = model(images(1, 3, 64, 64))[0]
+        model.pos_embed.mul_(2)
+        assert not torch.equal(model(images(1, 3, 64, 64))[0], before)
+
+
 # ------------------------------------------------- freezing and depths
 
 
