@@ -5,7 +5,6 @@ import os
 import random
 import re
 import shutil
-import tempfile
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from hpvit_mm.errors import UserError
 from . import agreement
 from .arguments import NEWEST
 from .checks.checkpoint import missing_state
+from .checks.work_dir import check_work_dir
 from .hooks.checkpoint import POINTER
 from .hooks.record import RECORD
 
@@ -178,16 +178,10 @@ def check_writable(place: Place) -> None:
     if place.pointer.is_dir():
         raise UserError(f'{place.pointer} is a folder, but it is the name of '
                         'a file that each run writes; rename it')
-    for folder in {place.work_dir, place.folder}:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise UserError(
-                f'{folder} cannot be written ({error.strerror or error}): '
-                'correct that, or name another folder by --work-dir or '
-                'default_hooks.checkpoint.out_dir') from error
+    check_work_dir(place.work_dir)
+    check_work_dir(place.folder, 'the folder of checkpoints',
+                   'correct default_hooks.checkpoint.out_dir')
+    for folder in (place.work_dir, place.folder):
         free = shutil.disk_usage(folder).free
         if free < LEAST_FREE:
             raise UserError(

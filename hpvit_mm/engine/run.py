@@ -9,7 +9,8 @@ from mmengine.runner import Runner
 from hpvit_mm import environment
 from hpvit_mm.checkpoints.loader import register_loaders
 
-from . import arguments, distributed, outputs, resume, settings
+from . import (arguments, distributed, outputs, resume, settings,
+               survival)
 from .batch_size import settle_batch_size
 from .checks import check_resumed, check_run
 from .failures import explained
@@ -29,6 +30,8 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     settings.name_copy(cfg, Path(args.config).stem)
     runner = build_runner(cfg)
     resume.note(said, runner.logger)
+    for text in survival.exceptions(cfg):
+        runner.logger.warning(text)
     settle_batch_size(runner)
     try:
         with explained(runner):

@@ -1,9 +1,7 @@
 """What every training has so that it survives, whatever its config lists."""
-import logging
 from typing import Any, Iterator, Optional
 
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import print_log
 
 from hpvit_mm.errors import UserError
 
@@ -58,22 +56,23 @@ def ensure(cfg: Config) -> None:
                 'by_epoch') else 'IterBasedTrainLoop')
             loop.pop('by_epoch', None)
         replace(loop)
-        if loop.get('type') not in (*LOOPS.values(), *TRAIN_LOOPS):
-            print_log(
-                f'train_cfg.type is {loop.get("type")}, a loop that does not '
-                'know of resuming: a run that is resumed will not be the one '
-                'left alone, and begins where its checkpoint of an epoch, or '
-                'iteration, is. hpvit_mm.ResumableEpochLoop and '
-                'hpvit_mm.ResumableIterLoop do better', logger='current',
-                level=logging.WARNING)
+    name_failures(cfg)
+
+
+def exceptions(cfg: Config) -> Iterator[str]:
+    """Why a run that is resumed would not be the one left alone."""
+    kind = (cfg.get('train_cfg') or {}).get('type')
+    if kind not in (*LOOPS.values(), *TRAIN_LOOPS):
+        yield (f'train_cfg.type is {kind}, a loop that does not know of '
+               'resuming: a run that is resumed will not be the one left '
+               'alone, and begins where its checkpoint of an epoch, or '
+               'iteration, is. hpvit_mm.ResumableEpochLoop and '
+               'hpvit_mm.ResumableIterLoop do better')
     stateful = sorted(set(remembering(cfg.get('train_dataloader') or {})))
     if stateful:
-        print_log(
-            f'{", ".join(stateful)} of train_dataloader mixes in images of '
-            'earlier batches, which a resumed run does not have: it goes on '
-            'with other images than the run left alone', logger='current',
-            level=logging.WARNING)
-    name_failures(cfg)
+        yield (f'{", ".join(stateful)} of train_dataloader mixes in images of '
+               'earlier batches, which a resumed run does not have: it goes '
+               'on with other images than the run left alone')
 
 
 def name_failures(cfg: Config) -> None:

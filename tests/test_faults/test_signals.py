@@ -163,7 +163,8 @@ def test_a_loop_of_somebody_else(experiment):
     running.signal(signal.SIGTERM)
     check_end(asked, running)
     before = len(asked.diary())
-    asked.run('--resume', before=own_loop)
+    log = asked.run('--resume', before=own_loop)
+    assert 'a loop that does not know of resuming' in log
     assert [line[0] for line in asked.diary()[before:] if line[0] != 'val'] \
         == list(range(9, 25))
 

@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
-from hpvit_mm.engine import DeferredRuntimeInfoHook
+from hpvit_mm.engine import DeferredRuntimeInfoHook, survival
 
 from .networks import compute, hpvit
 from .timing import Options, Variant, compare, take_turns
@@ -24,16 +24,11 @@ SAMPLES = 16  # in a batch
 WEIGHTS = 86_000_000  # of ViT-B
 LOOPS = {
     "mmengine's": dict(by_epoch=False),
-    'ours': dict(type='hpvit_mm.ResumableIterLoop'),
+    'ours': dict(type=survival.LOOPS['IterBasedTrainLoop']),
 }
 HOOKS = {
     "mmengine's": dict(checkpoint=dict(type='CheckpointHook')),
-    'ours': dict(
-        checkpoint=dict(type='hpvit_mm.SafeCheckpointHook'),
-        finite=dict(type='hpvit_mm.FiniteHook'),
-        preemption=dict(type='hpvit_mm.PreemptionHook'),
-        watchdog=dict(type='hpvit_mm.WatchdogHook'),
-        record=dict(type='hpvit_mm.RunRecordHook')),
+    'ours': {name: dict(type=kind) for name, kind in survival.HOOKS.items()},
 }
 # mmengine keeps loggers by the names of experiments, which must differ.
 _numbers = itertools.count()

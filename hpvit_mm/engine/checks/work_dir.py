@@ -1,18 +1,25 @@
-"""Whether the work dir can be written."""
+"""Whether a folder of a run can be written."""
 import tempfile
 from pathlib import Path
 
 from hpvit_mm.errors import UserError
 
 
-def check_work_dir(work_dir: str) -> None:
-    """Make the work dir and write something into it."""
-    path = Path(work_dir)
+def check_work_dir(folder: str, what: str = 'the work dir',
+                   remedy: str = 'name another --work-dir') -> None:
+    """Make a folder and write something into it.
+
+    Args:
+        folder: Its path.
+        what: What the sentence calls it.
+        remedy: What else to do.
+    """
+    path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
         raise UserError(
-            f'the work dir {path.absolute()} cannot be written: '
-            f'{error.strerror or error}; name another --work-dir') from error
+            f'{what} {path.absolute()} cannot be written: '
+            f'{error.strerror or error}; {remedy}') from error
