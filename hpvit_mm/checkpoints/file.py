@@ -2,7 +2,8 @@
 import os
 import pickle
 import re
-from typing import Any
+import zipfile
+from typing import Any, Optional
 
 import torch
 
@@ -13,7 +14,7 @@ SAFETENSORS_HEADER = 100_000_000  # bytes; the format allows no more
 
 
 def read_file(path: str, name: str, map_location: Any = 'cpu',
-              lazy: bool = True) -> dict:
+              lazy: bool = True, verify: bool = True) -> dict:
     """Read a file of torch.save, safetensors or pickle.dump.
 
     Args:
@@ -23,6 +24,7 @@ def read_file(path: str, name: str, map_location: Any = 'cpu',
             device only, and stay on the CPU otherwise, as those of
             pickle.dump always do.
         lazy: Map tensors instead of reading them.
+        verify: Compare a file of torch.save with its checksums.
 
     Returns:
         What the file holds. Of safetensors: 'state_dict' and, from the
@@ -42,6 +44,8 @@ def read_file(path: str, name: str, map_location: Any = 'cpu',
             content = load_pickle_file(path)
         else:
             content = load_torch_file(path, map_location, lazy)
+            if verify and zipfile.is_zipfile(path):
+                _check_sums(path, name)
     except UserError:
         raise
     except Exception as error:  # each reader has many of its own
@@ -52,6 +56,29 @@ def read_file(path: str, name: str, map_location: Any = 'cpu',
     if not content:
         raise UserError(f'{name} holds an empty dict: save the state_dict.')
     return content
+
+
+def broken_record(path: str) -> Optional[str]:
+    """What is wrong in a file of torch.save, None if nothing is.
+
+    Since torch 1.6 such a file is a zip archive, with checksums that torch
+    writes, unless it is told not to, but does not look at.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            if not any(record.CRC for record in file.infolist()):
+                return None
+            broken = file.testzip()
+    except zipfile.BadZipFile as error:
+        return str(error)
+    return f'{broken} does not have its checksum' if broken else None
+
+
+def _check_sums(path: str, name: str) -> None:
+    broken = broken_record(path)
+    if broken:
+        raise UserError(f'{name} is damaged: copy or download it again '
+                        f'({broken}).')
 
 
 def _refuse_other_files(head: bytes, name: str) -> None:

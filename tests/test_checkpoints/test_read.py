@@ -275,6 +275,30 @@ def test_truncated_files(new, tensors, tmp_path):
             read_checkpoint(tmp_path / name)
 
 
+@pytest.mark.parametrize('lazy', [True, False])
+def test_a_flipped_bit(lazy, tensors, tmp_path):
+    """torch reads such a file without a word."""
+    path = tmp_path / 'a.pth'
+    torch.save(tensors, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(tensors['a'].numpy().tobytes())] ^= 4
+    path.write_bytes(content)
+    assert not same(torch.load(path), tensors)
+    with pytest.raises(UserError, match='a.pth is damaged.*checksum'):
+        read_checkpoint(path, lazy=lazy)
+    assert 'a' in read_checkpoint(path, lazy=lazy, verify=False)
+
+
+def test_files_without_checksums(tensors, tmp_path):
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(tensors, tmp_path / 'a.pth')
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert same(read_checkpoint(tmp_path / 'a.pth'), tensors)
+
+
 @pytest.mark.parametrize('content, says', [
     ([1, 2], 'holds a list'), (torch.ones(1), 'holds a Tensor'),
     ({}, 'an empty dict'), (None, 'holds a NoneType'),

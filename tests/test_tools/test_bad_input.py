@@ -197,6 +197,20 @@ def test_files_that_are_no_checkpoints(name, write_config, refused, tmp_path):
         refused(name, config, *argv, says=[f'{file}.pth'])
 
 
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_a_flipped_bit(name, write_config, refused, tmp_path):
+    config = write_config('classification')
+    path = tmp_path / 'a.pth'
+    torch.save(dict(state_dict={
+        name: torch.ones(tensor.shape)
+        for name, tensor in skeleton(config).state_dict().items()}), path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    argv = [path] if name == 'test' else ['--cfg-options', f'load_from={path}']
+    refused(name, config, *argv, says=['a.pth is damaged', 'checksum'])
+
+
 def test_checkpoints_of_other_models(write_config, refused, tmp_path):
     config = write_config('classification')
     path = tmp_path / 'other.pth'

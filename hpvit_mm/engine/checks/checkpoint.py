@@ -29,7 +29,8 @@ def check_checkpoint(model: nn.Module, file: str,
         new_heads: Whether the heads may differ, as for fine-tuning on other
             classes.
     """
-    content = read_checkpoint(file)
+    # what is resumed has been looked at before
+    content = read_checkpoint(file, verify=not resume)
     if resume:
         missing = missing_state(content, file)
         if missing:

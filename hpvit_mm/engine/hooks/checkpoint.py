@@ -2,7 +2,6 @@
 import os
 import re
 import shutil
-import zipfile
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from hpvit_mm.checkpoints.file import broken_record
 from hpvit_mm.checkpoints.write import flush, replacing
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import HOOKS
@@ -355,11 +355,7 @@ def check_written(path: Path) -> None:
     """Read a checkpoint again, and compare it with its checksums."""
     if path.is_dir():  # sharded: a file per process
         return
-    try:
-        with zipfile.ZipFile(path) as file:
-            broken = file.testzip()
-    except zipfile.BadZipFile as error:
-        broken = str(error)
+    broken = broken_record(str(path))
     if broken:
         raise OSError(None, f'what was read again is not what was written: '
                       f'{broken}')
