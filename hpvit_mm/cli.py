@@ -1,5 +1,6 @@
 """What every command line tool of this project does alike."""
 import contextlib
+import errno
 import logging
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ ASKING = (signal.SIGTERM, signal.SIGUSR1)
 # Where the launchers put the index of a process on its machine.
 LOCAL_RANK_VARIABLES = ('LOCAL_RANK', 'SLURM_LOCALID',
                         'OMPI_COMM_WORLD_LOCAL_RANK')
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what a user may have
 
 
 def local_rank() -> int:
@@ -52,8 +54,8 @@ def user_error_text(error: UserError) -> str:
 def run_tool(run: Callable[[], None]) -> int:
     """Do what a tool does and return its exit status.
 
-    A user's mistake becomes one line on stderr and status 2. Of several
-    processes on a machine one speaks for all; each machine has its own
+    A user's mistake becomes one line on stderr and status 2, as does a disk
+    that is full wherever something is written. Of several processes on a machine one speaks for all; each machine has its own
     voice, because a folder may be missing on one of them only.
     """
     try:
@@ -62,6 +64,14 @@ def run_tool(run: Callable[[], None]) -> int:
     except UserError as error:
         if local_rank() == 0 or isinstance(error, RankError):
             print(f'error: {user_error_text(error)}', file=sys.stderr)
+        return USER_ERROR
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        where = f', for {error.filename}' if error.filename else ''
+        print(f'error: {error.strerror}{where}: free some space, then start '
+              'this again; a training continues with --resume',
+              file=sys.stderr)
         return USER_ERROR
     except Preempted as end:
         if local_rank() == 0:

@@ -53,6 +53,22 @@ def test_one_process_speaks(rank, said, capsys, monkeypatch):
     assert run_tool(lambda: None) == 0
 
 
+def test_a_full_disk(capsys):
+    """Wherever it is noticed, here after a failure to write."""
+    def fail():
+        with open('/dev/full', 'w') as file:
+            file.write('a')
+
+    assert run_tool(fail) == 2
+    assert capsys.readouterr().err.startswith(
+        'error: No space left on device: free some space')
+
+
+def test_other_errors_of_the_system():
+    with pytest.raises(IsADirectoryError):
+        run_tool(lambda: open('/', 'w'))
+
+
 @pytest.fixture
 def torchs_handler():
     """torch's, of processes that have ended, as it is after a kill."""

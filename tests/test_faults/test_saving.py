@@ -156,6 +156,35 @@ def test_full_disk(number, processes, experiment, left_alone, fault_table):
     fault_table('full disk while saving', 1, 1)
 
 
+def full_for_curves(rank: int) -> None:
+    """From iteration 2 on there is no room for the curves."""
+    original = SafeCheckpointHook._try_to_write
+
+    def try_to_write(self, runner, *args):
+        for folder in Path(runner.work_dir).glob('*/vis_data'):
+            (folder / 'scalars.json').unlink(missing_ok=True)
+            (folder / 'scalars.json').symlink_to('/dev/full')
+        return original(self, runner, *args)
+
+    SafeCheckpointHook._try_to_write = try_to_write
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('processes', [1, 2])
+def test_full_disk_between_saves(processes, experiment, left_alone,
+                                 fault_table):
+    full = experiment('segmentation', FEW)
+    log = full.run(before=full_for_curves, processes=processes, status=2)
+    assert log.count('error: No space left on device: free some space') == 1
+    assert 'Traceback' not in log
+    assert good_iteration(full) == 2
+    full.run('--resume', processes=processes)
+    alone = left_alone('segmentation', FEW, processes)
+    assert full.iterations() == alone.iterations()
+    assert_equal(full.final(), alone.final())
+    fault_table('full disk between saves', 1, 1)
+
+
 @pytest.mark.slow
 def test_a_full_disk_is_foreseen(experiment):
     """Before the first step."""
