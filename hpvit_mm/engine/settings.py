@@ -63,7 +63,7 @@ def test_config(args: Namespace) -> Config:
     if args.tta:
         outputs.set_tta(cfg)  # last, because it moves the model's entries
     _settle(cfg)
-    survival.name_failures(cfg)
+    survival.ensure_tested(cfg)
     name_copy(cfg, Path(args.config).stem + '_test')
     return cfg
 

@@ -1,4 +1,4 @@
-"""What every training has so that it survives, whatever its config lists."""
+"""What every run has so that it survives, whatever its config lists."""
 from typing import Any, Iterator, Optional
 
 from mmengine.config import Config, ConfigDict
@@ -34,14 +34,8 @@ def ensure(cfg: Config) -> None:
         UserError: If checkpoints are not written by SafeCheckpointHook, on
             which the others rely.
     """
-    hooks = cfg.setdefault('default_hooks', ConfigDict())
-    for name, kind in HOOKS.items():
-        hook = hooks.get(name) or ConfigDict()
-        if 'type' not in hook or (
-                name == 'checkpoint' and mmengines(hook) == 'CheckpointHook'):
-            hook.type = kind
-        hooks[name] = hook
-    kind = hooks.checkpoint.type
+    add_hooks(cfg, *HOOKS)
+    kind = cfg.default_hooks.checkpoint.type
     if kind not in (HOOKS['checkpoint'], SafeCheckpointHook):
         raise UserError(
             f'default_hooks.checkpoint.type is {kind}, but a training relies '
@@ -57,6 +51,24 @@ def ensure(cfg: Config) -> None:
             loop.pop('by_epoch', None)
         replace(loop)
     name_failures(cfg)
+
+
+def ensure_tested(cfg: Config) -> None:
+    """Give a test what it lacks."""
+    add_hooks(cfg, 'watchdog')
+    name_failures(cfg)
+
+
+def add_hooks(cfg: Config, *names: str) -> None:
+    """Let hooks be ours where a config names none, or mmengine's."""
+    hooks = cfg.get('default_hooks') or ConfigDict()
+    for name in names:
+        hook = hooks.get(name) or ConfigDict()
+        if 'type' not in hook or (
+                name == 'checkpoint' and mmengines(hook) == 'CheckpointHook'):
+            hook.type = HOOKS[name]
+        hooks[name] = hook
+    cfg.default_hooks = hooks
 
 
 def exceptions(cfg: Config) -> Iterator[str]:

@@ -70,6 +70,17 @@ def test_hooks(hooks):
     assert len(cfg.custom_hooks) == 1
 
 
+@pytest.mark.parametrize('hooks', [None, {}, dict(watchdog=None),
+                                   dict(watchdog=dict(timeout=60))])
+def test_hooks_of_a_test(hooks):
+    cfg = Config(dict(default_hooks=hooks, test_cfg=dict()))
+    survival.ensure_tested(cfg)
+    assert list(cfg.default_hooks) == ['watchdog']
+    assert cfg.default_hooks.watchdog.type == HOOKS['watchdog']
+    assert cfg.default_hooks.watchdog.get('timeout', 60) == 60
+    assert cfg.test_cfg.type == 'hpvit_mm.GuardedTestLoop'
+
+
 @pytest.mark.parametrize('arguments, says', [
     (dict(save_best='weird'), 'rule'), (dict(save_best='a', rule='sideways'),
                                         'rule')])

@@ -1,5 +1,7 @@
 """What goes wrong while training: one sentence, no hang, nothing lost."""
+import multiprocessing
 import os
+import queue
 import random
 import shutil
 import signal
@@ -10,7 +12,7 @@ import pytest
 import torch
 from harness import LIMIT, Experiment, assert_equal
 
-from hpvit_mm.engine.hooks import FiniteHook, WatchdogHook
+from hpvit_mm.engine.hooks import FiniteHook, WatchdogHook, watchdog
 from hpvit_mm.errors import UserError
 
 WORKERS = 'train_dataloader.update(num_workers=2)\n'
@@ -374,6 +376,48 @@ def test_a_run_that_stands_still(experiment):
     assert time.monotonic() - begin < 60
     assert 'nothing has happened for 3 s, after iteration 4' in log
     assert 'stand_still' in log or 'in loss' in log  # where it waits
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """What a WatchdogHook does, in its thread, instead of the end."""
+    statuses = queue.Queue()
+    monkeypatch.setattr(watchdog, 'CHECK', 0.01)
+    monkeypatch.setattr(watchdog, 'end_now', statuses.put)
+    monkeypatch.setattr(watchdog.faulthandler, 'dump_traceback',
+                        lambda **options: None)
+    return statuses
+
+
+def test_a_test_that_stands_still(ended, capsys):
+    hook = WatchdogHook(timeout=0.1)
+    hook.before_test(None)
+    hook.after_test_iter(None, 6)
+    assert ended.get(timeout=10) == 1
+    hook.close()
+    assert 'for 0.1 s, after batch 7' in capsys.readouterr().err
+
+
+def test_a_test_whose_worker_is_killed(ended, capsys):
+    worker = multiprocessing.Process(target=time.sleep, args=(3600, ))
+    worker.start()
+    hook = WatchdogHook(worker_timeout=0.1)
+    hook.before_test(None)
+    os.kill(worker.pid, signal.SIGKILL)
+    assert ended.get(timeout=10) == 1
+    hook.close()
+    text = capsys.readouterr().err
+    assert f'(pid {worker.pid}) was killed' in text
+    assert 'fewer test_dataloader.num_workers, and start it again' in text
+    worker.join()
+
+
+def test_a_test_that_ends(ended):
+    hook = WatchdogHook(timeout=0.1)
+    hook.before_test(None)
+    hook.after_test(None, {})
+    with pytest.raises(queue.Empty):
+        ended.get(timeout=0.5)
 
 
 @pytest.mark.parametrize('options', [dict(timeout=0),

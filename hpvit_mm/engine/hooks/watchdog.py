@@ -23,12 +23,13 @@ class WatchdogHook(Hook):
 
     A process of another machine may be gone, storage may not answer, or a
     process that loads data may have been killed while it held a lock: then
-    training would wait for ever, and so would the scheduler. A thread ends
-    the process, with status 1, after a list of what it waited for.
+    a training or a test would wait for ever, and so would the scheduler. A
+    thread ends the process, with status 1, after a list of what it waited
+    for.
 
     Args:
-        timeout: Seconds that an iteration, or the metrics of a validation,
-            may take. Defaults to 1800, as long as torch's processes wait for
+        timeout: Seconds that an iteration, or the metrics of a validation or
+            a test, may take. Defaults to 1800, as long as torch's processes wait for
             one another.
         worker_timeout: Seconds between the death of a process that loads
             data and the end of the run, which mostly ends by itself. Defaults
@@ -50,11 +51,8 @@ class WatchdogHook(Hook):
 
     def before_train(self, runner) -> None:
         """Begin to watch."""
-        self.moved = time.monotonic()
-        self.what = 'before the first iteration'
-        self.over = threading.Event()
-        threading.Thread(target=self._watch, args=(self.over, ),
-                         daemon=True).start()
+        self._begin('before the first iteration', 'train_dataloader',
+                    'continue with --resume')
 
     def after_train_iter(self, runner, batch_idx: int, data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
@@ -78,10 +76,32 @@ class WatchdogHook(Hook):
         """Watch no more."""
         self.close()
 
+    def before_test(self, runner) -> None:
+        """Begin to watch."""
+        self._begin('before the first batch', 'test_dataloader',
+                    'start it again')
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch: Any = None,
+                        outputs: Optional[Sequence] = None) -> None:
+        """It goes on."""
+        self._note(f'after batch {batch_idx + 1}')
+
+    def after_test(self, runner, metrics: Optional[dict] = None) -> None:
+        """Watch no more."""
+        self.close()
+
     def close(self) -> None:
         """Watch no more, however a run has ended."""
         if self.over:
             self.over.set()
+
+    def _begin(self, what: str, loader: str, remedy: str) -> None:
+        self.loader = loader
+        self.remedy = remedy
+        self._note(what)
+        self.over = threading.Event()
+        threading.Thread(target=self._watch, args=(self.over, ),
+                         daemon=True).start()
 
     def _note(self, what: str) -> None:
         self.what = what
@@ -100,14 +120,13 @@ class WatchdogHook(Hook):
             dead = killed_workers()
             if dead and died is None:
                 died = now
-            # where training goes on, nobody waited for that process
+            # where it goes on, nobody waited for that process
             if dead and now - max(died, self.moved) > self.worker_timeout:
                 self._end(f'a process that loads data (pid {dead[0]}) was '
-                          'killed, and training waits for it, '
-                          f'{self.what}: the run ends. Most often the memory '
-                          'of the machine did not suffice (see dmesg); use '
-                          'fewer train_dataloader.num_workers, and continue '
-                          'with --resume')
+                          f'killed, and the run waits for it, {self.what}: '
+                          'it ends. Most often the memory of the machine did '
+                          f'not suffice (see dmesg); use fewer {self.loader}.'
+                          f'num_workers, and {self.remedy}')
 
     def _end(self, text: str) -> None:
         faulthandler.dump_traceback(all_threads=True)
