@@ -30,7 +30,7 @@ def run(options: Options) -> List[dict]:
                  nominal_macs(dilated, x))]
     for name, model in classifiers().items():
         found += variants(name, model, x, options)
-    check_flash(windows, x[:2].to(options.device))
+    check_flash((windows, dilated), x[:2], options)
     title = f'classification, forward, 224, batch {len(x)}'
     timer = timer_of(windows, options)
     rows = compare(title, found, options,

@@ -4,7 +4,8 @@ from typing import List
 import torch
 
 from .by_stage import by_stage, timer_of
-from .networks import HostHPViT, hpvit, nominal_macs, pyramids, variants
+from .networks import (HostHPViT, check_flash, hpvit, nominal_macs,
+                       pyramids, variants)
 from .timing import Options, check_equal, compare
 
 # Side of the images -> batch.
@@ -41,6 +42,7 @@ def run(options: Options) -> List[dict]:
                             nominal_macs(dilated, x))
         for name, model in pyramids(size).items():
             found += variants(name, model, x, options)
+        check_flash((windows, dilated), x[:1], options)
         title = f'four levels, forward, {size}, batch {batch}'
         timer = timer_of(windows, options)
         timed = compare(title, found, options, pairs=[

@@ -239,10 +239,13 @@ def variants(name: str, model: nn.Module, x: Tensor, options: Options,
     return found
 
 
-def check_flash(model: nn.Module, x: Tensor) -> None:
+def check_flash(models: Sequence[nn.Module], x: Tensor, options: Options,
+                train: bool = False) -> None:
     """On a GPU attention must need none but the fast kernels."""
-    if x.is_cuda:
+    if options.device == 'cpu':
+        return
+    for model in models:
         with sdpa_kernel([SDPBackend.FLASH_ATTENTION,
                           SDPBackend.CUDNN_ATTENTION]):
-            compute(model, x)
-        print('attention runs in flash kernels')
+            compute(model.to(options.device), x.to(options.device), train)
+    print('attention runs in flash kernels')

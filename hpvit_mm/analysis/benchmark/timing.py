@@ -231,6 +231,7 @@ def peak_bytes(call: Callable, model: nn.Module,
                device: str = 'cpu') -> int:
     """The most memory that a call takes beside the weights of the model."""
     if device == 'cuda':
+        model.zero_grad(set_to_none=True)  # those of the call before count
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         call()

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from . import memory
-from .networks import (HostHPViT, classifiers, compute, host_name, hpvit,
-                       nominal_macs, variants)
+from .networks import (HostHPViT, check_flash, classifiers, compute,
+                       host_name, hpvit, nominal_macs, variants)
 from .timing import (Options, check_equal, compare, difference,
                      saved_bytes)
 
@@ -31,6 +31,7 @@ def run(options: Options) -> List[dict]:
     for name, model in models.items():
         nominal = None if name == plain else nominal_macs(ours, x)
         found += variants(name, model, x, options, nominal, train=True)
+    check_flash([ours], x[:2], options, train=True)
     rows = compare(
         f'classification, forward and backward, 224, batch {len(x)}', found,
         options)
