@@ -3,6 +3,7 @@ import errno
 import os
 import resource
 import signal
+import time
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from harness import assert_equal
 from mmengine.config import Config
 from mmengine.fileio.backends import LocalBackend
+from mmengine.runner import Runner
 
 from hpvit_mm.engine.arguments import NEWEST
 from hpvit_mm.engine.hooks import SafeCheckpointHook
@@ -116,6 +118,30 @@ def test_all_kills_while_saving(experiment, left_alone, fault_table):
     assert number > 30
     fault_table('kill -9 in front of each step of saving, one checkpoint kept',
                 number - 1, number - 1)
+
+
+def rank_1_is_late(rank: int) -> None:
+    """It comes out of saving, where it has nothing to do, in the middle of
+    what rank 0 does."""
+    original = Runner.save_checkpoint
+
+    def save_checkpoint(self, folder, name, **options):
+        original(self, folder, name, **options)
+        end = time.monotonic() + 10
+        while rank == 1 and not Path(folder, name).exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        if rank == 0:
+            time.sleep(0.5)
+
+    Runner.save_checkpoint = save_checkpoint
+
+
+def test_a_late_process(experiment):
+    late = experiment('segmentation', FEW)
+    late.run(before=rank_1_is_late, processes=2)
+    assert good_iteration(late) == 4
+    assert not list(late.work_dir.glob('.*'))
 
 
 def full_disk(number: int):

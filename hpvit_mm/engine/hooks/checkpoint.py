@@ -5,7 +5,7 @@ import shutil
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, Optional
 
 import torch
 from mmengine.hooks import CheckpointHook
@@ -242,7 +242,6 @@ class SafeCheckpointHook(CheckpointHook):
             self._position = self._gradients = None
             if self.watch:
                 self.watch.busy = False
-        error = agreement.of_first(error)
         if error:
             raise UserError(error)
         if resumable:
@@ -251,27 +250,34 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _try_to_write(self, runner, name: str,
                       resumable: bool) -> Optional[str]:
-        """Returns what is to be said if it cannot be written."""
+        """Returns what is to be said if it cannot be written, in any process.
+
+        The first process goes on with the file only where each has left what
+        mmengine does to write it, and nobody else removes it.
+        """
         path = Path(self.out_dir, name)
         part = path.with_name(f'.{name}.part')
-        options = dict(self.args) if resumable else {}
         try:
-            runner.save_checkpoint(
-                self.out_dir, part.name, by_epoch=self.by_epoch,
+            error = self._attempt(
+                path, runner.save_checkpoint, self.out_dir, part.name,
+                by_epoch=self.by_epoch,
                 save_optimizer=self.save_optimizer and resumable,
                 save_param_scheduler=self.save_param_scheduler and resumable,
-                **options)
-            if not self.main:
-                return None
-            check_written(part)
-            flush(part)
-            os.replace(part, path)
-            flush(path.parent)
-            if resumable:
-                point(runner.work_dir, path)
-                for other in path.parent.glob(INTERIM.format('*')):
-                    if other.name != name:
-                        other.unlink()
+                **(self.args if resumable else {}))
+            error = next(filter(None, agreement.of_all(error)), None)
+            if self.main and not error:
+                error = self._attempt(path, self._put_in_place, runner, part,
+                                      path, resumable)
+            return agreement.of_first(error)
+        finally:
+            if self.main:
+                remove(part)
+
+    def _attempt(self, path: Path, step: Callable, *args,
+                 **options) -> Optional[str]:
+        """Do a step of writing; returns what is to be said if it fails."""
+        try:
+            step(*args, **options)
         except UserError as error:
             return str(error)
         except OSError as error:
@@ -280,9 +286,20 @@ class SafeCheckpointHook(CheckpointHook):
                     f'{size_text(free)} are free there). Nothing that was '
                     f'there is lost: the last checkpoint is {self.last}. '
                     'Free some space, and continue with --resume')
-        finally:
-            remove(part)
         return None
+
+    def _put_in_place(self, runner, part: Path, path: Path,
+                      resumable: bool) -> None:
+        """Make a file that is written a checkpoint, and the last one."""
+        check_written(part)
+        flush(part)
+        os.replace(part, path)
+        flush(path.parent)
+        if resumable:
+            point(runner.work_dir, path)
+            for other in path.parent.glob(INTERIM.format('*')):
+                if other.name != path.name:
+                    other.unlink()
 
     def _point_to_resumed(self, runner) -> None:
         """The last run may have been killed before it named its last one."""
