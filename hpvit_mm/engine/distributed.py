@@ -20,6 +20,8 @@ VARIABLES = {
                 OMPI_COMM_WORLD_SIZE='WORLD_SIZE',
                 OMPI_COMM_WORLD_LOCAL_RANK='LOCAL_RANK'),
 }
+# Strategies of mmengine whose checkpoints are folders.
+IN_PARTS = ('ColossalAIStrategy', 'DeepSpeedStrategy')
 REMEDIES = dict(
     pytorch='start it with tools/dist_train.sh or tools/dist_test.sh',
     slurm='start it with tools/slurm_train.sh or tools/slurm_test.sh',
@@ -37,9 +39,20 @@ def check_launcher(launcher: str) -> None:
 
 
 def check_strategy(cfg: Config) -> None:
-    """Stop where FSDP was asked for what it cannot do."""
-    kind = (cfg.get('strategy') or {}).get('type', '')
-    if 'FSDP' not in kind:
+    """Stop where a strategy was asked for what it cannot do here."""
+    strategy = cfg.get('strategy') or {}
+    kind = strategy.get('type', '')
+    kind = getattr(kind, '__name__', kind)
+    fsdp = 'FSDP' in kind
+    layout = strategy.get('state_dict_cfg') or (
+        'full' if kind == 'hpvit_mm.FSDPStrategy' else 'local')
+    if kind.rpartition('.')[2] in IN_PARTS or (
+            fsdp and 'full' not in str(layout).lower()):
+        raise UserError(
+            f'{kind} would write checkpoints in parts, from which no training '
+            'here continues; use strategy.type=hpvit_mm.FSDPStrategy, which '
+            'writes whole ones (state_dict_cfg=full)')
+    if not fsdp:
         return
     if cfg.launcher == 'none':
         raise UserError(

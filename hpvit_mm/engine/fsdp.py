@@ -27,7 +27,8 @@ class FSDPStrategy(MMEngineFSDPStrategy):
             such as ``dict(sharding_strategy='SHARD_GRAD_OP')``. Defaults to
             None.
         state_dict_cfg: As in mmengine. Defaults to 'full': the first process
-            writes the whole model.
+            writes the whole model. tools/train.py refuses others, because it
+            resumes from whole ones only.
         kwargs: As in mmengine.
     """
 

@@ -16,6 +16,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from tiny_experiments import folder_of_data, write_config
 
 from hpvit_mm.registry import HOOKS
@@ -167,6 +168,8 @@ class Running:
                 os.dup2(file, stream)
             sys.stdout = os.fdopen(1, 'w', buffering=1)
             sys.stderr = os.fdopen(2, 'w', buffering=1)
+            # those of other tests write to what pytest has closed
+            MMLogger._instance_dict.clear()
             if processes > 1:
                 os.environ.update(
                     RANK=str(rank), LOCAL_RANK=str(rank),

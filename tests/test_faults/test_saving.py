@@ -184,6 +184,8 @@ def test_full_disk(number, processes, experiment, left_alone, fault_table):
 
 def full_for_curves(rank: int) -> None:
     """From iteration 2 on there is no room for the curves."""
+    if rank:  # it writes none
+        return
     original = SafeCheckpointHook._try_to_write
 
     def try_to_write(self, runner, *args):

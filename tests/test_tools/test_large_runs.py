@@ -42,6 +42,10 @@ def test_compiled_with_shared_parameters(write_config, run, tmp_path):
 @pytest.mark.parametrize('option, says', [
     ('strategy.type=hpvit_mm.FSDPStrategy', 'tools/dist_train.sh'),
     ('strategy.type=hpvit_mm.FSDPStrateyg', 'mean hpvit_mm.FSDPStrategy?'),
+    ('strategy.type=FSDPStrategy', 'in parts'),
+    ('strategy.state_dict_cfg=local', 'in parts'),
+    ('strategy.type=DeepSpeedStrategy', 'in parts'),
+    ('strategy.type=mmengine.ColossalAIStrategy', 'in parts'),
     ('strategy.modle_wrapper=1', 'mean model_wrapper?'),
     ('default_hooks.ema.type=EMAHook', 'EMAHook')])
 def test_mistakes_of_shared_parameters(option, says, write_config, tool,

@@ -361,17 +361,12 @@ def point(work_dir: str, path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a checkpoint, if it is there and may be removed."""
-    if path.is_dir():  # sharded: a file per process
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
+    with suppress(OSError):
+        path.unlink()
 
 
 def check_written(path: Path) -> None:
     """Read a checkpoint again, and compare it with its checksums."""
-    if path.is_dir():  # sharded: a file per process
-        return
     broken = broken_record(str(path))
     if broken:
         raise OSError(None, f'what was read again is not what was written: '
