@@ -55,8 +55,9 @@ def run_tool(run: Callable[[], None]) -> int:
     """Do what a tool does and return its exit status.
 
     A user's mistake becomes one line on stderr and status 2, as does a disk
-    that is full wherever something is written. Of several processes on a machine one speaks for all; each machine has its own
-    voice, because a folder may be missing on one of them only.
+    that is full wherever something is written. Of several processes on a
+    machine one speaks for all; each machine has its own voice, because a
+    folder may be missing on one of them only.
     """
     try:
         with unbroken():

@@ -26,8 +26,8 @@ def read_checkpoint(checkpoint: Union[str, Path],
         lazy: Map tensors of files instead of reading them, so that what is
             not used needs no memory. The files must not be overwritten as
             long as the tensors are used.
-        verify: Compare a file of ``torch.save`` with its checksums, which torch
-            does not; 0.3 s per GB.
+        verify: Compare a file of ``torch.save`` with its checksums, which
+            torch does not; 0.3 s per GB.
 
     Returns:
         What the file holds: tensors and plain data. Of safetensors:

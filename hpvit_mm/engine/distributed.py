@@ -42,7 +42,8 @@ def check_strategy(cfg: Config) -> None:
     """Stop where a strategy was asked for what it cannot do here."""
     strategy = cfg.get('strategy') or {}
     kind = strategy.get('type', '')
-    kind = getattr(kind, '__name__', kind)
+    if isinstance(kind, type):
+        kind = f'{kind.__module__.partition(".")[0]}.{kind.__name__}'
     fsdp = 'FSDP' in kind
     layout = strategy.get('state_dict_cfg') or (
         'full' if kind == 'hpvit_mm.FSDPStrategy' else 'local')
@@ -61,7 +62,7 @@ def check_strategy(cfg: Config) -> None:
             'and strategy out of the config')
     hooks = [*(cfg.get('default_hooks') or {}).values(),
              *(cfg.get('custom_hooks') or [])]
-    if any('EMAHook' in hook['type'] for hook in hooks if hook):
+    if any('EMAHook' in str(hook.get('type')) for hook in hooks if hook):
         raise UserError(
             f'EMAHook averages whole models, and {kind} has only parts of '
             'one; remove the hook, or leave runner_type and strategy out of '

@@ -2,10 +2,12 @@
 import signal
 
 import pytest
+from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
 from mmengine.config import Config
+from mmengine.hooks import IterTimerHook
 
 from hpvit_mm.cli import run_tool, user_error_text
-from hpvit_mm.engine import distributed
+from hpvit_mm.engine import FSDPStrategy, distributed
 from hpvit_mm.errors import UserError
 
 
@@ -29,6 +31,17 @@ def test_no_gpu_is_asked_for():
     cfg = Config(dict(strategy=dict(type='hpvit_mm.FSDPStrategy'), **more))
     distributed.wrap_without_gpu(cfg)
     assert cfg.strategy == dict(type='hpvit_mm.FSDPStrategy')
+
+
+@pytest.mark.parametrize('kind, says', [
+    (FSDPStrategy, None), (MMEngineFSDPStrategy, 'in parts'), ('DDPStrategy', None)])
+def test_classes_of_strategies(kind, says):
+    cfg = Config(dict(launcher='pytorch', strategy=dict(type=kind),
+                      default_hooks=dict(timer=dict(type=IterTimerHook))))
+    if says is None:
+        return distributed.check_strategy(cfg)
+    with pytest.raises(UserError, match=says):
+        distributed.check_strategy(cfg)
 
 
 def test_innermost_sentence():

@@ -29,8 +29,8 @@ class WatchdogHook(Hook):
 
     Args:
         timeout: Seconds that an iteration, or the metrics of a validation or
-            a test, may take. Defaults to 1800, as long as torch's processes wait for
-            one another.
+            a test, may take. Defaults to 1800, as long as torch's processes
+            wait for one another.
         worker_timeout: Seconds between the death of a process that loads
             data and the end of the run, which mostly ends by itself. Defaults
             to 30.
