@@ -1,6 +1,7 @@
 """Train and test: what tools/train.py and tools/test.py do."""
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Iterator, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
@@ -33,13 +34,8 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     for text in survival.exceptions(cfg):
         runner.logger.warning(text)
     settle_batch_size(runner)
-    try:
-        with explained(runner):
-            runner.train()
-    finally:
-        for hook in runner.hooks:  # threads, and signals
-            if hasattr(hook, 'close'):
-                hook.close()
+    with closing_hooks(runner), explained(runner):
+        runner.train()
     del runner
     distributed.leave()
 
@@ -55,7 +51,8 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     runner = build_runner(cfg)
     if args.untrained:
         initialise_weights(runner)
-    metrics = runner.test()
+    with closing_hooks(runner):
+        metrics = runner.test()
     if args.out and args.out.endswith('.json') and runner.rank == 0:
         outputs.write_metrics(metrics, args.out)
     del runner
@@ -68,6 +65,17 @@ def build_runner(cfg: Config) -> Runner:
         else Runner.from_cfg(cfg)
     environment.quiet(runner.logger)
     return runner
+
+
+@contextmanager
+def closing_hooks(runner: Runner) -> Iterator[None]:
+    """However a run ends, no thread or handler of a signal outlives it."""
+    try:
+        yield
+    finally:
+        for hook in runner.hooks:
+            if hasattr(hook, 'close'):
+                hook.close()
 
 
 def initialise_weights(runner: Runner) -> None:

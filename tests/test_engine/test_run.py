@@ -1,5 +1,6 @@
 """Several processes, and the sentence of an error."""
 import signal
+from types import SimpleNamespace
 
 import pytest
 from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
@@ -7,7 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import IterTimerHook
 
 from hpvit_mm.cli import run_tool, user_error_text
-from hpvit_mm.engine import FSDPStrategy, distributed
+from hpvit_mm.engine import FSDPStrategy, WatchdogHook, distributed, run
 from hpvit_mm.errors import UserError
 
 
@@ -42,6 +43,27 @@ def test_classes_of_strategies(kind, says):
         return distributed.check_strategy(cfg)
     with pytest.raises(UserError, match=says):
         distributed.check_strategy(cfg)
+
+
+def test_nothing_watches_behind_a_test_that_failed(monkeypatch):
+    """It would end this process later."""
+    hook = WatchdogHook()
+
+    def fail():
+        hook.before_test(None)
+        raise UserError('no')
+
+    args = SimpleNamespace(launcher='none', untrained=False, out=None)
+    monkeypatch.setattr(run.arguments, 'parse_test', lambda argv: args)
+    monkeypatch.setattr(run.settings, 'test_config', lambda args: None)
+    for name in ('check_run', 'register_loaders'):
+        monkeypatch.setattr(run, name, lambda *args, **options: None)
+    monkeypatch.setattr(run.distributed, 'set_up', lambda cfg: None)
+    monkeypatch.setattr(run, 'build_runner', lambda cfg: SimpleNamespace(
+        hooks=[IterTimerHook(), hook], test=fail))
+    with pytest.raises(UserError):
+        run.test([])
+    assert hook.over.is_set()
 
 
 def test_innermost_sentence():
