@@ -1,5 +1,9 @@
 """Timing side by side, without looking at times."""
 import json
+import platform
+import resource
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,11 +78,31 @@ def test_around_the_network(monkeypatch):
     monkeypatch.setattr(segmentation, 'CLASSES', 4)
     monkeypatch.setattr(preprocessing, 'BATCHES',
                         {'2 images': ([(9, 8), (5, 7)], 1)})
-    for module, pairs in ((segmentation, 5), (preprocessing, 4)):
-        rows = module.run(Options(rounds=1))
+    for call, pairs in ((segmentation.run, 5),
+                        (partial(preprocessing.run_in, ', new memory'), 4)):
+        rows = call(Options(rounds=1))
         assert [row['variant'] == 'ours' for row in rows] \
             == [False, True] * pairs
         assert len({row['case'] for row in rows}) == pairs
+
+
+def pages_of(size):
+    """How many pages are mapped for a tensor, after others were freed."""
+    for _ in range(preprocessing.SETTLED):
+        torch.ones(size, dtype=torch.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(size, dtype=torch.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc',
+                    reason='of other C libraries it cannot be chosen')
+def test_memory_is_of_the_kind_that_is_told():
+    reused, new = (
+        preprocessing.map_from(preprocessing.MEMORY[kind], pages_of, 2**24)
+        for kind in ('reused memory', 'new memory'))
+    # huge pages, of 2 MB, count as one
+    assert new >= 8 and reused < new / 4
 
 
 def test_all_take_turns():
@@ -264,16 +288,51 @@ REACHED = [
     ('dilated against', 'cls', 'ours, dilated', 'ours, windows'),
     ('optimizer dispatch', 'step', 'ours, fused', None),
 ]
+# First words of a row of preprocessing, and the sizes of its images.
+PREPROCESSED = {
+    'preprocessing of 8': '8 images, 512 x 512',
+    'the same, of mixed': '8 images, 400 x 333 to 512 x 512',
+    'the same, at 224': '8 images, 224 x 224',
+}
+
+
+def reached(target):
+    """The last cell of a row of the table of targets."""
+    line, = (line for line in (DOCS / 'performance.md').read_text().split(
+        '## Targets')[1].splitlines() if line.startswith(f'| {target}'))
+    return line.split('|')[3]
+
+
+def measured_rows(suite):
+    return json.loads((DOCS / f'performance/{suite}.json').read_text())['rows']
 
 
 @pytest.mark.parametrize('target, suite, variant, base', REACHED)
 def test_the_targets_tell_what_was_measured(target, suite, variant, base):
-    line, = (line for line in (DOCS / 'performance.md').read_text().split(
-        '## Targets')[1].splitlines() if line.startswith(f'| {target}'))
-    rows = json.loads((DOCS / f'performance/{suite}.json').read_text())['rows']
-    row = next(row for row in rows if row['variant'] == variant and (
-        base is None or row.get('base', 'saved') == base))
-    assert f'{row["ratio"]:.2f}' in line.split('|')[3]
+    row = next(row for row in measured_rows(suite)
+               if row['variant'] == variant and (
+                   base is None or row.get('base', 'saved') == base))
+    assert f'{row["ratio"]:.2f}' in reached(target)
+
+
+@pytest.mark.parametrize('target, sizes', PREPROCESSED.items())
+def test_the_targets_tell_how_fast_preprocessing_is(target, sizes):
+    ratios = defaultdict(list)
+    for row in measured_rows('step'):
+        if row['variant'] == 'ours' and f' x {sizes}, ' in row['case']:
+            ratios[row['base'][:-2]].append(f'{row["ratio"]:.2f}')
+    assert len(ratios) == 3
+    for library, two in ratios.items():
+        assert f'{library} {" / ".join(two)}' in reached(target)
+
+
+def test_the_targets_tell_how_fast_testing_is():
+    counts, _, labels, resized, _ = (
+        f'{row["ratio"]:.2f}' for row in measured_rows('step')
+        if row['case'].startswith(('counts', 'labels'))
+        and row['variant'] == 'ours')
+    assert f' {counts} / {labels} ' in reached('mIoU')
+    assert resized in reached('post-processing where')
 
 
 @pytest.mark.parametrize('suite', sorted(SUITES))
