@@ -102,9 +102,9 @@ def load_config(path: str, build: bool = True) -> Config:
         raise UserError(f'the config {path} needs a file that does not '
                         f'exist: {error}; correct its _base_') from error
     except Exception as error:
-        raise UserError(
-            f'the config {path} cannot be read: {type(error).__name__}: '
-            f'{error}; correct the file') from error
+        text = f'{type(error).__name__}: {error}'.rstrip(': ')
+        raise UserError(f'the config {path} cannot be read: {text}; correct '
+                        'the file') from error
 
 
 def _similar_config(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Parts of the checks that the tools' tests do not reach."""
 import json
 from pathlib import Path
+from typing import Any, Optional, Sequence, Union
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ from mmengine.config import Config
 from PIL import Image
 from torch import nn
 
+from hpvit_mm.cli import run_tool
 from hpvit_mm.engine.checks import (check_run, checkpoint, labels, options,
-                                    signature)
+                                    signature, values)
 from hpvit_mm.engine.checks.model import build_skeleton
-from hpvit_mm.errors import UserError
+from hpvit_mm.engine.run import train
+from hpvit_mm.errors import USER_ERROR, UserError
 
 QUICKSTART = sorted(
     (Path(__file__).parents[2] / 'configs/quickstart').glob('*.py'))
@@ -159,6 +162,76 @@ def test_panoptic_and_unlabelled_coco(tmp_path):
     for more in ({}, dict(annotations=[dict(segments_info=[])])):
         file.write_text(json.dumps(dict(content, **more)))
         labels.check_coco(CocoDataset(), 'x')
+
+
+@pytest.mark.parametrize('hint, number', [
+    (int, True), (float, True), (Optional[int], True),
+    (Union[float, torch.Tensor], True), (Union[int, str], False),
+    (bool, False), (Sequence[int], False), (dict, False), (Any, False),
+    (Union[int, Sequence[int]], False), (nn.Module, False)])
+def test_hints_of_numbers(hint, number):
+    assert values.is_number(hint) is number
+
+
+def test_hints_of_bases():
+    """The nearest counts; one that cannot be read does not count."""
+
+    class Base:
+
+        def __init__(self, width: int, depth: int = 1):
+            pass
+
+    class Own(Base):
+
+        def __init__(self, depth: str, size: 'NoSuchName' = 0,  # noqa: F821
+                     **kwargs):
+            super().__init__(**kwargs)
+
+    class Other(Base):
+
+        def __init__(self, depth: str, **kwargs):
+            super().__init__(**kwargs)
+
+    assert set(values.hints_of(Own)) == {'width', 'depth'}
+    assert values.hints_of(Other) == dict(width=int, depth=str)
+
+
+@pytest.mark.parametrize('option, text', [
+    ('train_dataloader.batch_size=zero', 'whole number from 1 on'),
+    ('train_dataloader.batch_size=0', 'whole number from 1 on'),
+    ('val_dataloader.batch_size=1.5', 'whole number from 1 on'),
+    ('train_dataloader.num_workers=two', 'whole number from 0 on'),
+    ('val_dataloader.num_workers=-1', 'whole number from 0 on'),
+    ('train_cfg.max_epochs=abc', 'takes a number'),
+    ('train_cfg.val_interval=x', 'takes a number'),
+    ('default_hooks.checkpoint.interval=x', 'takes a number'),
+    ('default_hooks.logger.interval=x', 'takes a number'),
+    ('param_scheduler.0.end=x', 'takes a number'),
+    ('optim_wrapper.optimizer.lr=abc', 'takes a number'),
+    ('optim_wrapper.optimizer.lr=-1', 'Invalid learning rate: -1'),
+    ('optim_wrapper.accumulative_counts=no', 'takes a number'),
+    ('optim_wrapper.clip_grad=5', 'it should be a `dict`'),
+    ('randomness.seed=x', 'whole number from 0 to 4294967295'),
+    ('randomness.seed=4294967296', 'whole number from 0 to 4294967295'),
+    ('model.backbone.drop_path_rate=x', 'takes a number'),
+    ('model.backbone.window_size=a', 'takes a number'),
+    ('model.backbone.stage_depths=3', 'stage_depths'),
+    ('model.head.num_classes=ten', 'takes a number')])
+def test_wrong_values(option, text, sample_data, tmp_path, monkeypatch,
+                      capsys):
+    """One sentence, which names the key, before anything is made."""
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/samples').symlink_to(sample_data)
+    monkeypatch.chdir(tmp_path)
+    path = next(path for path in QUICKSTART if 'sample-im' in path.stem)
+    status = run_tool(lambda: train([
+        str(path), '--work-dir', 'work', '--cfg-options',
+        'model.backbone.init_cfg=None', option]))
+    lines = capsys.readouterr().err.splitlines()
+    assert status == USER_ERROR and text in lines[-1]
+    key = option.split('=')[0]
+    assert any(part in lines[-1] for part in (key, *key.split('.')))
+    assert not list((tmp_path / 'work').glob('*.pth'))
 
 
 @pytest.mark.parametrize('path', QUICKSTART, ids=lambda path: path.stem)

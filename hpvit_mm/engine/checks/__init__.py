@@ -18,6 +18,7 @@ from .datasets import check_dataset, head_classes
 from .model import build_skeleton, check_pretrained
 from .optimizer import build_optimizer
 from .types import check_host, check_types
+from .values import check_loader, check_seed
 from .work_dir import check_work_dir
 
 COMMON = ('default_hooks', 'custom_hooks', 'visualizer', 'log_processor',
@@ -45,6 +46,7 @@ def check_run(cfg: Config, training: bool) -> Skeleton:
     used = COMMON + (TRAINING + VALIDATION if training else TESTING)
     check_entries(cfg, ('model', ) + (TRAINING if training else TESTING))
     check_work_dir(cfg.work_dir)
+    check_seed(cfg)
     check_host(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         check_types(cfg, used)
@@ -55,6 +57,7 @@ def check_run(cfg: Config, training: bool) -> Skeleton:
             check_pretrained(cfg, model)
         for loader in used:
             if loader.endswith('_dataloader') and cfg.get(loader):
+                check_loader(cfg, loader)
                 check_dataset(cfg, loader, heads)
         bank = None if training else cfg.test_cfg.get('bank')  # of k-NN
         if bank:

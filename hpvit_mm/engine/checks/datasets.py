@@ -11,7 +11,7 @@ from hpvit_mm.datasets.prepare import expected
 from hpvit_mm.errors import UserError
 
 from .labels import check_labels, shorten
-from .model import check_classes, translated, unheard
+from .model import check_classes, innermost_text, translated, unheard
 from .signature import accepted_arguments
 from .types import entries_at, find_type
 
@@ -98,13 +98,6 @@ def check_choice(entry: dict, target: Any, path: str) -> None:
             f'{len(own)} classes of {target.__name__}; use type='
             'BaseSegDataset, with img_suffix and seg_map_suffix, for classes '
             'of your own')
-
-
-def innermost_text(error: BaseException) -> str:
-    """What was said first, before mmengine repeated it with a prefix."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return ' '.join(str(error).split()) or type(error).__name__
 
 
 def check_paths(dataset: Any, path: str) -> None:

@@ -18,6 +18,7 @@ from hpvit_mm.models import HPViT
 
 from .signature import accepted_arguments
 from .types import find_anywhere, hint_type, unknown_key
+from .values import check_texts
 
 UNEXPECTED = re.compile(
     r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
@@ -57,7 +58,7 @@ def build_skeleton(cfg: Config) -> Optional[nn.Module]:
 
 
 def check_classes(entry: dict, path: str, registry: Registry) -> None:
-    """Check, before anything is built, that paths lead to classes.
+    """Check, before anything is built, paths to classes, and values.
 
     Args:
         entry: The dict in the config from which something is built.
@@ -67,10 +68,12 @@ def check_classes(entry: dict, path: str, registry: Registry) -> None:
     for inner, one in typed_dicts(entry, path):
         name = one['type']
         scope = name.rpartition('.')[0] if isinstance(name, str) else ''
-        if scope and scope not in registry.children \
-                and find_anywhere(name) is None:
+        target = find_anywhere(name)
+        if scope and scope not in registry.children and target is None:
             raise UserError(f'{inner}: there is no {name} among the '
                             f'{registry.name}s; {hint_type(name)}')
+        if target is not None:
+            check_texts(one, target, inner)
 
 
 @contextlib.contextmanager
@@ -129,6 +132,13 @@ def _sentence(text: str, entry: dict, path: str) -> Optional[str]:
         return f'{inner}: there is no {name} among the {found[2]}s; ' \
             + hint_type(name)
     return None
+
+
+def innermost_text(error: BaseException) -> str:
+    """What was said first, before mmengine repeated it with a prefix."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return ' '.join(str(error).split()) or type(error).__name__
 
 
 def mro_names(target: Callable) -> List[str]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from hpvit_mm.errors import UserError
 
-from .model import translated, unheard
+from .model import innermost_text, translated, unheard
 
 
 def build_optimizer(cfg: Config, model: nn.Module) -> Optional[OptimWrapper]:
@@ -16,6 +16,9 @@ def build_optimizer(cfg: Config, model: nn.Module) -> Optional[OptimWrapper]:
 
     Returns:
         The optimizer, or None where only the run itself can build it.
+
+    Raises:
+        UserError: If an argument is refused.
     """
     entry = copy.deepcopy(cfg.optim_wrapper)
     try:
@@ -23,6 +26,9 @@ def build_optimizer(cfg: Config, model: nn.Module) -> Optional[OptimWrapper]:
             return build_optim_wrapper(model, entry)
     except UserError:
         raise
+    except (AssertionError, ValueError) as error:
+        raise UserError(f'optim_wrapper: {innermost_text(error)}; correct '
+                        'it') from error
     except Exception:  # the run will say what it is
         return None
 

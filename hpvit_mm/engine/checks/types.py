@@ -11,6 +11,7 @@ from mmengine.utils import get_object_from_string
 from hpvit_mm.errors import UserError
 
 from .signature import accepted_arguments, hint, is_unknown, nearest
+from .values import check_texts
 
 # Keys of typed dicts that mmengine takes out before the constructor is
 # called.
@@ -69,6 +70,7 @@ def check_types(cfg: Config, used: Tuple[str, ...]) -> None:
             if 'type' in entry and 'metrics' not in entry:
                 target = find_type(entry['type'], registry, path)
                 check_keys(entry, target, path)
+                check_texts(entry, target, path)
     wrapper = cfg.get('optim_wrapper') if 'optim_wrapper' in used else None
     if wrapper and wrapper.get('constructor'):
         find_type(wrapper['constructor'],

@@ -162,6 +162,8 @@ class HPViT(BaseModule):
         if num_registers < 0:
             raise UserError('num_registers must not be negative, but it is '
                             f'{num_registers}.')
+        _check_rate('drop_rate', drop_rate)
+        _check_rate('drop_path_rate', drop_path_rate)
         self.patch_size = patch_size
         self.strides = tuple(patch_stride << s for s in range(num_stages))
         self.attention = _check_attention(attention, self.stage_depths,
@@ -463,6 +465,12 @@ def _pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:
     return pair
 
 
+def _check_rate(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise UserError(f'{name} must be from 0 to less than 1, but it is '
+                        f'{value}.')
+
+
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise UserError(f'{name} must be one of {tuple(choices)}, but it is '
@@ -492,7 +500,7 @@ def _check_stage_depths(depths: Optional[Sequence[int]],
                 f'arch has num_layers={num_layers}, for which there are no '
                 'default stage_depths: give stage_depths that sum to it.')
         return STAGE_DEPTHS[num_layers]
-    depths = tuple(depths)
+    depths = (depths, ) if isinstance(depths, int) else tuple(depths)
     if not depths or min(depths) < 0 or sum(depths) != num_layers:
         raise UserError(
             f'stage_depths={depths} must be numbers of blocks that sum to '

@@ -1,0 +1,91 @@
+"""Whether the values in the config are such as are taken."""
+import inspect
+import math
+import numbers
+import types
+from typing import (Any, Callable, Dict, Iterator, Union, get_args,
+                    get_origin, get_type_hints)
+
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from hpvit_mm.errors import UserError
+
+UNIONS = (Union, types.UnionType)  # the second is of int | str
+# Keys of a data loader -> the least that they may be.
+LOADERS = dict(batch_size=1, num_workers=0)
+
+
+def check_texts(entry: dict, target: Callable, path: str) -> None:
+    """A text must not stand where a constructor's hint tells of numbers.
+
+    No more is checked: of lists and dicts the hosts' own hints are often
+    wrong.
+
+    Args:
+        entry: The dict, with its type.
+        target: The class that it names.
+        path: Where it stands.
+    """
+    texts = [key for key, value in entry.items() if isinstance(value, str)]
+    hints = hints_of(target) if texts else {}
+    for key in texts:
+        if key in hints and is_number(hints[key]):
+            name = getattr(target, '__name__', str(target))
+            raise UserError(f'{path}.{key} is {entry[key]!r}, but {name} '
+                            'takes a number; correct it')
+
+
+def check_loader(cfg: Config, loader: str) -> None:
+    """Check the numbers that torch's DataLoader and the samplers get."""
+    for key, least in LOADERS.items():
+        check_whole(cfg[loader].get(key, least), least, f'{loader}.{key}')
+
+
+def check_seed(cfg: Config) -> None:
+    """A seed is one of numpy's, which are the smallest."""
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None:
+        check_whole(seed, 0, 'randomness.seed', 2**32 - 1)
+
+
+def check_whole(value: Any, least: int, path: str,
+                most: float = math.inf) -> None:
+    """Check that a value is a whole number in a range."""
+    if not isinstance(value, int) or not least <= value <= most:
+        to = 'on' if most == math.inf else f'to {most}'
+        raise UserError(f'{path} is {value!r}, but must be a whole number '
+                        f'from {least} {to}; correct it')
+
+
+def hints_of(target: Callable) -> Dict[str, Any]:
+    """Argument -> hint, of a function, or of a class and its bases."""
+    hints = {}
+    for function in _constructors(target):
+        try:
+            found = get_type_hints(function)
+        except (TypeError, NameError, AttributeError):
+            continue  # a builtin, or with names that are not imported
+        hints = {**found, **hints}
+    return hints
+
+
+def _constructors(target: Callable) -> Iterator[Callable]:
+    if not inspect.isclass(target):
+        yield target
+        return
+    for base in target.__mro__:
+        if base in (object, nn.Module):
+            return
+        if '__init__' in vars(base):
+            yield base.__init__
+
+
+def is_number(hint: Any) -> bool:
+    """Whether a hint is of numbers: one, or None, and nothing else.
+
+    What was a bool once may be a word by now, whatever its hint says.
+    """
+    kinds = get_args(hint) if get_origin(hint) in UNIONS else (hint, )
+    return bool not in kinds and all(inspect.isclass(kind) and issubclass(
+        kind, (numbers.Number, Tensor, type(None))) for kind in kinds)
