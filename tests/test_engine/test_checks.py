@@ -192,8 +192,8 @@ def test_hints_of_bases():
         def __init__(self, depth: str, **kwargs):
             super().__init__(**kwargs)
 
-    assert set(values.hints_of(Own)) == {'width', 'depth'}
-    assert values.hints_of(Other) == dict(width=int, depth=str)
+    assert set(signature.hints_of(Own)) == {'width', 'depth'}
+    assert signature.hints_of(Other) == dict(width=int, depth=str)
 
 
 @pytest.mark.parametrize('option, text', [

@@ -35,7 +35,8 @@ def test_no_gpu_is_asked_for():
 
 
 @pytest.mark.parametrize('kind, says', [
-    (FSDPStrategy, None), (MMEngineFSDPStrategy, 'in parts'), ('DDPStrategy', None)])
+    (FSDPStrategy, None), (MMEngineFSDPStrategy, 'in parts'),
+    ('DDPStrategy', None)])
 def test_classes_of_strategies(kind, says):
     cfg = Config(dict(launcher='pytorch', strategy=dict(type=kind),
                       default_hooks=dict(timer=dict(type=IterTimerHook))))

@@ -1,7 +1,9 @@
 """What a constructor accepts, and what a misspelt name was meant to be."""
+import contextlib
 import difflib
 import inspect
-from typing import Callable, Iterable, Optional, Set, Tuple
+from typing import (Any, Callable, Dict, Iterable, Iterator, Optional, Set,
+                    Tuple, get_type_hints)
 
 from torch import nn
 
@@ -9,29 +11,47 @@ from torch import nn
 def accepted_arguments(target: Callable) -> Tuple[Set[str], bool]:
     """The keyword arguments of a class or function.
 
-    A constructor with ``**kwargs`` passes them on to its base class more
-    often than not, so the base classes are followed as far as ``**kwargs``
-    reaches.
-
     Returns:
         The names, and whether ``**kwargs`` may take others besides.
     """
-    if not inspect.isclass(target):
-        return _parameters(target)
     names: Set[str] = set()
     takes_others = False
-    for base in target.__mro__:
-        init = vars(base).get('__init__')
-        if init is None:
-            continue
-        if base in (object, nn.Module):
-            break
-        own, passes_on = _parameters(init)
+    for function in constructors(target):
+        own, passes_on = _parameters(function)
         names |= own
         takes_others |= passes_on
-        if not passes_on:
-            break
     return names - {'self'}, takes_others
+
+
+def hints_of(target: Callable) -> Dict[str, Any]:
+    """Argument -> type hint, of a class or function."""
+    hints: Dict[str, Any] = {}
+    with contextlib.suppress(TypeError, ValueError):  # of a builtin
+        for function in constructors(target):
+            # its names may not be imported
+            with contextlib.suppress(NameError, AttributeError):
+                hints = {**get_type_hints(function), **hints}
+    return hints
+
+
+def constructors(target: Callable) -> Iterator[Callable]:
+    """The function, or what constructs a class.
+
+    A constructor with ``**kwargs`` passes them on to its base class more
+    often than not, so the base classes are followed as far as ``**kwargs``
+    reaches.
+    """
+    if not inspect.isclass(target):
+        yield target
+        return
+    for base in target.__mro__:
+        if base in (object, nn.Module):
+            return
+        init = vars(base).get('__init__')
+        if init is not None:
+            yield init
+            if not _parameters(init)[1]:
+                return
 
 
 def _parameters(function: Callable) -> Tuple[Set[str], bool]:

@@ -3,13 +3,14 @@ import inspect
 import math
 import numbers
 import types
-from typing import (Any, Callable, Dict, Iterator, Union, get_args,
-                    get_origin, get_type_hints)
+from typing import Any, Callable, Union, get_args, get_origin
 
 from mmengine.config import Config
-from torch import Tensor, nn
+from torch import Tensor
 
 from hpvit_mm.errors import UserError
+
+from .signature import hints_of
 
 UNIONS = (Union, types.UnionType)  # the second is of int | str
 # Keys of a data loader -> the least that they may be.
@@ -56,29 +57,6 @@ def check_whole(value: Any, least: int, path: str,
         to = 'on' if most == math.inf else f'to {most}'
         raise UserError(f'{path} is {value!r}, but must be a whole number '
                         f'from {least} {to}; correct it')
-
-
-def hints_of(target: Callable) -> Dict[str, Any]:
-    """Argument -> hint, of a function, or of a class and its bases."""
-    hints = {}
-    for function in _constructors(target):
-        try:
-            found = get_type_hints(function)
-        except (TypeError, NameError, AttributeError):
-            continue  # a builtin, or with names that are not imported
-        hints = {**found, **hints}
-    return hints
-
-
-def _constructors(target: Callable) -> Iterator[Callable]:
-    if not inspect.isclass(target):
-        yield target
-        return
-    for base in target.__mro__:
-        if base in (object, nn.Module):
-            return
-        if '__init__' in vars(base):
-            yield base.__init__
 
 
 def is_number(hint: Any) -> bool:
