@@ -14,9 +14,11 @@ from . import (arguments, distributed, outputs, resume, settings,
                survival)
 from .batch_size import settle_batch_size
 from .checks import check_resumed, check_run
+from .checks.refusal import refusals
 from .failures import explained
 
 
+@refusals()
 def train(argv: Optional[Sequence[str]] = None) -> None:
     """Train the model of a config."""
     args = arguments.parse_train(argv)
@@ -40,6 +42,7 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     distributed.leave()
 
 
+@refusals()
 def test(argv: Optional[Sequence[str]] = None) -> None:
     """Evaluate the model of a config."""
     args = arguments.parse_test(argv)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import HOOKS
 from PIL import Image
 from torch import nn
 
@@ -14,6 +15,7 @@ from hpvit_mm.cli import run_tool
 from hpvit_mm.engine.checks import (check_run, checkpoint, labels, options,
                                     signature, values)
 from hpvit_mm.engine.checks.model import build_skeleton
+from hpvit_mm.engine.checks.refusal import innermost_text, refusals
 from hpvit_mm.engine.run import train
 from hpvit_mm.errors import USER_ERROR, UserError
 
@@ -197,26 +199,36 @@ def test_hints_of_bases():
 
 
 @pytest.mark.parametrize('option, text', [
-    ('train_dataloader.batch_size=zero', 'whole number from 1 on'),
-    ('train_dataloader.batch_size=0', 'whole number from 1 on'),
-    ('val_dataloader.batch_size=1.5', 'whole number from 1 on'),
-    ('train_dataloader.num_workers=two', 'whole number from 0 on'),
-    ('val_dataloader.num_workers=-1', 'whole number from 0 on'),
-    ('train_cfg.max_epochs=abc', 'takes a number'),
-    ('train_cfg.val_interval=x', 'takes a number'),
-    ('default_hooks.checkpoint.interval=x', 'takes a number'),
-    ('default_hooks.logger.interval=x', 'takes a number'),
-    ('param_scheduler.0.end=x', 'takes a number'),
-    ('optim_wrapper.optimizer.lr=abc', 'takes a number'),
-    ('optim_wrapper.optimizer.lr=-1', 'Invalid learning rate: -1'),
-    ('optim_wrapper.accumulative_counts=no', 'takes a number'),
-    ('optim_wrapper.clip_grad=5', 'it should be a `dict`'),
-    ('randomness.seed=x', 'whole number from 0 to 4294967295'),
-    ('randomness.seed=4294967296', 'whole number from 0 to 4294967295'),
-    ('model.backbone.drop_path_rate=x', 'takes a number'),
-    ('model.backbone.window_size=a', 'takes a number'),
-    ('model.backbone.stage_depths=3', 'stage_depths'),
-    ('model.head.num_classes=ten', 'takes a number')])
+    ('train_dataloader.batch_size=zero', "KEY is 'zero', but must be a whole"),
+    ('train_dataloader.batch_size=0', 'KEY is 0, but must be a whole number '
+                                      'from 1 on'),
+    ('val_dataloader.batch_size=1.5', 'KEY is 1.5, but must be a whole'),
+    ('train_dataloader.num_workers=two', "KEY is 'two', but must be a whole"),
+    ('val_dataloader.num_workers=-1', 'KEY is -1, but must be a whole number '
+                                      'from 0 on'),
+    ('train_cfg.max_epochs=abc', "KEY is 'abc', but ResumableEpochLoop takes "
+                                 'a number'),
+    ('train_cfg.max_epochs=0', 'KEY is 0, but must be at least 1'),
+    ('train_cfg.val_interval=x', "KEY is 'x', but ResumableEpochLoop takes"),
+    ('train_cfg.val_interval=0', 'KEY is 0, but must be at least 1'),
+    ('default_hooks.checkpoint.interval=x',
+     "KEY is 'x', but SafeCheckpointHook takes"),
+    ('default_hooks.logger.interval=x',
+     "KEY is 'x', but RankZeroLoggerHook takes"),
+    ('param_scheduler.0.end=x', "KEY is 'x', but LinearLR takes"),
+    ('optim_wrapper.optimizer.lr=abc', "KEY is 'abc', but AdamW takes"),
+    ('optim_wrapper.optimizer.lr=-1',
+     'optim_wrapper: Invalid learning rate: -1'),
+    ('optim_wrapper.accumulative_counts=no',
+     "KEY is 'no', but OptimWrapper takes"),
+    ('optim_wrapper.clip_grad=5', 'optim_wrapper: If `clip_grad` is not None'),
+    ('randomness.seed=x', "KEY is 'x', but must be a whole number from 0 to "
+                          '4294967295'),
+    ('randomness.seed=4294967296', 'KEY is 4294967296, but must be a whole'),
+    ('model.backbone.drop_path_rate=x', "KEY is 'x', but HPViT takes"),
+    ('model.backbone.window_size=a', "KEY is 'a', but HPViT takes"),
+    ('model.backbone.stage_depths=3', 'stage_depths=(3,)'),
+    ('model.head.num_classes=ten', "KEY is 'ten', but LinearClsHead takes")])
 def test_wrong_values(option, text, sample_data, tmp_path, monkeypatch,
                       capsys):
     """One sentence, which names the key, before anything is made."""
@@ -227,11 +239,44 @@ def test_wrong_values(option, text, sample_data, tmp_path, monkeypatch,
     status = run_tool(lambda: train([
         str(path), '--work-dir', 'work', '--cfg-options',
         'model.backbone.init_cfg=None', option]))
-    lines = capsys.readouterr().err.splitlines()
-    assert status == USER_ERROR and text in lines[-1]
-    key = option.split('=')[0]
-    assert any(part in lines[-1] for part in (key, *key.split('.')))
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert status == USER_ERROR and line.startswith('error: ')
+    assert text.replace('KEY', option.split('=')[0]) in line
     assert not list((tmp_path / 'work').glob('*.pth'))
+
+
+def test_classes_of_others_keep_their_traceback():
+    """They may be at fault themselves."""
+    class Own:
+
+        def __init__(self):
+            raise ValueError('a fault')
+
+    with pytest.raises(ValueError, match='a fault') as caught:
+        with refusals():
+            HOOKS.build(dict(type=Own))
+    assert not isinstance(caught.value, UserError)
+
+
+def test_a_fault_while_nothing_is_built():
+    with pytest.raises(KeyError), refusals():
+        dict()['a']
+
+
+@pytest.mark.parametrize('first, later, text', [
+    (ValueError('the cat\nsat'), ValueError('class X: the cat\nsat'),
+     'the cat sat'),
+    (AssertionError(), AssertionError('class X: '), 'raise first'),
+    (KeyError('a'), TypeError('no such thing'), 'TypeError: no such thing')])
+def test_innermost_text(first, later, text):
+    """What was repeated; the line, where nothing was said."""
+    try:
+        try:
+            raise first
+        except Exception:
+            raise later
+    except Exception as error:
+        assert innermost_text(error) == text
 
 
 @pytest.mark.parametrize('path', QUICKSTART, ids=lambda path: path.stem)

@@ -49,6 +49,26 @@ def bad_from(number: int, value: float = float('nan'), what: str = 'loss'):
     return prepare
 
 
+@pytest.mark.parametrize('option, text, processes', [
+    ('default_hooks.logger.interval=0',
+     'RankZeroLoggerHook refuses what the config gives it (interval must be '
+     'greater than 0)', 2),
+    ('param_scheduler.0.end=0', 'LinearLR refuses what the config gives it '
+                                '(end should be larger than begin', 1),
+    ('train_cfg.max_epochs=1.5', 'ResumableEpochLoop refuses', 1),
+    ('optim_wrapper.optimizer.betas=3', 'AdamW refuses', 1),
+    ('train_dataloader.timeout=-1', 'DataLoader refuses', 1),
+    ('model.head.num_classes=0', 'LinearClsHead refuses', 1),
+    ('log_level=LOUD', "Runner refuses what the config gives it (KeyError: "
+                       "'LOUD')", 1)])
+def test_refused_by_a_class(option, text, processes, experiment):
+    """It may be noticed only while the run is set up; nothing is trained."""
+    one = experiment('classification')
+    log = one.run('--cfg-options', option, status=2, processes=processes)
+    assert text in said(log)
+    assert not one.diary() and not list(one.work_dir.glob('*.pth'))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('value, what, more, processes', [
     (float('nan'), 'loss', '', 2), (float('inf'), 'loss', '', 1),

@@ -18,7 +18,7 @@ from .datasets import check_dataset, head_classes
 from .model import build_skeleton, check_pretrained
 from .optimizer import build_optimizer
 from .types import check_host, check_types
-from .values import check_loader, check_seed
+from .values import check_lengths, check_loader, check_seed
 from .work_dir import check_work_dir
 
 COMMON = ('default_hooks', 'custom_hooks', 'visualizer', 'log_processor',
@@ -47,6 +47,8 @@ def check_run(cfg: Config, training: bool) -> Skeleton:
     check_entries(cfg, ('model', ) + (TRAINING if training else TESTING))
     check_work_dir(cfg.work_dir)
     check_seed(cfg)
+    if training:
+        check_lengths(cfg)
     check_host(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         check_types(cfg, used)

@@ -11,7 +11,8 @@ from hpvit_mm.datasets.prepare import expected
 from hpvit_mm.errors import UserError
 
 from .labels import check_labels, shorten
-from .model import check_classes, innermost_text, translated, unheard
+from .model import check_classes, translated, unheard
+from .refusal import innermost_text
 from .signature import accepted_arguments
 from .types import entries_at, find_type
 

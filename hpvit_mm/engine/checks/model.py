@@ -134,13 +134,6 @@ def _sentence(text: str, entry: dict, path: str) -> Optional[str]:
     return None
 
 
-def innermost_text(error: BaseException) -> str:
-    """What was said first, before mmengine repeated it with a prefix."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return ' '.join(str(error).split()) or type(error).__name__
-
-
 def mro_names(target: Callable) -> List[str]:
     """The names of a class and of its bases, as errors print them."""
     return [one.__name__ for one in getattr(target, '__mro__', (target, ))]

@@ -8,7 +8,8 @@ from torch import nn
 
 from hpvit_mm.errors import UserError
 
-from .model import innermost_text, translated, unheard
+from .model import translated, unheard
+from .refusal import innermost_text
 
 
 def build_optimizer(cfg: Config, model: nn.Module) -> Optional[OptimWrapper]:

@@ -15,6 +15,8 @@ from .signature import hints_of
 UNIONS = (Union, types.UnionType)  # the second is of int | str
 # Keys of a data loader -> the least that they may be.
 LOADERS = dict(batch_size=1, num_workers=0)
+# Keys of train_cfg: with less than 1 nothing is trained, or an epoch fails.
+LENGTHS = ('max_epochs', 'max_iters', 'val_interval')
 
 
 def check_texts(entry: dict, target: Callable, path: str) -> None:
@@ -41,6 +43,15 @@ def check_loader(cfg: Config, loader: str) -> None:
     """Check the numbers that torch's DataLoader and the samplers get."""
     for key, least in LOADERS.items():
         check_whole(cfg[loader].get(key, least), least, f'{loader}.{key}')
+
+
+def check_lengths(cfg: Config) -> None:
+    """Check how long a training is, and how far apart its validations."""
+    for key in LENGTHS:
+        value = cfg.train_cfg.get(key)
+        if isinstance(value, numbers.Real) and value < 1:
+            raise UserError(f'train_cfg.{key} is {value}, but must be at '
+                            'least 1; correct it')
 
 
 def check_seed(cfg: Config) -> None:
