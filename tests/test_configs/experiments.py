@@ -47,8 +47,10 @@ def make_small(cfg: Config) -> None:
     """
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(name):
+            # detectors have no BN, which needs two
+            several = 'train' in name and cfg.default_scope != 'mmdet'
             cfg[name].update(num_workers=0, persistent_workers=False,
-                             batch_size=2 if 'train' in name else 1)
+                             batch_size=2 if several else 1)
             if cfg.default_scope == 'mmpretrain':
                 cfg[name].collate_fn = dict(type='default_collate')
     if cfg.get('tta_pipeline'):  # two of the scales, to save time
