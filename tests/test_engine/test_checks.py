@@ -218,16 +218,23 @@ def test_hints_of_bases():
     ('param_scheduler.0.end=x', "KEY is 'x', but LinearLR takes"),
     ('optim_wrapper.optimizer.lr=abc', "KEY is 'abc', but AdamW takes"),
     ('optim_wrapper.optimizer.lr=-1',
-     'optim_wrapper: Invalid learning rate: -1'),
+     'optim_wrapper: AdamW refuses what the config gives it (Invalid learning '
+     'rate: -1); correct it'),
+    ('optim_wrapper.optimizer.betas=3', 'optim_wrapper: AdamW refuses'),
     ('optim_wrapper.accumulative_counts=no',
      "KEY is 'no', but OptimWrapper takes"),
-    ('optim_wrapper.clip_grad=5', 'optim_wrapper: If `clip_grad` is not None'),
+    ('optim_wrapper.clip_grad=5',
+     'optim_wrapper: OptimWrapper refuses what the config gives it (If '
+     '`clip_grad` is not None, it should be a `dict`'),
     ('randomness.seed=x', "KEY is 'x', but must be a whole number from 0 to "
                           '4294967295'),
     ('randomness.seed=4294967296', 'KEY is 4294967296, but must be a whole'),
     ('model.backbone.drop_path_rate=x', "KEY is 'x', but HPViT takes"),
     ('model.backbone.window_size=a', "KEY is 'a', but HPViT takes"),
     ('model.backbone.stage_depths=3', 'stage_depths=(3,)'),
+    ('model.head.num_classes=0', 'model: LinearClsHead refuses'),
+    ('train_dataloader.dataset.pipeline.1.scale=-3',
+     'train_dataloader.dataset: RandomResizedCrop refuses'),
     ('model.head.num_classes=ten', "KEY is 'ten', but LinearClsHead takes")])
 def test_wrong_values(option, text, sample_data, tmp_path, monkeypatch,
                       capsys):

@@ -56,9 +56,7 @@ def bad_from(number: int, value: float = float('nan'), what: str = 'loss'):
     ('param_scheduler.0.end=0', 'LinearLR refuses what the config gives it '
                                 '(end should be larger than begin', 1),
     ('train_cfg.max_epochs=1.5', 'ResumableEpochLoop refuses', 1),
-    ('optim_wrapper.optimizer.betas=3', 'AdamW refuses', 1),
     ('train_dataloader.timeout=-1', 'DataLoader refuses', 1),
-    ('model.head.num_classes=0', 'LinearClsHead refuses', 1),
     ('log_level=LOUD', "Runner refuses what the config gives it (KeyError: "
                        "'LOUD')", 1)])
 def test_refused_by_a_class(option, text, processes, experiment):

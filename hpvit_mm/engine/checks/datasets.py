@@ -11,8 +11,8 @@ from hpvit_mm.datasets.prepare import expected
 from hpvit_mm.errors import UserError
 
 from .labels import check_labels, shorten
-from .model import check_classes, translated, unheard
-from .refusal import innermost_text
+from .model import check_classes, unheard
+from .refusal import refusals
 from .signature import accepted_arguments
 from .types import entries_at, find_type
 
@@ -76,14 +76,8 @@ def build_lazily(entry: dict, path: str) -> Any:
     entry = copy.deepcopy(entry)
     if 'lazy_init' in accepted_arguments(target)[0]:
         entry['lazy_init'] = True
-    try:
-        with translated(entry, path), unheard():
-            return DATASETS.build(entry)
-    except (AssertionError, OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f'{path}: {innermost_text(error)}; correct the data '
-                        'set or its config') from error
+    with refusals(entry, path), unheard():
+        return DATASETS.build(entry)
 
 
 def check_choice(entry: dict, target: Any, path: str) -> None:

@@ -8,8 +8,8 @@ from torch import nn
 
 from hpvit_mm.errors import UserError
 
-from .model import translated, unheard
-from .refusal import innermost_text
+from .model import unheard
+from .refusal import refusals
 
 
 def build_optimizer(cfg: Config, model: nn.Module) -> Optional[OptimWrapper]:
@@ -23,13 +23,10 @@ def build_optimizer(cfg: Config, model: nn.Module) -> Optional[OptimWrapper]:
     """
     entry = copy.deepcopy(cfg.optim_wrapper)
     try:
-        with translated(entry, 'optim_wrapper'), unheard():
+        with refusals(entry, 'optim_wrapper'), unheard():
             return build_optim_wrapper(model, entry)
     except UserError:
         raise
-    except (AssertionError, ValueError) as error:
-        raise UserError(f'optim_wrapper: {innermost_text(error)}; correct '
-                        'it') from error
     except Exception:  # the run will say what it is
         return None
 

@@ -188,3 +188,15 @@ def unknown_key(path: str, key: str, target: Callable, names: set) -> str:
     """The sentence about a key which its constructor does not take."""
     name = getattr(target, '__name__', str(target))
     return f'{path}: {name} has no argument {key}; {hint(key, names)}'
+
+
+def typed_dicts(node: Any, path: str) -> Iterator[Tuple[str, dict]]:
+    """All dicts with a ``type``, outer ones first."""
+    if isinstance(node, dict):
+        if 'type' in node:
+            yield path, node
+        for key, value in node.items():
+            yield from typed_dicts(value, f'{path}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from typed_dicts(value, f'{path}.{index}')
