@@ -11,7 +11,7 @@ import torch
 from mmengine.runner import Runner
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from hpvit_mm.analysis import benchmark
+from hpvit_mm.analysis import benchmark, machine
 from hpvit_mm.analysis.benchmark import (SUITES, Options, cls, dense, memory,
                                          preprocessing, segmentation, survive,
                                          train)
@@ -19,9 +19,9 @@ from hpvit_mm.analysis.benchmark.by_stage import StageTimer, shares
 from hpvit_mm.analysis.benchmark.networks import (HostHPViT, executed_macs,
                                                   nominal_macs, variants)
 from hpvit_mm.analysis.benchmark.tables import tables
-from hpvit_mm.analysis.benchmark.timing import (Variant, check_equal,
-                                                check_same, compare,
-                                                peak_bytes, ratios,
+from hpvit_mm.analysis.benchmark.timing import (Variant, all_cores,
+                                                check_equal, check_same,
+                                                compare, peak_bytes, ratios,
                                                 saved_bytes, take_turns)
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
@@ -115,6 +115,25 @@ def test_all_take_turns():
         == [['a', 'b', 'c']] * 6  # one for warm-up
     assert len({tuple(calls[i:i + 3]) for i in range(3, 18, 3)}) > 1
     assert all(len(one) == 5 for one in times.values())
+
+
+def test_every_second_round():
+    """Ratios are those of the rounds in which both are timed."""
+    calls = []
+    times = take_turns({name: lambda name=name: calls.append(name)
+                        for name in 'ab'}, rounds=5, every=dict(b=2))
+    assert [sorted(calls[i:i + 3]) for i in (2, 5)] == [['a', 'a', 'b']] * 2
+    assert [len(times[name]) for name in 'ab'] == [5, 3]
+    times = dict(a=[4., 9., 6., 9., 8.], b=[2., 2., 2.])
+    assert ratios(times, 'a', 'b', every=2) == (3, 2, 4)
+
+
+def test_cores_are_used_only_where_nothing_is_timed():
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), all_cores():
+        assert torch.get_num_threads() == machine.usable_cores()
+        raise KeyError
+    assert torch.get_num_threads() == before
 
 
 def test_ratios():

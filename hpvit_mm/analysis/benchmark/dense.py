@@ -1,4 +1,5 @@
 """A forward pass at 512 pixels, to four levels; on a GPU also at 1024."""
+from dataclasses import replace
 from typing import List
 
 import torch
@@ -24,9 +25,9 @@ def run(options: Options) -> List[dict]:
     for size, batch in BATCHES[options.device].items():
         x = torch.randn(batch, 3, size, size)
         windows = hpvit(16)
-        # a quarter of the tokens tells the same in less time
+        # few tokens tell the same in less time: 4 windows, behind them 1
         error = check_equal(windows, HostHPViT(windows, size=size).eval(),
-                            x[:1, :, ::2, ::2])
+                            x[:1, :, ::4, ::4])
         print(f'equal to the network of mmpretrain\'s parts to {error:.1e}')
         nominal = nominal_macs(windows, x)
         host, relative = (HostHPViT(windows, has, size, 14).eval()
@@ -38,7 +39,9 @@ def run(options: Options) -> List[dict]:
                       nominal),
             *variants('ours, windows', windows, x, options, nominal)]
         for name, model in pyramids(size).items():
-            found += variants(name, model, x, options)
+            # the time goes to the ratios of ours, where a CPU is slow
+            found += [replace(one, every=2 if options.device == 'cpu' else 1)
+                      for one in variants(name, model, x, options)]
         check_flash((windows, hpvit(16, 'dilated')), x[:1], options)
         title = f'four levels, forward, {size}, batch {batch}'
         timer = timer_of(windows, options)

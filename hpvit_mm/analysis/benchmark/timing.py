@@ -2,8 +2,10 @@
 import random
 import statistics
 import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import (Any, Callable, Dict, Iterator, List, Optional, Sequence,
+                    Tuple)
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from hpvit_mm.errors import UserError
+from .. import machine
 
 # Sides of the matrices whose product is the peak that shares refer to.
 PEAK_SIDE = dict(cpu=2048, cuda=8192)
@@ -44,6 +47,7 @@ class Variant:
         model: The network, whose weights do not count as memory of a call.
         prepares: Whether the first call does what others need not: it
             compiles, or caches something.
+        every: It is timed in each round, or in every second one, ...
     """
     name: str
     call: Callable[[], Any]
@@ -51,6 +55,7 @@ class Variant:
     macs: Optional[Tuple[int, int]] = None
     model: Optional[nn.Module] = None
     prepares: bool = False
+    every: int = 1
 
 
 def difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
@@ -78,6 +83,17 @@ def check_same(ours: Any, theirs: Any) -> None:
         raise UserError('the variants differ: their times cannot be compared')
 
 
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Use what the machine has, while nothing is timed."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(machine.usable_cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def milliseconds(call: Callable, device: str = 'cpu') -> float:
     """How long a call takes: processor time, or that between two events."""
     if device == 'cpu':
@@ -94,7 +110,8 @@ def milliseconds(call: Callable, device: str = 'cpu') -> float:
 
 def take_turns(variants: Dict[str, Callable], rounds: int = 7,
                device: str = 'cpu', seed: int = 0,
-               warm_up: Optional[Callable[[str], Any]] = None
+               warm_up: Optional[Callable[[str], Any]] = None,
+               every: Optional[Dict[str, int]] = None
                ) -> Dict[str, List[float]]:
     """Milliseconds of each variant in each round, after one for warm-up.
 
@@ -105,22 +122,34 @@ def take_turns(variants: Dict[str, Callable], rounds: int = 7,
         seed: Of the order, which is another one in each round.
         warm_up: What to do with each name in the round for warm-up. Defaults
             to None: to call it.
+        every: Name -> 2 for what is timed in every second round only, and
+            so on. Defaults to None: all are timed in each.
     """
     for name, call in variants.items():
         warm_up(name) if warm_up else milliseconds(call, device)
     order = random.Random(seed)
     times = {name: [] for name in variants}
-    for _ in range(rounds):
-        for name in order.sample(list(variants), len(variants)):
+    for i in range(rounds):
+        due = [name for name in variants
+               if i % (every or {}).get(name, 1) == 0]
+        for name in order.sample(due, len(due)):
             times[name].append(milliseconds(variants[name], device))
     return times
 
 
-def ratios(times: Dict[str, List[float]], base: str, name: str
-           ) -> Tuple[float, float, float]:
-    """How many times as fast as ``base``: median, worst and best round."""
-    each = [b / a for a, b in zip(times[name], times[base])]
-    return (statistics.median(times[base]) / statistics.median(times[name]),
+def ratios(times: Dict[str, List[float]], base: str, name: str,
+           every: int = 1) -> Tuple[float, float, float]:
+    """How many times as fast as ``base``: median, worst and best round.
+
+    Args:
+        times: Name -> its milliseconds in the rounds.
+        base: The one that is timed in each round.
+        name: The other.
+        every: In which rounds that one is timed.
+    """
+    base_times = times[base][::every]
+    each = [b / a for a, b in zip(times[name], base_times)]
+    return (statistics.median(base_times) / statistics.median(times[name]),
             min(each), max(each))
 
 
@@ -167,18 +196,23 @@ def compare(title: str, variants: Sequence[Variant], options: Options,
     def warm_up(name: str) -> None:
         # A call that is observed takes as long as another: one for both
         one = {one.name: one for one in variants}.get(name, peak)
-        if one.prepares or not one.model:
-            one.call()
-        if one.model:
-            memory[name] = peak_bytes(one.call, one.model, options.device)
+        # for another number of threads networks would be compiled again
+        with nullcontext() if options.compile else all_cores():
+            if one.prepares or not one.model:
+                one.call()
+            if one.model:
+                memory[name] = peak_bytes(one.call, one.model,
+                                          options.device)
 
-    times = take_turns(calls, options.rounds, options.device, warm_up=warm_up)
+    every = {one.name: one.every for one in variants}
+    times = take_turns(calls, options.rounds, options.device,
+                       warm_up=warm_up, every=every)
     rows = []
     print(f'{title}\n  {"":42}    median  ratio (worst to best round)',
           flush=True)
     named = [(one.name, variants[base].name) for one in variants]
     for name, other in [*named, *pairs]:
-        ratio, worst, best = ratios(times, other, name)
+        ratio, worst, best = ratios(times, other, name, every[name])
         rows.append(dict(case=title, variant=name, base=other, ratio=ratio,
                          worst=worst, best=best))
         span = f'{ratio:5.2f}x ({worst:.2f} to {best:.2f})'
