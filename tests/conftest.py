@@ -1,9 +1,19 @@
 """What all tests share."""
+import gc
+
 import pytest
 
 from hpvit_mm import environment
 
 environment.prepare()
+
+
+def pytest_collection_finish():
+    """Look no more at what imports have made, when garbage is collected.
+
+    mmengine collects it for every data set that is built.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(scope='session')
