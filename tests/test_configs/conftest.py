@@ -1,4 +1,7 @@
 """Every config, in the scope of its library."""
+import copy
+import functools
+
 import pytest
 from experiments import DIGITS, ROOT, configs, make_small, on_samples
 from mmengine.config import Config
@@ -14,10 +17,16 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize('cfg', configs(), indirect=True)
 
 
+@functools.lru_cache(maxsize=None)
+def read(name):
+    """A config, of which several tests get a copy."""
+    return Config.fromfile(ROOT / name)
+
+
 @pytest.fixture
 def cfg(request):
     """A config, in the default scope of its library."""
-    cfg = Config.fromfile(ROOT / request.param)
+    cfg = copy.deepcopy(read(request.param))
     init_default_scope(cfg.default_scope)
     yield cfg
     DefaultScope._instance_dict.pop(cfg.default_scope, None)

@@ -21,7 +21,7 @@ SAMPLES = {
 }
 DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
           'eight', 'nine')
-WIDTHS = (96, 192, 384, 768, 1024, 1280)
+CHANNELS = 16  # of small models
 
 
 def configs():
@@ -41,7 +41,7 @@ def on_samples(dataset: dict, root) -> dict:
 
 
 def make_small(cfg: Config) -> None:
-    """Make the model 32 channels wide, with all its parts.
+    """Make the model 16 channels wide, with all its parts.
 
     Images, depths, windows, losses and steps stay as they are.
     """
@@ -59,7 +59,8 @@ def make_small(cfg: Config) -> None:
     backbone = cfg.model.backbone
     arch = backbone.arch
     arch = dict(ARCHS[arch] if isinstance(arch, str) else arch)
-    arch.update(embed_dims=32, num_heads=2, feedforward_channels=64)
+    arch.update(embed_dims=CHANNELS, num_heads=1,
+                feedforward_channels=2 * CHANNELS)
     narrow(cfg.model)
     backbone.arch = arch
     backbone.init_cfg = None
@@ -74,16 +75,12 @@ def narrow(node) -> None:
         return
     for key, value in node.items():
         if key.endswith('channels') or key == 'input_features':
-            node[key] = [narrowed(one) for one in value] if isinstance(
-                value, (list, tuple)) else narrowed(value)
+            several = isinstance(value, (list, tuple))
+            node[key] = [CHANNELS] * len(value) if several else CHANNELS
         else:
             narrow(value)
     if node.get('type') == 'hpvit_mm.SimpleFeaturePyramid':
-        node['out_channels'] = 16
-
-
-def narrowed(channels: int) -> int:
-    return 32 if channels in WIDTHS else 16
+        node['out_channels'] = CHANNELS
 
 
 def build(model: dict) -> torch.nn.Module:
