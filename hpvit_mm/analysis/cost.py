@@ -329,8 +329,6 @@ def backbone_macs(
             macs += executed[one.name]
             if one.block.with_cp and not frozen:
                 recomputed += executed[one.name]
-                if one.averaged:  # then fc2 is behind the checkpoint
-                    recomputed -= executed[f'{one.name}.mlp.fc2']
         parts.append(Stage(f'1/{stage.stride}', nominal[s + 1], macs,
                            recomputed, frozen))
     return tuple(parts), features

@@ -104,9 +104,7 @@ def block_bytes(one: PlacedBlock, averages: int) -> Tuple[int, int]:
     fc2 = hidden * (averages if one.averaged else one.tokens)
     if not one.block.with_cp:
         return kept + fc2, 0
-    given = one.tokens * channels * BYTES_PER_INPUT
-    # behind an average, fc2 is behind the checkpoint, too
-    return (given + fc2, kept) if one.averaged else (given, kept + fc2)
+    return one.tokens * channels * BYTES_PER_INPUT, kept + fc2
 
 
 def copied_weights(model: nn.Module) -> int:

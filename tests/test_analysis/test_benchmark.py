@@ -5,6 +5,7 @@ import resource
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from hpvit_mm.analysis import benchmark, machine
 from hpvit_mm.analysis.benchmark import (SUITES, Options, cls, dense, memory,
                                          preprocessing, segmentation, survive,
                                          train)
-from hpvit_mm.analysis.benchmark.by_stage import StageTimer, shares
+from hpvit_mm.analysis.benchmark.by_stage import (KINDS, StageTimer, shares,
+                                                  shares_of)
 from hpvit_mm.analysis.benchmark.networks import (HostHPViT, executed_macs,
                                                   nominal_macs, variants)
 from hpvit_mm.analysis.benchmark.tables import tables
@@ -162,14 +164,30 @@ def test_peak_memory_of_a_call():
 
 
 def test_shares_by_kind():
-    one = torch.randn(1000, 1000)
-    assert shares(lambda: one.t().contiguous())['copies'] > 0.5
-    kinds = shares(lambda: one @ one)
-    assert kinds['products of matrices'] > 0.8 and kinds['copies'] < 0.1
+    spent = {
+        'aten::addmm': 5, 'aten::bmm': 1, 'aten::copy_': 2, 'aten::cat': 1,
+        'aten::_scaled_dot_product_flash_attention_for_cpu': 3,
+        'aten::gelu': 2, 'aten::native_layer_norm': 1, 'aten::add_': 4,
+        'aten::empty': 1}
+    assert shares_of(SimpleNamespace(key=name, self_cpu_time_total=time)
+                     for name, time in spent.items()) == {
+        'products of matrices': 6 / 20, 'attention': 3 / 20,
+        'copies': 3 / 20, 'GELU': 2 / 20, 'LayerNorm': 1 / 20,
+        'all else': 5 / 20}
+
+
+def test_kinds_are_found():
+    """The profiler's names are those that are looked for."""
+    def found(call):
+        kinds = shares(call)
+        assert sum(kinds.values()) == pytest.approx(1)
+        return {kind for kind in KINDS if kinds[kind]}
+
+    one = torch.randn(10, 10)
+    assert found(lambda: one.t().contiguous()) == {'copies'}
+    assert found(lambda: one.mm(one)) == {'products of matrices'}
     # of one kind each
-    kinds = shares(lambda: mini()(torch.randn(1, 3, 64, 64)))
-    assert min(kinds.values()) > 0
-    assert sum(kinds.values()) == pytest.approx(1)
+    assert found(lambda: mini()(torch.randn(1, 3, 64, 64))) == set(KINDS)
 
 
 @pytest.mark.parametrize('out_type', ['featmap', 'avg_featmap'])

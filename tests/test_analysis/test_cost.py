@@ -155,13 +155,11 @@ def test_pooling_is_not_computed_again():
     assert stages[2].executed - stages[2].recomputed == 8**2 * 4 * 32**2
 
 
-def test_what_follows_an_average_is_not_computed_again():
+def test_what_follows_an_average_is_computed_again():
     stages, _ = backbone_macs(
         on_meta(**SMALL, with_cp=True, pooling='avg',
                 out_type='avg_featmap'), (64, 64))
-    fc2 = 4 * 32**2
-    assert [stage.executed - stage.recomputed for stage in stages[1:]] == [
-        8**2 * fc2, 4**2 * fc2, 2**2 * fc2, fc2]
+    assert all(stage.executed == stage.recomputed for stage in stages[1:])
 
 
 def test_frozen_stages():

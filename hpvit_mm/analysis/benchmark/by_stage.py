@@ -3,7 +3,7 @@ import copy
 import re
 import statistics
 import time
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, Iterable, List, Optional
 
 import torch
 from torch import Tensor, nn
@@ -124,8 +124,13 @@ def shares(call: Callable) -> Dict[str, float]:
         # The other profiler tells on the screen that it starts and stops.
         with profile() as events:
             call()
+    return shares_of(events.key_averages())
+
+
+def shares_of(events: Iterable) -> Dict[str, float]:
+    """The same of the profiler's sums by operation."""
     found = dict.fromkeys((*KINDS, 'all else'), 0.)
-    for event in events.key_averages():
+    for event in events:
         name = event.key.removeprefix('aten::')
         kind = next((kind for kind, names in KINDS.items()
                      if re.search(names, name)), 'all else')

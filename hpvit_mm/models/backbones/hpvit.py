@@ -10,8 +10,8 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
-from ..layers import (AvgPooling, Block, ConvPooling, PatchEmbed, TokenLayout,
-                      pool_tokens, regroup, resample_pos_embed,
+from ..layers import (AvgPooling, Block, ConvPooling, GroupAverage, PatchEmbed,
+                      TokenLayout, pool_tokens, regroup, resample_pos_embed,
                       sincos_pos_embed)
 from ..layers.token_layout import ATTENTION_KINDS
 
@@ -248,25 +248,25 @@ class HPViT(BaseModule):
         outs = []
         blocks = iter(self.blocks)
         for s in range(len(self.pools) + 1):
-            hidden = None
+            average = None
             for i in range(self.stage_depths[s]):
                 wanted = self._layout(s, layout.grid, i)
                 x = regroup(x, layout, wanted, self.num_prefix)
                 layout = wanted
+                if self.is_averaged(s, i):
+                    average = self._average(s, layout)
                 block = next(blocks)
                 x = block(x, layout.key_mask(self.num_prefix, x.device),
-                          self.is_averaged(s, i))
-                if isinstance(x, tuple):
-                    x, hidden = x
+                          average)
+                if isinstance(x, tuple):  # of a compiled block
+                    x, hidden = map(average, x)
+                    x = block(x, hidden=hidden)
             if s in self.out_indices:
-                outs.append(self._output(x, layout, s, hidden))
+                outs.append(self._output(x, layout, s, average))
             if s < len(self.pools):
-                pooled, pooled_layout = pool_tokens(
-                    x, layout, self.pools[s], self.num_prefix)
-                if hidden is not None:
-                    pooled = block(pooled, hidden=pool_tokens(
-                        hidden, layout, self.pools[s], self.num_prefix)[0])
-                x, layout = pooled, pooled_layout
+                if average is None:
+                    x = pool_tokens(x, layout, self.pools[s], self.num_prefix)
+                layout = layout.pooled
         return tuple(outs)
 
     def _layout(self, stage: int, grid: Tuple[int, int],
@@ -291,21 +291,28 @@ class HPViT(BaseModule):
         return stage not in self.out_indices and isinstance(
             self.pools[stage], AvgPooling)
 
+    def _average(self, stage: int, layout: TokenLayout) -> GroupAverage:
+        """What becomes of the last block of a stage, if that is averaged."""
+        if stage == len(self.pools):
+            # (B, G, P + T, C) -> (B, C) -> (B, 1, 1, C)
+            return GroupAverage(layout.num_groups, lambda x: layout.average(
+                x[:, :, self.num_prefix:])[:, None, None])
+        unit = layout.pooling_unit
+        return GroupAverage(unit.num_groups, lambda x: pool_tokens(
+            x, unit, self.pools[stage], self.num_prefix))
+
     def _output(self, x: Tensor, layout: TokenLayout, stage: int,
-                hidden: Optional[Tensor]) -> Tensor:
+                average: Optional[GroupAverage]) -> Tensor:
         """The normalised output of a stage, without prefix tokens."""
         norm = self.norms[str(stage)]
+        if average is not None:
+            return norm(x.flatten(1))  # (B, 1, 1, C) -> (B, C)
         x = x[:, :, self.num_prefix:]
-        if self.out_type == 'featmap':
-            # Not a channels-last view: convolutions pass one on, and mmcv's
-            # RoIAlign reads any memory as NCHW, without a word.
-            return layout.to_map(norm(x))
-        x = layout.average(x)
-        if hidden is not None:
-            block = self.blocks[sum(self.stage_depths[:stage + 1]) - 1]
-            x = block(x, hidden=layout.average(
-                hidden[:, :, self.num_prefix:]))
-        return norm(x)
+        if self.out_type == 'avg_featmap':
+            return norm(layout.average(x))
+        # Not a channels-last view: convolutions pass one on, and mmcv's
+        # RoIAlign reads any memory as NCHW, without a word.
+        return layout.to_map(norm(x))
 
     def _prefix(self) -> Tensor:
         """The prefix tokens with their positions, (1, P, C)."""

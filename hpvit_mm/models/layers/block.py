@@ -1,5 +1,5 @@
 """The transformer block, with MAE's parameter names."""
-from typing import Optional, Sequence, Tuple, Union
+from typing import Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
+from .token_layout import GroupAverage
 
 # How many tokens a block works on at once on a CPU without gradients. From
 # 512 to 4,096 it makes little difference.
@@ -87,67 +88,76 @@ class Block(nn.Module):
         self.with_cp = with_cp
 
     def forward(self, x: Tensor, key_mask: Optional[Tensor] = None,
-                unfinished: bool = False, hidden: Optional[Tensor] = None
+                average: Optional[GroupAverage] = None,
+                hidden: Optional[Tensor] = None
                 ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
-        """Compute the block, at once or in two calls.
+        """Compute the block, and the average of its tokens if that is wanted.
 
-        In two calls what lies between them can be averaged, because
-        ``average(x + fc2(hidden)) == average(x) + fc2(average(hidden))``: a
-        linear layer may as well come after an average, when there are fewer
-        tokens. LayerScale and branches that are left out for whole images
-        change nothing in this; dropout of single values does.
+        The last linear layer comes behind the average then, where there are
+        fewer tokens, because ``average(x + fc2(hidden)) == average(x) +
+        fc2(average(hidden))``. LayerScale and branches that are left out for
+        whole images change nothing in this; dropout of single values does.
+
+        A compiled block does not average: it would be compiled for each size
+        of the images. It returns what is to be averaged instead, and is
+        called once more, with the averages.
 
         Args:
             x: Tokens of shape (B, groups, tokens, C).
             key_mask: Which tokens may act as keys, (groups, tokens).
-            unfinished: Whether to stop before the last linear layer.
-            hidden: In the second call, the hidden tokens of the first, (...,
-                feedforward channels); ``x`` is of shape (..., C) then.
+            average: What to average; None for the tokens themselves.
+            hidden: In the second call of a compiled block, the averages of
+                the hidden tokens, (..., feedforward channels); ``x`` are
+                those of the tokens then, (..., C).
 
         Returns:
-            Tokens of the shape of ``x``; unfinished, they and the hidden
+            Tokens of the shape of ``x``, or averages of them; in the first
+            call of a compiled block that averages, the tokens and the hidden
             ones.
         """
         if hidden is not None:
             return self._finish(x, hidden)
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(self._forward, x, key_mask, unfinished,
+            return checkpoint(self._forward, x, key_mask, average,
                               use_reentrant=False)
         if x.is_cpu and not (self.training or torch.is_grad_enabled() or
                              torch.compiler.is_compiling()):
-            return self._in_parts(x, key_mask, unfinished)
-        return self._forward(x, key_mask, unfinished)
+            return self._in_parts(x, key_mask, average)
+        return self._forward(x, key_mask, average)
 
     def _in_parts(self, x: Tensor, key_mask: Optional[Tensor],
-                  unfinished: bool) -> Union[Tensor, Tuple[Tensor, Tensor]]:
+                  average: Optional[GroupAverage]) -> Tensor:
         """The same for a few groups at a time.
 
         What is computed in between is several times as large as the tokens;
         on a CPU it is faster to do so in memory that was just in use than in
-        new memory. A group's result depends on that group alone.
+        new memory. A group's result depends on that group alone, an average
+        on its unit of groups.
         """
         batch, groups, tokens, _ = x.shape
-        count = max(1, TOKENS_AT_ONCE // tokens)
+        unit = average.groups if average else 1
+        count = max(1, TOKENS_AT_ONCE // (unit * tokens)) * unit
         if batch * groups <= count:
-            return self._forward(x, key_mask, unfinished)
+            return self._forward(x, key_mask, average)
         # (B, G, T, C) -> parts of (1, B * G, T, C)
         parts = x.flatten(0, 1).unsqueeze(0).split(count, dim=1)
         masks = [None] * len(parts) if key_mask is None else key_mask.repeat(
             batch, 1).split(count)
-        outs = [self._forward(part, mask, unfinished)
+        outs = [self._forward(part, mask, average)
                 for part, mask in zip(parts, masks)]
-
-        def join(parts: Sequence[Tensor]) -> Tensor:
-            return torch.cat(tuple(parts), dim=1).unflatten(
-                1, (batch, groups)).squeeze(0)
-
-        return tuple(map(join, zip(*outs))) if unfinished else join(outs)
+        # parts of (1, B * G', T', C) -> (B, G', T', C)
+        return torch.cat(outs, dim=1).unflatten(1, (batch, -1)).squeeze(0)
 
     def _forward(self, x: Tensor, key_mask: Optional[Tensor],
-                 unfinished: bool) -> Union[Tensor, Tuple[Tensor, Tensor]]:
+                 average: Optional[GroupAverage]
+                 ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
         x = x + self.drop_path(self.ls1(self.attn(self.norm1(x), key_mask)))
         hidden = self.mlp.hidden(self.norm2(x))
-        return (x, hidden) if unfinished else self._finish(x, hidden)
+        if average is None:
+            return self._finish(x, hidden)
+        if torch.compiler.is_compiling():
+            return x, hidden
+        return self._finish(average(x), average(hidden))
 
     def _finish(self, x: Tensor, hidden: Tensor) -> Tensor:
         return x + self.drop_path(self.ls2(self.mlp.project(hidden)))

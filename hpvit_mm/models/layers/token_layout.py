@@ -22,7 +22,7 @@ contiguous, with its copies of the prefix tokens (cls) in front, and attention
 is one 4-D ``scaled_dot_product_attention``.
 """
 from dataclasses import dataclass, replace
-from typing import Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -100,6 +100,44 @@ class TokenLayout:
     @property
     def is_padded(self) -> bool:
         return self.padded_grid != self.grid
+
+    @property
+    def neighbours(self) -> str:
+        """Where the four tokens lie that a 2x2 pooling makes one.
+
+        'groups': at the same place of four neighbouring groups; 'places': at
+        neighbouring places of one group; 'grid': anywhere.
+        """
+        if any(side % 2 for side in self.grid):
+            return 'grid'
+        if not any(step % 2 for step in self.dilation):
+            return 'groups'
+        even = not any(side % 2 for side in self.size)
+        return 'places' if even and self.dilation == (1, 1) else 'grid'
+
+    @property
+    def pooled(self) -> 'TokenLayout':
+        """The layout behind ``pool_tokens``."""
+        grid = tuple(-(-side // 2) for side in self.grid)
+        (dy, dx), (h, w) = self.dilation, self.size
+        if self.neighbours == 'groups':
+            return replace(self, grid=grid, dilation=(dy // 2, dx // 2))
+        if self.neighbours == 'places':
+            return replace(self, grid=grid, size=(h // 2, w // 2))
+        return TokenLayout.raster(grid)
+
+    @property
+    def pooling_unit(self) -> 'TokenLayout':
+        """The layout of the fewest consecutive groups that pool alone."""
+        if self.neighbours == 'groups':
+            # two rows of offsets, with their padding
+            return replace(
+                self, dilation=(2, self.dilation[1]),
+                grid=(2 * self.windows[0] * self.size[0],
+                      self.padded_grid[1]))
+        if self.neighbours == 'places':
+            return TokenLayout.raster(self.size)
+        return self
 
     def group(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, groups, tokens, C), padded with zeros."""
@@ -202,7 +240,7 @@ def regroup(x: Tensor, old: TokenLayout, new: TokenLayout,
 
 
 def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
-                num_prefix: int = 0) -> Tuple[Tensor, TokenLayout]:
+                num_prefix: int = 0) -> Tensor:
     """Pool neighbouring tokens 2x2; an odd last row or column is repeated.
 
     In a dilated layout neighbours lie at the same place of four neighbouring
@@ -218,31 +256,23 @@ def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
             over the groups that are pooled.
 
     Returns:
-        The pooled tokens and their layout, on a grid of (ceil(H/2),
+        The pooled tokens, in ``layout.pooled``: on a grid of (ceil(H/2),
         ceil(W/2)).
     """
     batch, channels = x.shape[0], x.shape[-1]
     (dy, dx), (ny, nx), (h, w) = layout.dilation, layout.windows, layout.size
-    grid = tuple(-(-side // 2) for side in layout.grid)
     prefix, x = x[:, :, :num_prefix], x[:, :, num_prefix:]
-
-    def all_even(*numbers: int) -> bool:
-        return not any(n % 2 for n in numbers)
-
-    if all_even(*layout.grid, dy, dx):
-        pooled = replace(layout, grid=grid, dilation=(dy // 2, dx // 2))
+    if layout.neighbours == 'groups':
         # (B, G, T, C) -> (B, dy, dx, windows * T, C) -> (B, dy/2, dx/2, ...)
         x = pooling(x.reshape(batch, dy, dx, -1, channels))
         # (B, G, P, C) -> (B, dy/2, 2, dx/2, 2, windows, P, C)
         #              -> (B, dy/2, dx/2, windows, P, C)
         prefix = prefix.reshape(batch, dy // 2, 2, dx // 2, 2, ny * nx,
                                 num_prefix, channels).mean(dim=(2, 4))
-    elif all_even(*layout.grid, h, w) and dy == dx == 1:
-        pooled = replace(layout, grid=grid, size=(h // 2, w // 2))
+    elif layout.neighbours == 'places':
         # (B, G, T, C) -> (B * G, h, w, 1, C) -> (B * G, h/2, w/2, 1, C)
         x = pooling(x.reshape(-1, h, w, 1, channels))
     else:
-        pooled = TokenLayout.raster(grid)
         # (B, G, T, C) -> (B, H, W, C), its last row or column repeated
         x = layout.ungroup(x)
         if layout.grid[0] % 2:
@@ -251,8 +281,30 @@ def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
             x = torch.cat([x, x[:, :, -1:]], dim=2)
         x = pooling(x.unsqueeze(3))
         prefix = prefix.mean(dim=1)
-    x = x.reshape(batch, pooled.num_groups, -1, channels)
+    groups = layout.pooled.num_groups
+    x = x.reshape(batch, groups, -1, channels)
     if num_prefix:
-        prefix = prefix.reshape(batch, pooled.num_groups, -1, channels)
+        prefix = prefix.reshape(batch, groups, -1, channels)
         x = torch.cat([prefix, x], dim=2)
-    return x, pooled
+    return x
+
+
+@dataclass(frozen=True)
+class GroupAverage:
+    """An average of grouped tokens that can be taken unit by unit.
+
+    Attributes:
+        groups: A unit are so many consecutive groups; an image has a whole
+            number of them.
+        of_units: Maps (units, groups, tokens, C) to (units, fewer groups,
+            fewer tokens, C), each unit for itself.
+    """
+    groups: int
+    of_units: Callable[[Tensor], Tensor]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, n * groups, tokens, C) -> (B, n * fewer, fewer tokens, C)"""
+        # (B, n * G, T, C) -> (B * n, G, T, C) -> (B * n, G', T', C)
+        units = self.of_units(x.reshape(-1, self.groups, *x.shape[2:]))
+        # (B * n, G', T', C) -> (B, n * G', T', C)
+        return units.reshape(len(x), -1, *units.shape[2:])
