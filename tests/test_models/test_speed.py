@@ -46,12 +46,13 @@ def relative(ours, theirs):
 
 
 @pytest.mark.parametrize('pooling, options, size', CASES)
-@pytest.mark.parametrize('dtype, tolerance, of_gradients', [
+@pytest.mark.parametrize('dtype, tolerance, of_one', [
     (torch.float64, 1e-12, 1e-12),
-    # gradients are sums over all tokens, which are taken in another order
-    (torch.float32, 1e-6, 3e-6)])
+    # some gradients are sums in which much is cancelled
+    (torch.float32, 1e-6, 5e-6)])
 def test_outputs_and_gradients(pooling, options, size, dtype, tolerance,
-                               of_gradients):
+                               of_one):
+    """The gradient as a whole, and that of each parameter."""
     model = build(pooling, options, dtype).train()
     x = torch.randn(2, 3, *size, dtype=dtype,
                     generator=torch.Generator().manual_seed(1))
@@ -63,10 +64,11 @@ def test_outputs_and_gradients(pooling, options, size, dtype, tolerance,
     for one, other in zip(ours, theirs):
         assert one.shape == other.shape and one.is_contiguous()
         assert relative(one, other) < tolerance
-    for (name, _), one, other in zip(
-            model.named_parameters(), gradients(model, ours),
-            gradients(model, theirs)):
-        assert relative(one, other) < of_gradients, name
+    ours, theirs = gradients(model, ours), gradients(model, theirs)
+    for (name, _), one, other in zip(model.named_parameters(), ours, theirs):
+        assert relative(one, other) < of_one, name
+    assert relative(*(torch.cat([one.flatten() for one in both])
+                      for both in (ours, theirs))) < tolerance
     with torch.no_grad():
         for one, other in zip(model.eval()(x),
                               straightforward.forward(model, x)):

@@ -15,7 +15,7 @@ from .timing import Options
 
 # What operations do -> the names that torch's profiler has for them.
 KINDS = {
-    'products of matrices': 'mm$',
+    'products of matrices': '(mm|_linear_pointwise)$',
     'attention': 'attention',
     'copies': '^(copy_|cat|fill_)$',
     'GELU': 'gelu',

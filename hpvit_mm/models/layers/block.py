@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
+from .linear import Linear
 from .token_layout import GroupAverage
 
 # How many tokens a block works on at once on a CPU without gradients. From
@@ -34,8 +35,8 @@ class Mlp(nn.Module):
     def __init__(self, embed_dims: int, feedforward_channels: int,
                  drop_rate: float = 0.) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dims, feedforward_channels)
-        self.fc2 = nn.Linear(feedforward_channels, embed_dims)
+        self.fc1 = Linear(embed_dims, feedforward_channels)
+        self.fc2 = Linear(feedforward_channels, embed_dims)
         self.drop = nn.Dropout(drop_rate)
 
     def hidden(self, x: Tensor) -> Tensor:
