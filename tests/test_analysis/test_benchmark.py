@@ -269,6 +269,23 @@ def test_suites(suite, monkeypatch):
         0 if suite is train else 1)
 
 
+def test_without_onednn(monkeypatch):
+    """A row of its own, where it is preferred."""
+    seen = []
+    cls.by_mkl(lambda: seen.append(torch.backends.mkldnn.enabled))()
+    with pytest.raises(ZeroDivisionError):
+        cls.by_mkl(lambda: 1 / 0)()
+    assert seen == [False] and torch.backends.mkldnn.enabled
+    monkeypatch.setattr(cls, 'hpvit', lambda *_, **__: mini())
+    monkeypatch.setattr(cls, 'HostHPViT', lambda *_: mini())
+    monkeypatch.setattr(cls, 'check_equal', lambda *_: 0)
+    monkeypatch.setattr(cls, 'classifiers', dict)
+    for prefers in (True, False):
+        monkeypatch.setattr(cls, 'prefers_onednn', lambda: prefers)
+        names = {row['variant'] for row in cls.run(Options(rounds=1))}
+        assert ('ours, windows, by MKL' in names) == prefers
+
+
 def test_what_survives(monkeypatch):
     """The trainings that are timed do what they are timed for."""
     monkeypatch.setattr(survive, 'hpvit', lambda _: mini())
