@@ -325,7 +325,10 @@ def test_what_is_kept_was_measured(suite, folder):
 
 @pytest.mark.parametrize('suite', sorted(SUITES))
 def test_the_document_tells_what_was_measured(suite):
-    measured = json.loads((DOCS / f'performance/{suite}.json').read_text())
+    """The network's tables are of another machine than the others."""
+    folder = 'performance' + (
+        '/epyc' if suite in ('cls', 'dense', 'train') else '')
+    measured = json.loads((DOCS / folder / f'{suite}.json').read_text())
     document = dict(data='data_speed', survive='reliability').get(
         suite, 'performance')
     text = (DOCS / f'{document}.md').read_text()
