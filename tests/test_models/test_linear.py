@@ -95,6 +95,23 @@ def test_gradients(shape, trained, asked):
     assert len(asked) == 1 + 2 * len(set(trained) - {'bias'})
 
 
+@pytest.mark.parametrize('trained, kept', [
+    (('x', 'weight'), {24, 32}), (('x', ), {32}), (('weight', ), {24}),
+    (('bias', ), set())], ids=str)
+def test_what_is_kept(trained, kept, asked):
+    """What the gradients need, as torch's own layer does."""
+    given = dict(x=torch.randn(3, 8), weight=torch.randn(4, 8),
+                 bias=torch.randn(4))
+    for name in trained:
+        given[name].requires_grad_()
+    for layer in (linear.linear, nn.functional.linear):
+        seen = set()
+        with torch.autograd.graph.saved_tensors_hooks(
+                lambda one: seen.add(one.numel()), lambda one: one):
+            layer(given['x'], given['weight'], given['bias'])
+        assert seen == kept
+
+
 def test_gradients_of_gradients(asked):
     """And what torch.func makes of them, are left to torch."""
     torch.manual_seed(0)

@@ -51,18 +51,23 @@ class OneDNNLinear(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
-        ctx.save_for_backward(*inputs[:2])
+        x, weight, _ = inputs
+        of_x, of_weight, _ = ctx.needs_input_grad
+        ctx.save_for_backward(x if of_weight else None,
+                              weight if of_x else None)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         x, weight = ctx.saved_tensors
         # Gradients of gradients are left to torch.
         product = F.linear if torch.is_grad_enabled() else onednn_linear
-        # (..., C) -> (N, C)
-        rows, given = (one.reshape(-1, one.shape[-1]) for one in (grad, x))
         of_x, of_weight, of_bias = ctx.needs_input_grad
+        # (..., C_out) -> (N, C_out)
+        rows = grad.reshape(-1, grad.shape[-1])
         return (product(grad, weight.t()) if of_x else None,
-                product(rows.t(), given.t()) if of_weight else None,
+                # (..., C_in) -> (C_in, N)
+                product(rows.t(), x.reshape(-1, x.shape[-1]).t())
+                if of_weight else None,
                 rows.sum(dim=0) if of_bias else None)
 
 
