@@ -26,6 +26,7 @@ def asked(monkeypatch):
     op = linear.onednn_linear
     monkeypatch.setattr(linear, 'onednn_linear', call)
     monkeypatch.setattr(linear, 'prefers_onednn', lambda: True)
+    monkeypatch.setattr(linear, 'LEAST_MACS', 0)
     return calls
 
 
@@ -196,8 +197,16 @@ def test_what_leaves_the_process(asked):
     torch._dynamo.reset()
 
 
-def test_work_is_counted(monkeypatch):
-    monkeypatch.setattr(linear, 'prefers_onednn', lambda: True)
+def test_small_products(asked, monkeypatch):
+    """They are over before oneDNN has begun."""
+    monkeypatch.setattr(linear, 'LEAST_MACS', 6 * 8 * 4)
+    layer = Linear(8, 4)
+    for shape in ((5, 8), (2, 3, 8), (0, 8), (7, 8)):
+        layer(torch.randn(shape))
+    assert asked == [(2, 3, 8), (7, 8)]
+
+
+def test_work_is_counted(asked):
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
         Linear(8, 4)(torch.randn(2, 3, 8))
     assert counted.get_total_flops() == 2 * 2 * 3 * 8 * 4

@@ -12,6 +12,10 @@ from torch.utils.flop_counter import flop_registry, register_flop_formula
 # torch.compile's own name for oneDNN's linear layer; there is no public one.
 ONEDNN_LINEAR = getattr(torch.ops.mkldnn, '_linear_pointwise', None)
 
+# Below so many multiply-adds it loses more at the start of a product, and of
+# the first one of a shape, than it wins.
+LEAST_MACS = 2**24
+
 if ONEDNN_LINEAR is not None and ONEDNN_LINEAR not in flop_registry:
     @register_flop_formula(ONEDNN_LINEAR)
     def _flops(x_shape, weight_shape, *_, **__) -> int:
@@ -90,6 +94,7 @@ def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
             and not torch._C._are_functorch_transforms_active()
             and type(x) is Tensor and type(weight) in (Tensor, nn.Parameter)
             and x.dtype == weight.dtype == torch.float32
+            and x.numel() * len(weight) >= LEAST_MACS
             and torch.backends.mkldnn.enabled
             and not torch.is_autocast_enabled('cpu')):
         return OneDNNLinear.apply(x, weight, bias)
