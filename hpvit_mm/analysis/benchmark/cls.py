@@ -17,11 +17,12 @@ BATCH = dict(cpu=2, cuda=256)
 def by_mkl(call: Callable[[], None]) -> Callable[[], None]:
     """The same, with products of matrices by the library that torch takes."""
     def without_onednn() -> None:
+        before = torch.backends.mkldnn.enabled
         torch.backends.mkldnn.enabled = False
         try:
             call()
         finally:
-            torch.backends.mkldnn.enabled = True
+            torch.backends.mkldnn.enabled = before
     return without_onednn
 
 
