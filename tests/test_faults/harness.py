@@ -7,9 +7,11 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence
@@ -147,6 +149,8 @@ class Running:
     def __init__(self, argv: Sequence[str], processes: int,
                  before: Callable[[int], None], log: Path) -> None:
         self.log = log
+        # of those that are killed: files of configs, sockets of workers
+        self.temporary = tempfile.mkdtemp()
         port = free_port()
         self.pids = []
         # the collector of a fork would touch, and so copy, all objects
@@ -163,6 +167,7 @@ class Running:
     def _child(self, argv, rank, processes, port, before) -> None:
         try:
             os.setpgid(0, 0)
+            tempfile.tempdir = self.temporary
             file = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             for stream in (1, 2):
                 os.dup2(file, stream)
@@ -210,6 +215,7 @@ class Running:
                 raise AssertionError(
                     f'hangs:\n{self.log.read_text()[-3000:]}')
             time.sleep(0.01)
+        shutil.rmtree(self.temporary, ignore_errors=True)
         return [self.statuses[rank] for rank in range(len(self.pids))]
 
     def kill(self, ranks: Optional[Sequence[int]] = None) -> None:
