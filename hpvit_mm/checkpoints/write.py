@@ -27,20 +27,20 @@ def check_destination(path: Union[str, Path], force: bool = False) -> None:
         UserError: If it may not or cannot be written. Nothing is left behind.
     """
     path = Path(path)
-    if path.exists() and not (force and path.is_file()):
-        raise UserError(
-            f'{path} exists and is not overwritten: choose another name'
-            + (', or add --force.' if path.is_file() else '.'))
-    parent = path.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
     try:
+        if path.exists() and not (force and path.is_file()):
+            raise UserError(
+                f'{path} exists and is not overwritten: choose another name'
+                + (', or add --force.' if path.is_file() else '.'))
+        parent = path.absolute().parent
+        while not parent.exists():
+            parent = parent.parent
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
         raise UserError(f'{path} cannot be written '
                         f'({error.strerror or error}): choose another '
-                        'folder.') from error
+                        'name or folder.') from error
 
 
 @contextmanager

@@ -1,16 +1,19 @@
 """Properties of the backbone."""
 import copy
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from hpvit_mm.models.backbones.hpvit import ARCHS
-from hpvit_mm.models.layers import TokenLayout, resample_pos_embed
+from hpvit_mm.models.layers import (TokenLayout, resample_pos_embed,
+                                    token_layout)
 
 MINI = dict(
     embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
@@ -245,6 +248,29 @@ def test_padding_never_attends(attention):
     torch.testing.assert_close(ours, reference, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize('prefix', [
+    dict(), dict(with_cls_token=True),
+    dict(with_cls_token=True, num_registers=2)], ids=str)
+@pytest.mark.parametrize('attention', [None, 'window', 'dilated'])
+@pytest.mark.parametrize('window_size', [2, 5])  # 2: groups of padding alone
+def test_what_is_in_the_padding_changes_nothing(
+        window_size, attention, prefix, monkeypatch):
+    model = mini(attention=attention, window_size=window_size, **prefix)
+    x = images(2, 3, 44, 76)
+
+    def pad(tokens, sides, value=None):
+        padded = F.pad(tokens, sides, value=value)
+        if tokens.is_floating_point():
+            padding = F.pad(torch.zeros_like(tokens), sides, value=1)
+            padded = padded + padding * torch.randn_like(padding)
+        return padded
+
+    expected = model(x)
+    monkeypatch.setattr(token_layout, 'F', SimpleNamespace(pad=pad))
+    for one, other in zip(model(x), expected):
+        torch.testing.assert_close(one, other)
+
+
 def test_tokens_sit_on_the_centres_of_their_cells():
     """A token's kernel reaches equally far on both sides of its cell."""
     model = mini()
@@ -401,6 +427,28 @@ def test_builds_under_the_scope_of_each_library(scope):
         DefaultScope._instance_dict.pop(scope, None)
 
 
+@pytest.mark.filterwarnings('ignore:.torch.jit:DeprecationWarning')
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+@pytest.mark.parametrize('options', [
+    dict(), dict(pooling='avg', with_cls_token=True),
+    dict(pooling='avg', out_type='avg_featmap')], ids=str)
+def test_exported_for_any_batch(options):
+    model, x = mini(**options), images(3, 3, 64, 64)
+    with torch.no_grad():
+        programs = (
+            torch.jit.trace(model, x[:2], check_trace=False),
+            torch.export.export(model, (x[:2], ), dynamic_shapes=[
+                {0: torch.export.Dim('batch')}]).module())
+        for program in programs:
+            torch.testing.assert_close(program(x), model(x))
+
+
+def test_norms_of_maps_are_refused():
+    for kind in ('BN', 'IN', 'SyncBN'):
+        with pytest.raises(UserError, match=f"norm_cfg has type '{kind}'"):
+            HPViT(MINI, stage_depths=(1, 1, 1, 1), norm_cfg=dict(type=kind))
+
+
 def test_blocks_behind_the_last_output_are_not_built():
     model = mini(out_indices=(0, 1))
     assert len(model.blocks) == 2 and len(model.pools) == 1
@@ -417,15 +465,30 @@ def test_position_is_cached_until_something_changes():
         model.pos_embed.mul_(2)
         assert model._position(layout) is not first
         assert not torch.equal(model(x)[0], before)
-        # exchanged behind the version's back, as averaged weights are
+        # behind the back of the tensor's version, as averaged weights are
         model.pos_embed.data.mul_(0.5)
-        model.eval()
         torch.testing.assert_close(model(x)[0], before)
     with torch.inference_mode():
         model(x)
     # A table made in inference mode must not reach the autograd.
     model.train()(x)[0].sum().backward()
     assert model.pos_embed.grad is not None
+
+
+def test_an_average_that_stays_in_eval_mode():
+    """As the teachers of mmdet and the momentum encoders of mmpretrain."""
+    model = mini()
+    average = ExponentialMovingAverage(model, momentum=0.5)
+    x = images(1, 3, 64, 64)
+    with torch.no_grad():
+        average(x)
+        model.pos_embed.add_(1)
+        for _ in range(2):  # the first update copies
+            average.update_parameters(model)
+            model.pos_embed.mul_(2)
+            found = average(x)[0]
+            wanted = copy.deepcopy(average.module).train().eval()(x)[0]
+            torch.testing.assert_close(found, wanted)
 
 
 def test_a_model_built_in_inference_mode():

@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 from torch.utils.flop_counter import FlopCounterMode
 
 from hpvit_mm.models import HPViT
@@ -51,6 +52,48 @@ def test_equal(bias, shape, asked):
     with torch.inference_mode():
         torch.testing.assert_close(layer(x), theirs(x))
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize('bias', [
+    torch.arange(8.)[::2], torch.tensor(3.).expand(4), torch.arange(4.).flip(0)
+], ids=['gaps', 'expanded', 'turned'])
+def test_a_bias_with_gaps(bias, asked):
+    """oneDNN does not ask for its strides."""
+    x, weight = torch.randn(5, 8), torch.zeros(4, 8)
+    assert torch.equal(linear.linear(x, weight, bias), bias.expand(5, 4))
+    with torch.no_grad():
+        assert torch.equal(linear.linear(x, weight, bias), bias.expand(5, 4))
+    assert len(asked) == 2
+
+
+def test_rows_that_overlap(asked):
+    """As patches do that are one cell apart, where an axis is one cell."""
+    x = torch.randn(40).as_strided((6, 8), (1, 4)).requires_grad_()
+    weight = torch.randn(40).as_strided((4, 8), (1, 2))
+    ours, theirs = (one(x, weight) for one in (
+        linear.linear, nn.functional.linear))
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(*(
+        torch.autograd.grad(one.square().sum(), x)[0]
+        for one in (ours, theirs)))
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize('size', [(116, 4), (4, 116), (3, 30)])
+def test_a_network_of_narrow_images(size, asked, monkeypatch):
+    torch.manual_seed(0)
+    model = HPViT(MINI, stage_depths=(1, 1, 1, 1), img_size=64,
+                  attention='global', out_type='avg_featmap')
+    x = torch.randn(1, 3, *size)
+    found = []
+    for preferred in (True, False):
+        monkeypatch.setattr(linear, 'prefers_onednn', lambda: preferred)
+        model.zero_grad()
+        model(x)[0].square().sum().backward()
+        found.append([one.grad.clone() for one in model.parameters()])
+    assert asked
+    for one, other in zip(*found):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('pooling', ['avg', 'conv'])
@@ -195,6 +238,21 @@ def test_what_leaves_the_process(asked):
     assert 'linear_pointwise' not in str(exported.graph)
     assert not asked
     torch._dynamo.reset()
+
+
+@pytest.mark.filterwarnings('ignore:Sparse CSR:UserWarning')
+def test_ways_of_their_own(asked):
+    """Tangents and sparse weights."""
+    layer, x = Linear(8, 4), torch.randn(3, 8)
+    with forward_ad.dual_level():
+        dual = layer(forward_ad.make_dual(x, torch.ones_like(x)))
+        torch.testing.assert_close(forward_ad.unpack_dual(dual).tangent,
+                                   layer.weight.sum(1).expand(3, 4))
+    with torch.no_grad():
+        sparse = layer.weight.detach().to_sparse_csr()
+        torch.testing.assert_close(
+            linear.linear(x, sparse, layer.bias), layer(x))
+    assert len(asked) == 1
 
 
 def test_small_products(asked, monkeypatch):

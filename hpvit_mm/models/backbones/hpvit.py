@@ -6,6 +6,7 @@ import torch.nn as nn
 from mmcv.cnn import build_norm_layer
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
@@ -84,8 +85,8 @@ class HPViT(BaseModule):
             'featmap'.
         qkv_bias: Whether queries, keys and values have a bias. Defaults to
             True.
-        norm_cfg: The normalisation layers. Defaults to LayerNorm with MAE's
-            eps of 1e-6.
+        norm_cfg: The normalisation layers, of the last dimension. Defaults
+            to LayerNorm with MAE's eps of 1e-6.
         layer_scale_init_value: Start of LayerScale; 0 leaves it out.
             Defaults to 0.
         drop_rate: Dropout after the position embedding, the attention and
@@ -177,6 +178,7 @@ class HPViT(BaseModule):
         self.frozen_stages = frozen_stages
         if norm_cfg is None:
             norm_cfg = dict(type='LN', eps=1e-6)
+        _check_norm(norm_cfg, self.embed_dims)
 
         self.patch_embed = PatchEmbed(in_channels, self.embed_dims,
                                       patch_size, patch_stride)
@@ -241,7 +243,7 @@ class HPViT(BaseModule):
         x = self.patch_embed(x, layout) + self._position(layout)
         if self.num_prefix:
             # (1, P, C) -> (B, G, P, C), in front of the tokens
-            prefix = self._prefix().expand(len(x), layout.num_groups, -1, -1)
+            prefix = self._prefix().expand(x.shape[0], layout.num_groups, -1, -1)
             x = torch.cat([prefix, x], dim=2)
         x = self.norm_pre(self.drop_after_pos(x))
 
@@ -325,26 +327,29 @@ class HPViT(BaseModule):
     def _position(self, layout: TokenLayout) -> Tensor:
         """The position embedding in a layout, (1, G, T, C).
 
-        It is kept only while no gradient is wanted. The version of a tensor
-        grows with each change in place, and ``train`` empties the cache,
-        because averaged weights are exchanged behind the version's back.
+        It is kept only on a CPU, and while no gradient is wanted, together
+        with the values that it was computed from. They are compared each
+        time, in a hundredth of the time or less: a change through ``.data``,
+        as those of averaged weights are, leaves no other trace. On a GPU
+        comparing would wait for all that was asked for before.
         """
         def compute() -> Tensor:
             return layout.group(resample_pos_embed(
                 self.pos_embed, self.pos_grid, layout.grid))
 
         pos_embed = self.pos_embed
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() \
-                or pos_embed.is_inference():  # which has no version
+        if (torch.is_grad_enabled() or not pos_embed.is_cpu
+                or type(pos_embed) is not nn.Parameter
+                or torch.compiler.is_compiling() or torch.jit.is_tracing()):
             return compute()
-        key = (layout, pos_embed.dtype, pos_embed.device,
-               pos_embed.data_ptr(), pos_embed._version,
-               torch.is_inference_mode_enabled())
-        if key not in self._pos_cache:
+        key = (layout, pos_embed.dtype, torch.is_inference_mode_enabled())
+        values, kept = self._pos_cache.get(key, (None, None))
+        if kept is None or not torch.equal(values, pos_embed):
+            kept = compute()
             # One size at a time: data sets with many sizes must not fill
             # the memory.
-            self._pos_cache = {key: compute()}
-        return self._pos_cache[key]
+            self._pos_cache = {key: (pos_embed.clone(), kept)}
+        return kept
 
     def _init_parameters(self) -> None:
         """MAE's initialisation; ConvPooling and norms have their own."""
@@ -476,6 +481,14 @@ def _check_rate(name: str, value: float) -> None:
     if not 0 <= value < 1:
         raise UserError(f'{name} must be from 0 to less than 1, but it is '
                         f'{value}.')
+
+
+def _check_norm(norm_cfg: dict, embed_dims: int) -> None:
+    norm = build_norm_layer(norm_cfg, embed_dims)[1]
+    if isinstance(norm, (_BatchNorm, _InstanceNorm, nn.GroupNorm)):
+        raise UserError(
+            f'norm_cfg has type {norm_cfg["type"]!r}, which normalises maps: '
+            "tokens need one of their last dimension, as 'LN'.")
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

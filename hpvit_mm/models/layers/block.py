@@ -122,7 +122,8 @@ class Block(nn.Module):
             return checkpoint(self._forward, x, key_mask, average,
                               use_reentrant=False)
         if x.is_cpu and not (self.training or torch.is_grad_enabled() or
-                             torch.compiler.is_compiling()):
+                             torch.compiler.is_compiling() or
+                             torch.jit.is_tracing()):
             return self._in_parts(x, key_mask, average)
         return self._forward(x, key_mask, average)
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 # torch.compile's own name for oneDNN's linear layer; there is no public one.
@@ -42,8 +43,20 @@ def prefers_onednn() -> bool:
 
 def onednn_linear(x: Tensor, weight: Tensor,
                   bias: Optional[Tensor] = None) -> Tensor:
-    """``F.linear`` of float32 by oneDNN, without gradients."""
-    return ONEDNN_LINEAR(x, weight, bias, 'none', [], '')
+    """``F.linear`` of float32 by oneDNN, without gradients.
+
+    It refuses matrices whose rows overlap, and reads a bias with gaps as one
+    without, beyond its end.
+    """
+    if bias is not None:
+        bias = bias.contiguous()
+    return ONEDNN_LINEAR(_dense(x), _dense(weight), bias, 'none', [], '')
+
+
+def _dense(matrix: Tensor) -> Tensor:
+    """With rows, or columns, one behind the other; mostly it is so."""
+    transposed = matrix.dim() == 2 and matrix.t().is_contiguous()
+    return matrix if transposed else matrix.contiguous()
 
 
 class OneDNNLinear(torch.autograd.Function):
@@ -89,16 +102,23 @@ def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return F.linear(x, weight, bias)
     if (x.is_cpu and prefers_onednn()
-            # Tensors of other classes, as quantised ones, and those inside of
-            # torch.func have ways of their own.
+            and all(map(_is_plain, (x, weight) if bias is None else
+                        (x, weight, bias)))
+            # Those inside of torch.func, and with tangents, have ways of
+            # their own.
             and not torch._C._are_functorch_transforms_active()
-            and type(x) is Tensor and type(weight) in (Tensor, nn.Parameter)
-            and x.dtype == weight.dtype == torch.float32
+            and forward_ad._current_level < 0
             and x.numel() * len(weight) >= LEAST_MACS
             and torch.backends.mkldnn.enabled
             and not torch.is_autocast_enabled('cpu')):
         return OneDNNLinear.apply(x, weight, bias)
     return F.linear(x, weight, bias)
+
+
+def _is_plain(one: Tensor) -> bool:
+    """Neither of another class, as quantised ones, nor sparse."""
+    return (type(one) in (Tensor, nn.Parameter)
+            and one.dtype == torch.float32 and one.layout == torch.strided)
 
 
 class Linear(nn.Linear):

@@ -172,7 +172,9 @@ class TokenLayout:
         """(B, groups, tokens, C) -> (B, C, H, W)"""
         (height, width), (padded_h, padded_w) = self.grid, self.padded_grid
         batch, channels = x.shape[0], x.shape[-1]
-        if x.is_cpu and not torch.is_grad_enabled():
+        if x.is_cpu and not (torch.is_grad_enabled() or
+                             torch.compiler.is_compiling() or
+                             torch.jit.is_tracing()):
             # In two copies: rows of tokens, then matrices, for which torch
             # has a fast way. Together half the time of the one below.
             maps = x.new_empty(batch, channels, height, width)
@@ -198,8 +200,9 @@ class TokenLayout:
                  device: torch.device) -> Optional[Tensor]:
         """Which tokens may act as keys; None where there is no padding.
 
-        A group of nothing but padding keeps all its keys: its results are
-        cut off, but they must stay finite, or they would spoil gradients.
+        A group of nothing but padding keeps all its keys where there are no
+        prefix tokens: its results are cut off, but they must stay finite, or
+        they would spoil gradients. Prefix tokens are not cut off.
 
         Returns:
             A boolean mask of shape (groups, prefix + tokens), or None.
@@ -209,7 +212,8 @@ class TokenLayout:
         real = torch.ones((1, *self.grid, 1), dtype=torch.bool, device=device)
         # (1, H, W, 1) -> (1, G, T, 1) -> (G, T)
         mask = self.group(real)[0, :, :, 0]
-        mask = mask | ~mask.any(dim=1, keepdim=True)
+        if not num_prefix:
+            mask = mask | ~mask.any(dim=1, keepdim=True)
         return F.pad(mask, (num_prefix, 0), value=True)
 
 
@@ -304,7 +308,9 @@ class GroupAverage:
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, n * groups, tokens, C) -> (B, n * fewer, fewer tokens, C)"""
-        # (B, n * G, T, C) -> (B * n, G, T, C) -> (B * n, G', T', C)
-        units = self.of_units(x.reshape(-1, self.groups, *x.shape[2:]))
-        # (B * n, G', T', C) -> (B, n * G', T', C)
-        return units.reshape(len(x), -1, *units.shape[2:])
+        # (B, n * G, T, C) -> (B, n, G, T, C) -> (B * n, G, T, C)
+        x = x.unflatten(1, (-1, self.groups))
+        count = x.shape[1]
+        units = self.of_units(x.flatten(0, 1))
+        # (B * n, G', T', C) -> (B, n, G', T', C) -> (B, n * G', T', C)
+        return units.unflatten(0, (-1, count)).flatten(1, 2)
