@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.model import ExponentialMovingAverage
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from hpvit_mm.engine import CompileHook
 from hpvit_mm.errors import UserError
@@ -112,6 +113,19 @@ def test_the_backbone_is_one_graph(kwargs, size):
             expected = plain.train(mode)(images)
             torch.manual_seed(0)
             torch.testing.assert_close(other.train(mode)(images), expected)
+
+
+@pytest.mark.parametrize('out_type', ['featmap', 'avg_featmap'])
+def test_the_backbone_is_one_graph_for_all_batches(out_type):
+    backbone = HPViT(dict(MINI, num_layers=3), stage_depths=(1, 1, 1),
+                     pooling='avg', out_type=out_type).eval()
+    counter = CompileCounter()
+    compiled = torch.compile(backbone, backend=counter, fullgraph=True)
+    with torch.no_grad():
+        for batch in range(2, 7):
+            images = torch.randn(batch, 3, 32, 32)
+            torch.testing.assert_close(compiled(images), backbone(images))
+    assert counter.frame_count <= 2  # the first batch, then any
 
 
 def test_checkpoints_do_not_tell():
