@@ -116,7 +116,7 @@ def test_bad_input(mae, tool, make, says):
 @pytest.mark.parametrize('argv, says', [
     (['mae.pth', 'mae.pth'], 'exists and is not overwritten'),
     (['mae.pth', '/proc/out.pth'], 'cannot be written'),
-    (['mae.pth', 300 * 'a'], 'cannot be written .File name too long'),
+    (['mae.pth', 300 * 'a'], 'cannot be written (File name too long)'),
     (['mae.pth', 'o.pth', '--arch', 'large'], 'not the large'),
     (['mae.pth', 'o.pth', '--sha256', '0' * 64], 'has the SHA-256'),
     (['mae.pth', 'o.pth', '--sha256', 'xyz'], 'is no SHA-256'),
