@@ -331,20 +331,24 @@ class HPViT(BaseModule):
         with the values that it was computed from. They are compared each
         time, in a hundredth of the time or less: a change through ``.data``,
         as those of averaged weights are, leaves no other trace. On a GPU
-        comparing would wait for all that was asked for before.
+        comparing would wait for all that was asked for before. (On the meta
+        device, where work is counted, there are no values.)
         """
         def compute() -> Tensor:
             return layout.group(resample_pos_embed(
                 self.pos_embed, self.pos_grid, layout.grid))
 
         pos_embed = self.pos_embed
-        if (torch.is_grad_enabled() or not pos_embed.is_cpu
+        device = pos_embed.device
+        if (torch.is_grad_enabled() or device.type not in ('cpu', 'meta')
                 or type(pos_embed) is not nn.Parameter
                 or torch.compiler.is_compiling() or torch.jit.is_tracing()):
             return compute()
-        key = (layout, pos_embed.dtype, torch.is_inference_mode_enabled())
+        key = (layout, pos_embed.dtype, device,
+               torch.is_inference_mode_enabled())
         values, kept = self._pos_cache.get(key, (None, None))
-        if kept is None or not torch.equal(values, pos_embed):
+        if kept is None or not (
+                pos_embed.is_meta or torch.equal(values, pos_embed)):
             kept = compute()
             # One size at a time: data sets with many sizes must not fill
             # the memory.
