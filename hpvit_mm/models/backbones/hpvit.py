@@ -243,7 +243,8 @@ class HPViT(BaseModule):
         x = self.patch_embed(x, layout) + self._position(layout)
         if self.num_prefix:
             # (1, P, C) -> (B, G, P, C), in front of the tokens
-            prefix = self._prefix().expand(x.shape[0], layout.num_groups, -1, -1)
+            prefix = self._prefix().expand(
+                x.shape[0], layout.num_groups, -1, -1)
             x = torch.cat([prefix, x], dim=2)
         x = self.norm_pre(self.drop_after_pos(x))
 
