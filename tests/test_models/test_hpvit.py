@@ -492,7 +492,7 @@ def test_an_average_that_stays_in_eval_mode():
 
 
 def test_a_model_built_in_inference_mode():
-    """Its tensors have no versions, by which changes could be seen."""
+    """Changes of its tensors are seen, too."""
     with torch.inference_mode():
         model = mini()
         before = model(images(1, 3, 64, 64))[0]
