@@ -14,6 +14,7 @@ from hpvit_mm.registry import MODELS
 from ..layers import (AvgPooling, Block, ConvPooling, GroupAverage, PatchEmbed,
                       TokenLayout, pool_tokens, regroup, resample_pos_embed,
                       sincos_pos_embed)
+from ..layers.recording import is_recorded
 from ..layers.token_layout import ATTENTION_KINDS
 
 ARCHS = {
@@ -342,8 +343,7 @@ class HPViT(BaseModule):
         pos_embed = self.pos_embed
         device = pos_embed.device
         if (torch.is_grad_enabled() or device.type not in ('cpu', 'meta')
-                or type(pos_embed) is not nn.Parameter
-                or torch.compiler.is_compiling() or torch.jit.is_tracing()):
+                or type(pos_embed) is not nn.Parameter or is_recorded()):
             return compute()
         key = (layout, pos_embed.dtype, device,
                torch.is_inference_mode_enabled())

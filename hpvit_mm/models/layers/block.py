@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
 from .linear import Linear
+from .recording import is_recorded
 from .token_layout import GroupAverage
 
 # How many tokens a block works on at once on a CPU without gradients. From
@@ -121,9 +122,8 @@ class Block(nn.Module):
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(self._forward, x, key_mask, average,
                               use_reentrant=False)
-        if x.is_cpu and not (self.training or torch.is_grad_enabled() or
-                             torch.compiler.is_compiling() or
-                             torch.jit.is_tracing()):
+        if x.is_cpu and not (self.training or torch.is_grad_enabled()
+                             or is_recorded()):
             return self._in_parts(x, key_mask, average)
         return self._forward(x, key_mask, average)
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
+from .recording import is_recorded
+
 # torch.compile's own name for oneDNN's linear layer; there is no public one.
 ONEDNN_LINEAR = getattr(torch.ops.mkldnn, '_linear_pointwise', None)
 
@@ -99,7 +101,7 @@ def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
     Returns:
         A tensor of shape (..., C_out).
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_recorded():
         return F.linear(x, weight, bias)
     if (x.is_cpu and prefers_onednn()
             and all(map(_is_plain, (x, weight) if bias is None else

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
+from .recording import is_recorded
 
 ATTENTION_KINDS = ('global', 'window', 'dilated')
 
@@ -172,9 +173,7 @@ class TokenLayout:
         """(B, groups, tokens, C) -> (B, C, H, W)"""
         (height, width), (padded_h, padded_w) = self.grid, self.padded_grid
         batch, channels = x.shape[0], x.shape[-1]
-        if x.is_cpu and not (torch.is_grad_enabled() or
-                             torch.compiler.is_compiling() or
-                             torch.jit.is_tracing()):
+        if x.is_cpu and not (torch.is_grad_enabled() or is_recorded()):
             # In two copies: rows of tokens, then matrices, for which torch
             # has a fast way. Together half the time of the one below.
             maps = x.new_empty(batch, channels, height, width)
