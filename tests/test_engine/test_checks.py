@@ -232,6 +232,8 @@ def test_hints_of_bases():
     ('model.backbone.drop_path_rate=x', "KEY is 'x', but HPViT takes"),
     ('model.backbone.window_size=a', "KEY is 'a', but HPViT takes"),
     ('model.backbone.stage_depths=3', 'stage_depths=(3,)'),
+    ('model.backbone.norm_cfg.type=Nope',
+     'model.backbone.norm_cfg: there is no Nope among the models; correct'),
     ('model.head.num_classes=0', 'model: LinearClsHead refuses'),
     ('train_dataloader.dataset.pipeline.1.scale=-3',
      'train_dataloader.dataset: RandomResizedCrop refuses'),

@@ -444,9 +444,11 @@ def test_exported_for_any_batch(options):
 
 
 def test_norms_of_maps_are_refused():
-    for kind in ('BN', 'IN', 'SyncBN'):
-        with pytest.raises(UserError, match=f"norm_cfg has type '{kind}'"):
-            HPViT(MINI, stage_depths=(1, 1, 1, 1), norm_cfg=dict(type=kind))
+    for norm in (dict(type='BN'), dict(type='IN'), dict(type='SyncBN'),
+                 dict(type='GN', num_groups=4),
+                 dict(type='hpvit_mm.LayerNorm2d')):
+        with pytest.raises(UserError, match=f"has type '{norm['type']}'"):
+            HPViT(MINI, stage_depths=(1, 1, 1, 1), norm_cfg=norm)
 
 
 def test_blocks_behind_the_last_output_are_not_built():

@@ -32,6 +32,8 @@ LACKING = re.compile(
     r"(\w+)\.__init__\(\) missing \d+ required (?:positional|keyword-only) "
     r"arguments?: (.+)")
 UNKNOWN = re.compile(r"(\S+) is not in the \S+?::(.+?) registry")
+# mmcv's, of a norm or convolution that is not registered
+NAMELESS = 'Cannot find None in registry'
 
 
 @contextmanager
@@ -98,6 +100,11 @@ def of_arguments(text: str, entry: dict, path: str) -> Optional[str]:
                       if one['type'] == name), path)
         return f'{inner}: there is no {name} among the {found[2]}s; ' \
             + hint_type(name)
+    if NAMELESS in text:
+        for inner, one in typed_dicts(entry, path):
+            if find_anywhere(one['type']) is None:
+                return f'{inner}: there is no {one["type"]} among the ' \
+                    f'models; {hint_type(one["type"])}'
     return None
 
 

@@ -432,7 +432,7 @@ class HPViT(BaseModule):
 
     def train(self, mode: bool = True) -> 'HPViT':
         super().train(mode)
-        self._pos_cache = {}
+        self._pos_cache = {}  # which is of no use in training
         for module in self._frozen_modules():
             module.eval()
         return self
@@ -490,7 +490,9 @@ def _check_rate(name: str, value: float) -> None:
 
 def _check_norm(norm_cfg: dict, embed_dims: int) -> None:
     norm = build_norm_layer(norm_cfg, embed_dims)[1]
-    if isinstance(norm, (_BatchNorm, _InstanceNorm, nn.GroupNorm)):
+    if (isinstance(norm, (_BatchNorm, _InstanceNorm, nn.GroupNorm))
+            # ours, and those of the libraries
+            or type(norm).__name__ == 'LayerNorm2d'):
         raise UserError(
             f'norm_cfg has type {norm_cfg["type"]!r}, which normalises maps: '
             "tokens need one of their last dimension, as 'LN'.")
