@@ -29,7 +29,8 @@ def main(argv=None) -> int:
 
     def run():
         from hpvit_mm.analysis.schedule import learning_rates, plot
-        from hpvit_mm.checkpoints.write import check_destination, replacing
+        from hpvit_mm.checkpoints.write import check_destination
+        from hpvit_mm.utils import replacing
         from hpvit_mm.engine.settings import load_config
         check_destination(args.out, args.force)
         curves = [(Path(name).stem, learning_rates(load_config(name),

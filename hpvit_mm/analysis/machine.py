@@ -4,24 +4,14 @@ import platform
 import re
 from pathlib import Path
 
+from hpvit_mm.utils import usable_cores
+
 
 def describe() -> dict:
     """Processor, usable cores, memory in GB and GPU, as far as known."""
     return dict(
         processor=_processor(), cores=usable_cores(), memory_gb=_memory(),
         gpu=_gpu(), system=platform.platform(terse=True))
-
-
-def usable_cores() -> int:
-    """The cores this process may use; in a container often not all."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        cores = os.cpu_count() or 1
-    quota = _read('/sys/fs/cgroup/cpu.max').split()
-    if len(quota) == 2 and quota[0].isdigit():
-        cores = min(cores, max(1, round(int(quota[0]) / int(quota[1]))))
-    return cores
 
 
 def _processor() -> str:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import usable_cores
 
-from .machine import usable_cores
 from .progress import LogReader, Screen, TimeLeft, clock
 from .stamps import (DONE, RUNNING, changed, digest_files, read_json,
                      write_json)

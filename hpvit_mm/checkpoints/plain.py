@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import shorten
 from .layouts import LAYOUTS, fuse
 
 # Where training code puts the weights, and averaged weights before others.
@@ -326,9 +327,3 @@ def _grid_of_config(plain: PlainViT) -> Optional[Tuple[int, int]]:
         return None
     height, width = (size, size) if isinstance(size, int) else size
     return height // plain.patch_size[0], width // plain.patch_size[1]
-
-
-def shorten(names: Sequence[str], most: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
-    more = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.layers.position import resample_pos_embed
-from .plain import PlainViT, read_plain, shorten
+from hpvit_mm.utils import shorten
+from .plain import PlainViT, read_plain
 from .read import read_checkpoint
 from .resample import adapt_in_channels, resample_patch_kernel
 

@@ -1,10 +1,8 @@
 """Writing files all or nothing: tensors and plain data, no pickled code."""
 import json
-import os
 import tempfile
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Union
+from typing import Dict, Optional, Union
 
 import torch
 from safetensors import SafetensorError
@@ -12,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import replacing
 
 FORMATS = ('pth', 'safetensors')
 
@@ -43,46 +42,6 @@ def check_destination(path: Union[str, Path], force: bool = False) -> None:
                         'name or folder.') from error
 
 
-@contextmanager
-def replacing(path: Union[str, Path]) -> Iterator[Path]:
-    """A temporary file that takes the place of ``path`` when it is whole.
-
-    It is flushed to the disk before it is renamed, so that at any moment the
-    old file is there, or the new one, never a part.
-
-    Raises:
-        UserError: If the disk is full, or the folder cannot be written.
-    """
-    path = Path(path)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        mode = part.stat().st_mode
-        yield part
-        part.chmod(mode)  # safetensors makes its files private
-        flush(part)
-        os.replace(part, path)
-        flush(path.parent)
-    # torch and safetensors have errors of their own for a full disk
-    except (OSError, RuntimeError, SafetensorError) as error:
-        text = getattr(error, 'strerror', None) or str(error).splitlines()[0]
-        raise UserError(f'{path} cannot be written ({text}): free some space, '
-                        'or choose another folder.') from error
-    finally:
-        with suppress(OSError):  # the parent may be no folder
-            part.unlink()
-
-
-def flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def write_checkpoint(tensors: Dict[str, Tensor], path: Union[str, Path],
                      meta: dict, entry: str = 'state_dict',
                      format: Optional[str] = None) -> None:
@@ -103,8 +62,12 @@ def write_checkpoint(tensors: Dict[str, Tensor], path: Union[str, Path],
         if (format or Path(path).suffix[1:]) == 'safetensors':
             # One entry, because the order of several is by chance, and with
             # it the hash of the file. 'format' is for transformers.
-            save_file(tensors, part, dict(hpvit_mm=json.dumps(meta))
-                      if meta else dict(format='pt'))
+            header = dict(hpvit_mm=json.dumps(meta)) if meta \
+                else dict(format='pt')
+            try:
+                save_file(tensors, part, header)
+            except SafetensorError as error:  # a full disk, for example
+                raise OSError(str(error)) from error
         else:
             torch.save({entry: tensors, 'meta': meta} if entry else tensors,
                        part)

@@ -15,8 +15,8 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from hpvit_mm.checkpoints import read_checkpoint
-from hpvit_mm.checkpoints.write import replacing
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import replacing
 
 from . import agreement
 from .arguments import NEWEST

@@ -45,7 +45,8 @@ def main(argv=None) -> int:
     def measure():
         import torch
 
-        from hpvit_mm.checkpoints.write import check_destination, replacing
+        from hpvit_mm.checkpoints.write import check_destination
+        from hpvit_mm.utils import replacing
         gpu = torch.cuda.is_available()
         if args.device == 'cuda' and not gpu:
             raise UserError('--device cuda: torch sees no GPU here')

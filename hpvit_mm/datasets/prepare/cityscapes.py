@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hpvit_mm.checkpoints.write import replacing
+from hpvit_mm.utils import replacing
 
 from ..cityscapes import LABELS, Thing, draw
 from .files import Fault, check_each, check_images, listing

@@ -1,6 +1,5 @@
 """Finding and reading the files of a data set."""
 import os
-import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,15 +8,15 @@ from typing import (Any, Callable, Iterable, Iterator, List, Sequence,
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import progress, usable_cores
 
 from .layouts import SPLITS, Layout, expected
 from .report import AGAIN, Report
 
 SAMPLE = 200  # images decoded per split
-THREADS = min(16, os.cpu_count() or 1)
+THREADS = min(16, usable_cores())
 ARCHIVES = ('.zip', '.tar', '.tgz', '.gz')
 
 
@@ -146,8 +145,7 @@ def each(work: Callable, items: Sequence, title: str) -> Iterator:
     """
     pool = ThreadPoolExecutor(THREADS)
     try:
-        yield from tqdm(pool.map(work, items), title, len(items), leave=False,
-                        disable=not sys.stderr.isatty())
+        yield from progress(pool.map(work, items), title, len(items))
     finally:
         pool.shutdown(cancel_futures=True)
 

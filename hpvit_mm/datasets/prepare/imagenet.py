@@ -12,7 +12,7 @@ from typing import Dict, List, Optional
 
 from scipy.io import loadmat
 
-from hpvit_mm.checkpoints.write import replacing
+from hpvit_mm.utils import replacing
 from hpvit_mm.errors import UserError
 
 from .files import below, check_images, each, folders_in, listing, packed

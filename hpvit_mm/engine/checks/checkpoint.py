@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from hpvit_mm.checkpoints import read_checkpoint
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import shorten
 
-from .labels import shorten
 from .optimizer import check_optimizer_state
 
 RESUMED = ('optimizer', 'message_hub', 'meta')

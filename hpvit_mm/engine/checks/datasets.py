@@ -9,8 +9,9 @@ from torch import nn
 
 from hpvit_mm.datasets.prepare import expected
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import shorten
 
-from .labels import check_labels, shorten
+from .labels import check_labels
 from .model import check_classes, unheard
 from .refusal import refusals
 from .signature import accepted_arguments

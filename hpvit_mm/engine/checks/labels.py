@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import shorten
 
 # Label maps are read one by one: all of a small set, else this many.
 SMALL_SET = 300
@@ -212,11 +213,3 @@ def pixel_values(file: str) -> Union[Set[int], str]:
     if labels.dtype == np.uint8:  # a count is many times faster than a sort
         return set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
     return set(np.unique(labels).tolist())
-
-
-def shorten(names: Any, limit: int = 10) -> str:
-    """The first few of many names."""
-    names = [str(name) for name in names]
-    rest = len(names) - limit
-    return ', '.join(names[:limit]) + (f' and {rest} more' if rest > 0
-                                       else '')

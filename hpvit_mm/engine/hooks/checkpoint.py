@@ -14,9 +14,9 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from hpvit_mm.checkpoints.file import broken_record
-from hpvit_mm.checkpoints.write import flush, replacing
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import HOOKS
+from hpvit_mm.utils import flush, replacing
 
 from .. import agreement
 from .finite import FiniteHook
