@@ -150,7 +150,6 @@ _USELESS_LOG_LINES = (
     '"FileClient" will be deprecated in future',
     '"HardDiskBackend" is the alias of "LocalBackend"',
     'The prefix is not set in metric class IoUMetric',
-    'The prefix is not set in metric class FastIoUMetric',
 )
 
 

@@ -4,14 +4,10 @@ mmengine imports this module by its name when a config says
 ``type='hpvit_mm.X'``, and then imports the ``locations`` below. It hides
 errors that are raised here, so this file imports mmengine and nothing else.
 """
-from importlib import import_module
-from typing import Dict, Optional
-
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
-from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import \
     OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
@@ -22,47 +18,9 @@ from mmengine.registry import \
     WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
-
-class OnDemandRegistry(Registry):
-    """A registry that imports some of its modules when a name is asked for.
-
-    They build on classes of mmpretrain, mmdet or mmseg, and who uses one of
-    these need not have the others.
-
-    Args:
-        on_demand: Name -> the module that registers it.
-    """
-
-    def __init__(self, *args, on_demand: Dict[str, str], **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.on_demand = on_demand
-
-    def get(self, key: str) -> Optional[type]:
-        """The class of a name; a UserError where its host is missing."""
-        name = str(key).removeprefix(f'{self.scope}.')
-        if name in self.on_demand:
-            try:
-                import_module(self.on_demand[name])
-            except ModuleNotFoundError as error:
-                from hpvit_mm.errors import UserError
-                raise UserError(
-                    f'{self.scope}.{name} needs {error.name}, which is not '
-                    'installed; install it, or name another type') from error
-        return super().get(key)
-
-
-MODELS = OnDemandRegistry(
+MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='hpvit_mm',
-    locations=['hpvit_mm.models'],
-    on_demand=dict(
-        FastClsDataPreprocessor='hpvit_mm.models.data_preprocessors.cls',
-        FastDetDataPreprocessor='hpvit_mm.models.data_preprocessors.det',
-        FastEncoderDecoder='hpvit_mm.models.segmentors',
-        FastSegDataPreProcessor='hpvit_mm.models.data_preprocessors.seg',
-        FastSegTTAModel='hpvit_mm.models.segmentors'))
-METRICS = OnDemandRegistry(
-    'metric', parent=MMENGINE_METRICS, scope='hpvit_mm',
-    on_demand=dict(FastIoUMetric='hpvit_mm.evaluation.iou_metric'))
+    locations=['hpvit_mm.models'])
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope='hpvit_mm',
     locations=['hpvit_mm.engine'])
@@ -88,13 +46,6 @@ LOOPS = Registry(
 WEIGHT_INITIALIZERS = Registry(
     'weight initializer', parent=MMENGINE_WEIGHT_INITIALIZERS,
     scope='hpvit_mm', locations=['hpvit_mm.checkpoints'])
-TRANSFORMS = OnDemandRegistry(
-    'transform', parent=MMENGINE_TRANSFORMS, scope='hpvit_mm', on_demand={
-        'FastRandomResizedCrop': 'hpvit_mm.datasets.transforms.cls',
-        'FastDetLoadAnnotations': 'hpvit_mm.datasets.transforms.det',
-        'FastDetRandomFlip': 'hpvit_mm.datasets.transforms.det',
-        'FastPackDetInputs': 'hpvit_mm.datasets.transforms.det',
-        'FastSegRandomCrop': 'hpvit_mm.datasets.transforms.seg',
-        'FastSegPhotoMetricDistortion': 'hpvit_mm.datasets.transforms.seg',
-        'FastPackSegInputs': 'hpvit_mm.datasets.transforms.seg',
-    })
+TRANSFORMS = Registry(
+    'transform', parent=MMENGINE_TRANSFORMS, scope='hpvit_mm',
+    locations=['hpvit_mm.datasets.transforms'])

@@ -223,7 +223,7 @@ def _crop(pipeline: Sequence[dict]) -> Optional[Size]:
     for transform in pipeline:
         for crop, key in (('RandomResizedCrop', 'scale'),
                           ('CenterCrop', 'crop_size')):
-            if transform['type'].endswith(crop):  # ours are hpvit_mm.Fast...
+            if transform['type'].endswith(crop):
                 side = transform[key]
                 return (side, side) if isinstance(side, int) else tuple(side)
     return None

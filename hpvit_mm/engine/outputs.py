@@ -67,8 +67,6 @@ def set_tta(cfg: Config) -> None:
             (cfg.model.get('roi_head') or {}).get('mask_head'):
         raise UserError("mmdet's test-time augmentation merges boxes, not "
                         'masks; leave --tta away')
-    if cfg.model.type == 'hpvit_mm.FastEncoderDecoder':
-        cfg.model.keep_logits = True  # which mmseg's own SegTTAModel reads
     dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 

@@ -1,9 +1,6 @@
 """Timing side by side, without looking at times."""
 import json
-import platform
-import resource
 from collections import defaultdict
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +11,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from hpvit_mm.analysis import benchmark, machine
 from hpvit_mm.analysis.benchmark import (SUITES, Options, cls, dense, memory,
-                                         preprocessing, segmentation, survive,
-                                         train)
+                                         survive, train)
 from hpvit_mm.analysis.benchmark.by_stage import (KINDS, StageTimer, shares,
                                                   shares_of)
 from hpvit_mm.analysis.benchmark.networks import (HostHPViT, executed_macs,
@@ -75,38 +71,6 @@ def test_different_tensors_are_not_timed():
     for other in (one + 1, one.view(3, 1)):
         with pytest.raises(UserError, match='cannot be compared'):
             check_same((one, one), (one, other))
-
-
-def test_around_the_network(monkeypatch):
-    """A row for each side of each pair, after they proved equal."""
-    monkeypatch.setattr(segmentation, 'CLASSES', 4)
-    monkeypatch.setattr(preprocessing, 'BATCHES',
-                        {'2 images': ([(9, 8), (5, 7)], 1)})
-    for call, pairs in ((segmentation.run, 5),
-                        (partial(preprocessing.run_in, ', new memory'), 4)):
-        rows = call(Options(rounds=1))
-        assert [row['variant'] == 'ours' for row in rows] \
-            == [False, True] * pairs
-        assert len({row['case'] for row in rows}) == pairs
-
-
-def pages_of(size):
-    """How many pages are mapped for a tensor, after others were freed."""
-    for _ in range(preprocessing.SETTLED):
-        torch.ones(size, dtype=torch.uint8)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(size, dtype=torch.uint8)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc',
-                    reason='of other C libraries it cannot be chosen')
-def test_memory_is_of_the_kind_that_is_told():
-    reused, new = (
-        preprocessing.map_from(preprocessing.MEMORY[kind], pages_of, 2**24)
-        for kind in ('reused memory', 'new memory'))
-    # huge pages, of 2 MB, count as one
-    assert new >= 8 and reused < new / 4
 
 
 def test_all_take_turns():

@@ -105,7 +105,7 @@ def test_the_name_tells_the_model(cfg):
             attention = backbone.attention
             assert attention == kind or attention[:2] == (kind, kind)
     types = {'_mask-rcnn_': 'MaskRCNN', '_cascade-mask-rcnn_': 'CascadeRCNN',
-             '_upernet_': 'hpvit_mm.FastEncoderDecoder'}
+             '_upernet_': 'EncoderDecoder'}
     assert model.type == next(
         (one for tag, one in types.items() if tag in name), 'ImageClassifier')
     sizes = re.search(r'-(\d+)x(\d+)$', name)

@@ -648,7 +648,7 @@ def test_names_that_are_imported_on_demand(folder):
             'from hpvit_mm.engine.settings import load_config\n'
             'import sys; load_config("a.json"); print("mmseg" in sys.modules)')
     write(folder, {'a.json': dict(
-        model=dict(type='hpvit_mm.FastSegTTAModel'))})
+        model=dict(type='SegTTAModel'))})
     done = subprocess.run(
         [sys.executable, '-c', code], env=dict(os.environ, PYTHONPATH=ROOT),
         capture_output=True, text=True)

@@ -70,19 +70,6 @@ def test_mmpretrain_loads_as_its_own_tools_do(train_config, monkeypatch):
     assert 'collate_fn' not in train_config().val_dataloader
 
 
-@pytest.mark.parametrize('tta', ['SegTTAModel', 'hpvit_mm.FastSegTTAModel'])
-@pytest.mark.parametrize('kind, kept', [
-    ('EncoderDecoder', None), ('hpvit_mm.FastEncoderDecoder', True)])
-def test_augmented_tests_have_logits(kind, kept, tta):
-    cfg = Config(dict(
-        default_scope='mmseg', model=dict(type=kind), tta_pipeline=['T'],
-        tta_model=dict(type=tta),
-        test_dataloader=dict(dataset=dict(type='ADE20KDataset'))))
-    outputs.set_tta(cfg)
-    assert cfg.model.type == tta
-    assert cfg.model.module.get('keep_logits') is kept
-
-
 def test_nothing_is_pinned_without_a_gpu(train_config, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     assert train_config().val_dataloader.pin_memory is False

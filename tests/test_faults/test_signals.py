@@ -172,7 +172,7 @@ def test_a_loop_of_somebody_else(experiment):
 SLOW_VALIDATION = '''
 train_cfg.update(val_interval=3)
 val_evaluator = [dict(type='Accuracy', topk=(1, 5)),
-                 dict(type='hpvit_mm.SlowMetric')]
+                 dict(type='SlowMetric')]
 default_hooks.update(preemption=dict(grace=3))
 '''
 
@@ -204,8 +204,7 @@ def test_in_a_validation(processes, where, experiment, left_alone):
 def slow_metric(where: str) -> None:
     """Registers a metric that takes its time in the last validation."""
     from mmengine.evaluator import BaseMetric
-
-    from hpvit_mm.registry import METRICS
+    from mmengine.registry import METRICS
 
     @METRICS.register_module(force=True)
     class SlowMetric(BaseMetric):

@@ -13,19 +13,19 @@ train_pipeline = [
         ratio_range=(0.5, 2.0),
         keep_ratio=True),
     dict(
-        type='hpvit_mm.FastSegRandomCrop',
+        type='RandomCrop',
         crop_size=crop_size,
         cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='hpvit_mm.FastSegPhotoMetricDistortion'),
-    dict(type='hpvit_mm.FastPackSegInputs'),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     # after the resizing: the ground truth stays as it is
     dict(type='LoadAnnotations'),
-    dict(type='hpvit_mm.FastPackSegInputs'),
+    dict(type='PackSegInputs'),
 ]
 # Ratios of the size for testing, as Swin and BEiT have them; mmsegmentation
 # 1.x takes ratios of the images as they are.
@@ -45,13 +45,14 @@ tta_pipeline = [
                         for p in (0., 1.)
                     ],
                     [dict(type='LoadAnnotations')],
-                    [dict(type='hpvit_mm.FastPackSegInputs')]]),
+                    [dict(type='PackSegInputs')]]),
 ]
 
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
@@ -64,6 +65,7 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=4,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
@@ -75,5 +77,5 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='hpvit_mm.FastIoUMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

@@ -11,19 +11,19 @@ train_pipeline = [
         ratio_range=(0.5, 2.0),
         keep_ratio=True),
     dict(
-        type='hpvit_mm.FastSegRandomCrop',
+        type='RandomCrop',
         crop_size=crop_size,
         cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='hpvit_mm.FastSegPhotoMetricDistortion'),
-    dict(type='hpvit_mm.FastPackSegInputs'),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2560, 640), keep_ratio=True),
     # after the resizing: the ground truth stays as it is
     dict(type='LoadAnnotations'),
-    dict(type='hpvit_mm.FastPackSegInputs'),
+    dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -40,7 +40,7 @@ tta_pipeline = [
                         dict(type='RandomFlip', prob=p, direction='horizontal')
                         for p in (0., 1.)
                     ], [dict(type='LoadAnnotations')],
-                    [dict(type='hpvit_mm.FastPackSegInputs')]]),
+                    [dict(type='PackSegInputs')]]),
 ]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

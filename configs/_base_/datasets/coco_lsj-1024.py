@@ -7,7 +7,7 @@ image_size = (1024, 1024)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='hpvit_mm.FastDetLoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='RandomResize',
         scale=image_size,
@@ -20,17 +20,16 @@ train_pipeline = [
         recompute_bbox=True,
         allow_negative_crop=True),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
-    dict(type='hpvit_mm.FastDetRandomFlip', prob=0.5),
+    dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=image_size, pad_val=dict(img=(114, 114, 114))),
-    dict(type='hpvit_mm.FastPackDetInputs'),
+    dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_size, keep_ratio=True),
-    dict(type='hpvit_mm.FastDetLoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
-        type='hpvit_mm.FastPackDetInputs',
-        draw_masks=False,
+        type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
                    'scale_factor')),
 ]
@@ -39,6 +38,7 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=8,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     # 25 epochs of 4 repetitions are 100 epochs, with a quarter of the
     # restarts of the loader
@@ -56,6 +56,7 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=4,
     persistent_workers=True,
+    pin_memory=True,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(

@@ -6,8 +6,8 @@ _base_ = './coco_lsj-1024.py'
 scales = [(side, 1333) for side in range(480, 801, 32)]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='hpvit_mm.FastDetLoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='hpvit_mm.FastDetRandomFlip', prob=0.5),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomChoice',
         transforms=[
@@ -27,15 +27,14 @@ train_pipeline = [
                     keep_ratio=True),
             ],
         ]),
-    dict(type='hpvit_mm.FastPackDetInputs'),
+    dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='hpvit_mm.FastDetLoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
-        type='hpvit_mm.FastPackDetInputs',
-        draw_masks=False,
+        type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
                    'scale_factor')),
 ]

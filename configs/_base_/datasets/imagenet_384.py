@@ -8,7 +8,7 @@ bgr_std = [57.375, 57.12, 58.395]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
-        type='hpvit_mm.FastRandomResizedCrop',
+        type='RandomResizedCrop',
         scale=384,
         backend='pillow',
         interpolation='bicubic'),

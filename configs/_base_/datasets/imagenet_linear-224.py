@@ -5,7 +5,7 @@ _base_ = './imagenet_224.py'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
-        type='hpvit_mm.FastRandomResizedCrop',
+        type='RandomResizedCrop',
         scale=224,
         backend='pillow',
         interpolation='bicubic'),

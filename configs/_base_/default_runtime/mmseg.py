@@ -11,4 +11,4 @@ visualizer = dict(
 log_processor = dict(by_epoch=False)
 
 # For test-time augmentation, with the tta_pipeline of the data set.
-tta_model = dict(type='hpvit_mm.FastSegTTAModel')
+tta_model = dict(type='SegTTAModel')

@@ -4,7 +4,7 @@
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(
-        type='hpvit_mm.FastClsDataPreprocessor',
+        type='ClsDataPreprocessor',
         num_classes=1000,
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],

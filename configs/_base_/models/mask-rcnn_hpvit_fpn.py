@@ -5,12 +5,14 @@ norm_cfg = dict(type='hpvit_mm.LayerNorm2d', eps=1e-6)
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(
-        type='hpvit_mm.FastDetDataPreprocessor',
+        type='DetDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_mask=True,
-        pad_size_divisor=32),
+        pad_size_divisor=32,
+        # copies from pinned memory need not be waited for
+        non_blocking=True),
     backbone=dict(
         type='hpvit_mm.HPViT',
         arch='base',

@@ -3,9 +3,9 @@
 # average over the pixels that are not ignored.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    type='hpvit_mm.FastEncoderDecoder',
+    type='EncoderDecoder',
     data_preprocessor=dict(
-        type='hpvit_mm.FastSegDataPreProcessor',
+        type='SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,

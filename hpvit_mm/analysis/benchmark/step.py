@@ -1,13 +1,13 @@
 """What a training step and a test do around the network."""
 from typing import List
 
-from . import log, optimizer, preprocessing, segmentation
+from . import log, optimizer
 from .timing import Options
 
 
 def run(options: Options) -> List[dict]:
-    """Optimizer, logging, data preprocessors, metric and post-processing."""
+    """Optimizer and logging."""
     rows = []
-    for part in (optimizer, log, preprocessing, segmentation):
+    for part in (optimizer, log):
         rows += part.run(options)
     return rows

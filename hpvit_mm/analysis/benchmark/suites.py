@@ -2,7 +2,6 @@
 import importlib
 import os
 import time
-from dataclasses import replace
 from typing import List
 
 import torch
@@ -15,9 +14,7 @@ SUITES = {
     'cls': 'classification: a forward pass at 224 pixels',
     'dense': 'four levels: a forward pass at 512 pixels',
     'train': 'classification: a training step at 224 pixels',
-    'step': 'around the network: optimizer, logging, data preprocessor, '
-            'metric, post-processing',
-    'data': 'data pipelines, images per second and core',
+    'step': 'around the network: optimizer and logging',
     'survive': 'what it costs that a training survives',
 }
 
@@ -30,8 +27,6 @@ def run(suite: str, options: Options) -> dict:
         that took, machine and versions, the load of the machine (processes
         that want to run) before and after, and the rows.
     """
-    if suite == 'data':  # no GPU has a part in it
-        options = replace(options, device='cpu')
     if options.device == 'cpu':
         torch.set_num_threads(1)
     start = time.monotonic()

@@ -9,8 +9,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Iterator, List
 
-PART = 0.1  # of the time; what takes less is left out
-
 
 def tables(result: dict) -> Iterator[List[str]]:
     """The tables of a suite, line by line.
@@ -23,9 +21,7 @@ def tables(result: dict) -> Iterator[List[str]]:
         cases[row['case']].append(row)
     lines = []
     for case, rows in cases.items():
-        if result['suite'] == 'data':
-            lines += data_lines(case, rows)
-        elif 'nominal_gmacs' in rows[0]:
+        if 'nominal_gmacs' in rows[0]:
             yield network_table(case, rows)
         elif case.endswith('by stage'):
             yield stage_table(case, rows)
@@ -39,11 +35,7 @@ def tables(result: dict) -> Iterator[List[str]]:
                 for row in rows]
         elif 'worst' in rows[0]:
             lines += plain_lines(case, rows)
-    if lines and result['suite'] == 'data':
-        yield ['| pipeline | host\'s types | here | ratio (worst to best '
-               'round) | most of the time now |', '|---|--:|--:|--:|---|',
-               *lines]
-    elif lines:
+    if lines:
         yield ['| | ratio (worst to best round) | ms, of the library and here '
                '|', '|---|--:|--:|', *lines]
 
@@ -92,22 +84,6 @@ def plain_lines(case: str, rows: List[dict]) -> Iterator[str]:
             f'{case}: {row["variant"]}'
         yield (f'| {name} | {ratio_of(row)} | {base:.1f}, '
                f'{statistics.median(row["milliseconds"]):.1f} |')
-
-
-def data_lines(case: str, rows: List[dict]) -> Iterator[str]:
-    """A pipeline, and what takes most of its time."""
-    speeds = [f'{row["images_per_second"]:.3g}' for row in rows]
-    spent = rows[-1].get('shares', {})
-    whole = sum(spent.values())
-    most = ', '.join(f'{name} {part / whole:.0%}'
-                     for name, part in spent.items() if part > PART * whole)
-    if len(rows) == 1:
-        yield f'| {case} | {speeds[0]} | = | | {most} |'
-    else:
-        if rows[1]['variant'] != 'ours':
-            case += f': {rows[1]["variant"]} beside {rows[0]["variant"]}'
-        yield (f'| {case} | {speeds[0]} | {speeds[1]} | {ratio_of(rows[1])} | '
-               f'{most} |')
 
 
 if __name__ == '__main__':
