@@ -1,0 +1,123 @@
+"""The benchmark: equal results first, then every suite from end to end."""
+import pytest
+import torch
+from torch import nn
+
+from hpvit_mm.errors import UserError
+from hpvit_mm.models import HPViT
+
+MINI = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch, request):
+    """Import the benchmark's modules, and give the threads back."""
+    folder = request.config.rootpath / 'tools' / 'benchmark'
+    monkeypatch.syspath_prepend(str(folder))
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    """The module with tiny networks."""
+    import networks
+
+    def hpvit(window_size=4, attention='window', **options):
+        torch.manual_seed(0)
+        return HPViT(MINI, stage_depths=(1, 1, 1, 1), pooling='avg',
+                     img_size=64, window_size=window_size,
+                     attention=(attention, attention, 'global', 'global'),
+                     **options).eval()
+
+    plain = {networks.PLAIN: nn.Conv2d(3, 1, 16)}
+    monkeypatch.setattr(networks, 'hpvit', hpvit)
+    for name in ('classifiers', 'pyramids'):
+        monkeypatch.setattr(networks, name, lambda *_: plain)
+    return networks
+
+
+@pytest.mark.parametrize('options', [{}, dict(out_type='avg_featmap')])
+@pytest.mark.parametrize('relative_position', [False, True])
+def test_the_host_s_network_is_the_same(networks, options, relative_position):
+    ours = networks.hpvit(**options)
+    host = networks.HostHPViT(ours, relative_position, 64).eval()
+    x = torch.randn(1, 3, 64, 64)
+    networks.check_outputs(ours, host, x)
+    with torch.no_grad():
+        host.layers[0].attn.proj.weight.mul_(2)
+    with pytest.raises(UserError, match='cannot be compared'):
+        networks.check_outputs(ours, host, x)
+
+
+@pytest.mark.parametrize('suite', ['cls', 'dense', 'train'])
+def test_networks(suite, networks):
+    from timing import Options
+    rows = getattr(networks, f'run_{suite}')(Options(rounds=2))
+    assert {networks.PLAIN, 'ours, windows'} <= {
+        row['variant'] for row in rows}
+    assert rows[0]['ratio'] == 1
+    for row in rows:
+        assert len(row['milliseconds']) == 2
+        assert row['gmacs'] > 0 and row['images_per_second'] > 0
+
+
+def test_optimizer(monkeypatch):
+    import optimizer
+    from timing import Options
+    classifier = optimizer.classifier
+    monkeypatch.setattr(optimizer, 'classifier',
+                        lambda *_: classifier('tiny', 192))
+    rows = optimizer.run(Options(rounds=1))
+    assert len({row['case'] for row in rows}) == 2
+    assert rows[-1]['variant'] == 'ours, fused'
+
+
+def test_a_failed_compile_is_a_row(networks, monkeypatch):
+    from timing import Options, compare
+
+    def broken(model):
+        def call(x):
+            raise RuntimeError('no compiler')
+        return call
+
+    monkeypatch.setattr(torch, 'compile', broken)
+    found = networks.variants(networks.classifiers(),
+                              torch.randn(1, 3, 32, 32),
+                              Options(rounds=1, compile=True))
+    eager, compiled = compare('a case', found, Options(rounds=1))
+    assert eager['ratio'] == 1
+    assert compiled['error'] == 'no compiler'
+
+
+def test_all_take_turns():
+    from timing import Options, Variant, take_turns
+    calls = []
+    times, errors = take_turns(
+        [Variant(name, lambda name=name: calls.append(name))
+         for name in 'abc'], Options(rounds=5))
+    assert [sorted(calls[i:i + 3]) for i in range(0, 18, 3)] \
+        == [['a', 'b', 'c']] * 6  # one for warm-up
+    assert len({tuple(calls[i:i + 3]) for i in range(3, 18, 3)}) > 1
+    assert not errors and all(len(one) == 5 for one in times.values())
+
+
+def test_ratio():
+    from timing import ratio
+    times = dict(slow=[4., 6., 8.], fast=[2., 2., 2.])
+    assert ratio(times, 'slow', 'fast') == (3, 2, 4)
+
+
+def test_refused_arguments(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    name, suite = 'benchmark/benchmark', ('--suite', 'cls')
+    for argv, word in ((('--suite', 'all'), 'dense'),
+                       ((*suite, '--rounds', '0'), '--rounds'),
+                       ((*suite, '--device', 'cuda'), 'no GPU')):
+        status, err = tool(name, *argv)
+        assert status == 2 and word in err
+    (tmp_path / 'x.json').write_text('mine')
+    status, err = tool(name, *suite, '--json', tmp_path / 'x.json')
+    assert status == 2 and '--force' in err
+    assert (tmp_path / 'x.json').read_text() == 'mine'
