@@ -1,7 +1,7 @@
 """Pre-trained weights of a plain ViT, or of an HPViT, into a backbone."""
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +9,12 @@ from torch import Tensor, nn
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.layers.position import resample_pos_embed
 from hpvit_mm.utils import shorten
-from .plain import PlainViT, read_plain
+from .plain import PlainViT
 from .read import read_checkpoint
 from .resample import adapt_in_channels, resample_patch_kernel
 
 # Parts of a plain ViT that a converted file keeps for the way back.
 KEPT = 'plain.'
-# What init_cfg may hold besides `type`.
-OPTIONS = ('checkpoint', 'sha256', 'prefix', 'drop', 'patch_resize')
 # Biases that some ViTs are built without.
 BIASES = ('attn.qkv.bias', 'patch_embed.proj.bias')
 
@@ -65,20 +63,18 @@ class LoadReport:
 
 def load_pretrained(backbone: nn.Module, checkpoint: str,
                     **options) -> LoadReport:
-    """Load pre-trained weights into an HPViT, whole or not at all.
+    """Load pre-trained weights into a backbone, whole or not at all.
 
     Args:
-        backbone: The HPViT to fill.
-        checkpoint: A file, an address, or a folder of Hugging Face.
+        backbone: A ``BaseBackbone``.
+        checkpoint: A file, a URL, or a folder of Hugging Face.
         **options: As for :func:`fit_pretrained`.
 
     Returns:
         What was used, resampled, left as it is, and ignored.
 
     Raises:
-        UserError: If the file cannot be read safely, if its layout is not
-            known, if it has parts that HPViT cannot represent, or if a
-            tensor of the backbone is missing or misshapen.
+        UserError: If the file cannot be read safely, or does not fit.
     """
     tensors, report = fit_pretrained(backbone, checkpoint, **options)
     backbone.load_state_dict(tensors, strict=False)
@@ -86,23 +82,16 @@ def load_pretrained(backbone: nn.Module, checkpoint: str,
 
 
 def fit_pretrained(backbone: nn.Module, checkpoint: str,
-                   sha256: Optional[str] = None,
-                   prefix: Optional[str] = None, drop: Sequence[str] = (),
-                   patch_resize: str = 'pinv'
+                   sha256: Optional[str] = None, **options
                    ) -> Tuple[Dict[str, Tensor], LoadReport]:
     """Find what fits a backbone in a checkpoint, and load nothing.
 
     Args:
-        backbone: The HPViT; its parameters need no values.
-        checkpoint: A file, an address, or a folder of Hugging Face.
+        backbone: A ``BaseBackbone``; its parameters need no values.
+        checkpoint: A file, a URL, or a folder of Hugging Face.
         sha256: The hash that the file must have, or its first digits.
             Defaults to None: only one in the file's name is looked at.
-        prefix: What precedes the encoder's names. Defaults to None: it is
-            found.
-        drop: Parts to leave out although they matter: 'relative_position'.
-            Defaults to none.
-        patch_resize: How the kernel of the patch embedding is made larger or
-            smaller: 'pinv', 'bilinear' or 'pad'. Defaults to 'pinv'.
+        **options: Those of the backbone's ``fit_checkpoint``.
 
     Returns:
         Tensors by the backbone's names, and the report.
@@ -110,10 +99,8 @@ def fit_pretrained(backbone: nn.Module, checkpoint: str,
     Raises:
         UserError: As for :func:`load_pretrained`.
     """
-    content = read_checkpoint(checkpoint, sha256)
-    plain = read_plain(content, str(checkpoint), prefix, drop,
-                       grid=backbone.pos_grid)
-    return fit(backbone, plain, patch_resize)
+    return backbone.fit_checkpoint(
+        read_checkpoint(checkpoint, sha256), str(checkpoint), **options)
 
 
 def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv'
@@ -123,7 +110,8 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv'
     Args:
         backbone: The HPViT; its parameters need no values.
         plain: The encoder.
-        patch_resize: As for :func:`fit_pretrained`.
+        patch_resize: How the kernel of the patch embedding is resized:
+            'pinv', 'bilinear' or 'pad'. Defaults to 'pinv'.
 
     Returns:
         Tensors by the backbone's names, and the report.

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-# What torch's wrappers inside of a model put into the names of parameters.
+# Prefixes that torch's wrappers of submodules put into parameter names.
 WRAPPERS = re.compile(r'_(fsdp|checkpoint)_wrapped_module\.')
 
 
@@ -28,9 +28,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     serves classifiers, detectors and segmentors, and mmpretrain's backbones
     as well as ours. Parameters are grouped by (depth, decay), so that the
     optimizer handles a few dozen groups; the constructors of mmengine 0.10.7
-    and mmpretrain 1.2.0 make one per parameter, of which ``fused=True`` is
-    half as fast. How an optimizer computes (``fused``, ``foreach``) is the
-    config's to say, also when a run is resumed that computed otherwise.
+    and mmpretrain 1.2.0 make one per parameter, with which ``fused=True`` is
+    half as fast. A resumed run takes ``fused`` and ``foreach`` from its
+    config, not from the checkpoint.
 
     Args:
         optim_wrapper_cfg: The optimizer wrapper with its optimizer.
@@ -38,11 +38,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
             - **layer_decay_rate** (float): The rate, from 0 to 1. Required.
             - **flat_decay_mult** (float): Factor on the weight decay of
-              norms, biases and what else has one dimension, and of what
-              ``backbone.no_weight_decay()`` names. Defaults to 0, as in MAE.
+              parameters of one dimension (norms, biases) and of those in
+              ``backbone.no_weight_decay()``. Defaults to 0, as in MAE.
             - **custom_keys** (dict): From a part of a parameter's name to a
-              dict of ``lr_mult`` and ``decay_mult``; the longest match
-              counts, on top of the above.
+              dict of ``lr_mult`` and ``decay_mult``. They multiply the
+              above; of several matches the longest counts.
 
     Raises:
         UserError: For an unknown key, a rate out of range, or a backbone
@@ -66,10 +66,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Build the optimizer; a model of FSDP is whole in the meantime.
+        """Build the optimizer, with the parameters of FSDP unsharded.
 
-        Outside of that, parameters are parts of flat vectors, and would all
-        be taken for flat ones.
+        Sharded ones are parts of flat vectors: all would be taken for
+        parameters of one dimension.
         """
         with FSDP.summon_full_params(model, writeback=False):
             wrapper = super().__call__(model)
@@ -79,7 +79,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def add_params(self, params: List[dict], module: nn.Module,
                    **kwargs) -> None:
-        """Fill ``params`` with one group per depth and weight decay."""
+        """Add one group per depth, learning rate and weight decay."""
         backbone = getattr(module, 'backbone', None)
         if not hasattr(backbone, 'get_layer_depth'):
             raise UserError(
@@ -114,7 +114,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         _log_groups(params, rate)
 
     def _custom_mults(self, name: str) -> Tuple[float, float]:
-        """The factors on learning rate and decay of the longest match."""
+        """Return the factors on learning rate and decay of a parameter."""
         custom_keys = self.paramwise_cfg.get('custom_keys', {})
         matches = [pattern for pattern in custom_keys if pattern in name]
         mults = custom_keys[max(matches, key=len)] if matches else {}
@@ -122,10 +122,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def keep_implementation(optimizer: Optimizer, state_dict: dict) -> dict:
-    """The state of another run, to be continued as this one computes.
+    """Keep the optimizer's own ``fused`` and ``foreach`` on loading a state.
 
-    torch 2.13 takes over ``fused`` and ``foreach`` as if they were rates, and
-    a GradScaler that was told of a fused optimizer then meets another.
+    torch 2.13 takes them from the state, and a GradScaler that was set up for
+    a fused optimizer then meets another.
     """
     groups = [
         dict(saved, **{key: own[key] for key in ('fused', 'foreach')

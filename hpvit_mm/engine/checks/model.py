@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, Registry
 from torch import nn
 
 from hpvit_mm.errors import UserError
-from hpvit_mm.models import HPViT
+from hpvit_mm.models import BaseBackbone
 
 from .refusal import refusals
 from .types import find_anywhere, hint_type, typed_dicts
@@ -108,5 +108,5 @@ def check_pretrained(cfg: Config, model: Optional[nn.Module]) -> None:
                 f'{path}.checkpoint: the file {file} does not exist; put the '
                 f'pre-trained weights there, or set {path}.checkpoint')
     for module in model.modules() if model else ():
-        if isinstance(module, HPViT):
+        if isinstance(module, BaseBackbone):
             module.check_pretrained()

@@ -3,26 +3,27 @@ from typing import Optional
 
 import torch
 from mmengine.hooks import Hook
-from torch import nn
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.models import BaseBackbone
 from hpvit_mm.registry import HOOKS
 
-# Variants of a block that torch may compile: its limit of 8 is soon reached,
-# because blocks share their variants, and each stage (its grid, with padding
-# or without), training and testing need their own. Beyond the limit torch
-# leaves blocks as they are, with no more than a warning.
+# Graphs that torch may compile for the code of a block. Its own limit of 8 is
+# soon reached, because blocks share their graphs, and each stage (its grid,
+# with or without padding), training and testing need their own. Beyond the
+# limit torch runs blocks uncompiled, with no more than a warning. There is no
+# public name for the limit.
 RECOMPILE_LIMIT = 64
 
 
 @HOOKS.register_module()
 class CompileHook(Hook):
-    """Compiles the blocks of the backbone, for training and for tests.
+    """Compile the blocks of the backbone, for training and for tests.
 
-    The blocks, because they are nearly all of the computation and alike: what
-    is compiled for one serves the others. In place, so that the names in
-    checkpoints stay. The first iterations are slow, and so is the first image
-    of another size. ::
+    Blocks are nearly all of the computation and alike: the graph of one
+    serves the others. They are compiled in place, so that the names in
+    checkpoints stay. The first iterations are slow, and so are the first
+    images of another size. ::
 
         default_hooks = dict(compile=dict(type='hpvit_mm.CompileHook'))
 
@@ -35,7 +36,7 @@ class CompileHook(Hook):
             Defaults to False.
 
     Raises:
-        UserError: If the backbone of the model has no ``blocks``.
+        UserError: If the model has no backbone of this package.
     """
 
     def __init__(self, backend: str = 'inductor', mode: Optional[str] = None,
@@ -46,28 +47,20 @@ class CompileHook(Hook):
 
     def before_run(self, runner) -> None:
         """Mark the blocks; each is compiled when it is first called."""
-        backbone = getattr(unwrap(runner.model, 'backbone'), 'backbone', None)
-        if not hasattr(backbone, 'blocks'):
+        blocks = [
+            block for backbone in runner.model.modules()
+            if isinstance(backbone, BaseBackbone)
+            for block in backbone.modules()
+            if isinstance(block, backbone.block_classes)
+        ]
+        if not blocks:
             raise UserError(
-                'CompileHook compiles the blocks of model.backbone, but '
-                f'{type(backbone).__name__} has none; remove the hook from '
-                'default_hooks, or use a backbone with blocks')
+                'CompileHook compiles the blocks of a backbone of hpvit_mm, '
+                'but the model has none; remove the hook from default_hooks, '
+                'or use such a backbone')
         config = torch._dynamo.config
         config.recompile_limit = max(config.recompile_limit, RECOMPILE_LIMIT)
-        for block in backbone.blocks:
-            unwrap(block).compile(**self.options)
-        runner.logger.info(
-            f'The {len(backbone.blocks)} blocks of the backbone will be '
-            'compiled: the first iterations are slow')
-
-
-def unwrap(module: nn.Module, name: str = '') -> nn.Module:
-    """What is inside of wrappers: of DDP, FSDP and test-time augmentation.
-
-    Args:
-        module: The wrapped module.
-        name: Go no deeper than to the module with this attribute.
-    """
-    while hasattr(module, 'module') and not (name and hasattr(module, name)):
-        module = module.module
-    return module
+        for block in blocks:
+            block.compile(**self.options)
+        runner.logger.info(f'The {len(blocks)} blocks of the backbone will be '
+                           'compiled: the first iterations are slow')

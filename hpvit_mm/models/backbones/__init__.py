@@ -1,3 +1,4 @@
+from .base import BaseBackbone, Stage
 from .hpvit import HPViT
 
-__all__ = ['HPViT']
+__all__ = ['BaseBackbone', 'HPViT', 'Stage']

@@ -1,11 +1,9 @@
 """HPViT: a pre-trained plain ViT, regrouped into a hierarchical one."""
-from typing import Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
 from mmcv.cnn import build_norm_layer
-from mmengine.logging import print_log
-from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
 from torch import Tensor
 
@@ -16,6 +14,10 @@ from ..layers import (AvgPooling, Block, ConvPooling, GroupAverage, PatchEmbed,
                       sincos_pos_embed)
 from ..layers.recording import is_recorded
 from ..layers.token_layout import ATTENTION_KINDS
+from .base import BaseBackbone, Stage
+
+if TYPE_CHECKING:
+    from hpvit_mm.checkpoints import LoadReport
 
 ARCHS = {
     'tiny': dict(embed_dims=192, num_layers=12, num_heads=3,
@@ -38,7 +40,7 @@ PREFIX_PARAMETERS = ('cls_token', 'reg_token', 'prefix_pos_embed')
 
 
 @MODELS.register_module()
-class HPViT(BaseModule):
+class HPViT(BaseBackbone):
     """A plain vision transformer, made hierarchical.
 
     The patch embedding keeps its pre-trained kernel and takes a smaller
@@ -116,6 +118,8 @@ class HPViT(BaseModule):
         UserError: If an argument has a value that is not allowed, or if
             arguments contradict each other.
     """
+    OPTIONS = BaseBackbone.OPTIONS + ('prefix', 'drop', 'patch_resize')
+    block_classes = (Block, )
 
     def __init__(self,
                  arch: Union[str, dict] = 'base',
@@ -167,15 +171,13 @@ class HPViT(BaseModule):
         _check_rate('drop_rate', drop_rate)
         _check_rate('drop_path_rate', drop_path_rate)
         self.patch_size = patch_size
+        self.in_channels = in_channels
+        self.out_channels = (self.embed_dims, ) * len(self.out_indices)
         self.strides = tuple(patch_stride << s for s in range(num_stages))
         self.attention = _check_attention(attention, self.stage_depths,
                                           self.strides, patch_size)
         self.window_size = window_size
         with_cp = _check_with_cp(with_cp, num_stages)
-        if not -1 <= frozen_stages <= num_stages:
-            raise UserError(
-                f'frozen_stages must be from -1 to {num_stages}, the number '
-                f'of stages, but it is {frozen_stages}.')
         self.frozen_stages = frozen_stages
         if norm_cfg is None:
             norm_cfg = dict(type='LN', eps=1e-6)
@@ -224,9 +226,21 @@ class HPViT(BaseModule):
             for s in self.out_indices
         })
 
+        prefix = tuple(name for name in PREFIX_PARAMETERS
+                       if hasattr(self, name))
+        self.no_decay = ('pos_embed', *prefix)
+        self.stem = ('patch_embed', 'drop_after_pos', 'norm_pre',
+                     *self.no_decay)
+        self.stages = tuple(Stage(
+            blocks=tuple(f'blocks.{i}' for i, of in enumerate(stage_of_block)
+                         if of == s),
+            pooling=(f'pools.{s - 1}', ) if s else (),
+            norms=(f'norms.{s}', ) if s in self.out_indices else ()
+        ) for s in range(used_stages))
+
         self._pos_cache = {}
         self._init_parameters()
-        self._freeze()
+        self.freeze()
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Compute the features of images.
@@ -239,6 +253,7 @@ class HPViT(BaseModule):
             ``H_i = ceil(H / stride_i)`` for 'featmap', (B, C) for
             'avg_featmap'.
         """
+        self.check_images(x)
         layout = self._layout(0, self.patch_embed.grid(x))
         # (B, in_channels, H, W) -> (B, G, T, C)
         x = self.patch_embed(x, layout) + self._position(layout)
@@ -369,109 +384,39 @@ class HPViT(BaseModule):
             if hasattr(self, name):
                 nn.init.normal_(getattr(self, name), std=.02)
 
-    def init_weights(self) -> None:
-        """Load ``init_cfg``'s checkpoint, whole or not at all."""
-        # Here, because the checkpoints' code needs the layers of this package.
-        from hpvit_mm.checkpoints import load_pretrained
-        if self._is_pretrained():
-            report = load_pretrained(self, **self._pretrained_options())
-            print_log(str(report), logger='current')
-            self._is_init = True
-        else:
-            super().init_weights()
+    def fit_checkpoint(self, content: dict, source: str,
+                       prefix: Optional[str] = None,
+                       drop: Sequence[str] = (), patch_resize: str = 'pinv'
+                       ) -> Tuple[Dict[str, Tensor], 'LoadReport']:
+        """Adapt the encoder of a plain or a hierarchical ViT.
 
-    def check_pretrained(self) -> None:
-        """Stop if a local checkpoint of ``init_cfg`` does not fit.
+        Args:
+            content: What the checkpoint file holds.
+            source: Its name, for messages.
+            prefix: What precedes the encoder's names. Defaults to None: it
+                is found.
+            drop: Parts to drop although they matter: 'relative_position'.
+                Defaults to none.
+            patch_resize: How the kernel of the patch embedding is resized:
+                'pinv', 'bilinear' or 'pad'. Defaults to 'pinv'.
 
-        Takes a backbone without values, and almost no time or memory.
+        Returns:
+            Tensors by the backbone's names, and the report.
 
         Raises:
-            UserError: As ``init_weights`` would, but before any work.
+            UserError: If the format is unknown, if the encoder has parts that
+                HPViT cannot represent, or if a tensor is missing or
+                misshapen.
         """
-        from hpvit_mm.checkpoints import fit_pretrained
-        if self._is_pretrained():
-            options = self._pretrained_options()
-            if '://' not in options['checkpoint']:
-                fit_pretrained(self, **options)
-
-    def _is_pretrained(self) -> bool:
-        return (isinstance(self.init_cfg, dict)
-                and self.init_cfg.get('type') == 'Pretrained')
-
-    def _pretrained_options(self) -> dict:
-        from hpvit_mm.checkpoints import OPTIONS
-        options = {k: v for k, v in self.init_cfg.items() if k != 'type'}
-        unknown = sorted(set(options) - set(OPTIONS))
-        if unknown or not options.get('checkpoint'):
-            what = f'no entry {unknown[0]}' if unknown else 'no checkpoint'
-            raise UserError(f'init_cfg of HPViT has {what}: its entries are '
-                            f'type, {", ".join(OPTIONS)}.')
-        return options
-
-    def _frozen_modules(self):
-        """The modules that ``frozen_stages`` freezes."""
-        if self.frozen_stages < 0:
-            return []
-        frozen = [self.patch_embed, self.drop_after_pos, self.norm_pre]
-        frozen += self.blocks[:sum(self.stage_depths[:self.frozen_stages])]
-        frozen += self.pools[:max(0, self.frozen_stages - 1)]
-        frozen += [
-            norm for s, norm in self.norms.items()
-            if int(s) < self.frozen_stages
-        ]
-        return frozen
-
-    def _freeze(self) -> None:
-        if self.frozen_stages >= 0:
-            self.pos_embed.requires_grad_(False)
-            for name in PREFIX_PARAMETERS:
-                if hasattr(self, name):
-                    getattr(self, name).requires_grad_(False)
-        for module in self._frozen_modules():
-            module.requires_grad_(False)
+        # Imported here, because that package imports this one.
+        from hpvit_mm.checkpoints import fit, read_plain
+        plain = read_plain(content, source, prefix, drop, grid=self.pos_grid)
+        return fit(self, plain, patch_resize)
 
     def train(self, mode: bool = True) -> 'HPViT':
         super().train(mode)
         self._pos_cache = {}  # which is of no use in training
-        for module in self._frozen_modules():
-            module.eval()
         return self
-
-    def get_layer_depth(self, param_name: str,
-                        prefix: str = '') -> Tuple[int, int]:
-        """The depth of a parameter, for layer-wise learning rate decay.
-
-        As in MAE's fine-tuning: the embeddings have depth 0, block i has
-        depth i + 1, and the rest (heads, and the norms of the outputs, which
-        are new) has the last depth. A pooling layer has the depth of the
-        block before it.
-
-        Args:
-            param_name: Name of the parameter.
-            prefix: What precedes the backbone's own names, with its dot.
-                Defaults to ''.
-
-        Returns:
-            The depth, and the number of depths, ``len(blocks) + 2``.
-        """
-        num_depths = len(self.blocks) + 2
-        if not param_name.startswith(prefix):
-            return num_depths - 1, num_depths
-        name, *rest = param_name[len(prefix):].split('.')
-        if name in ('patch_embed', 'pos_embed', 'norm_pre',
-                    *PREFIX_PARAMETERS):
-            return 0, num_depths
-        if name == 'blocks':
-            return int(rest[0]) + 1, num_depths
-        if name == 'pools':
-            return sum(self.stage_depths[:int(rest[0]) + 1]), num_depths
-        return num_depths - 1, num_depths
-
-    def no_weight_decay(self) -> Tuple[str, ...]:
-        """Names of parameters of two or more dimensions without decay."""
-        names = dict(self.named_parameters())
-        return tuple(
-            n for n in ('pos_embed', *PREFIX_PARAMETERS) if n in names)
 
 
 def _pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:
