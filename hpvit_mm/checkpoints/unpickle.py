@@ -1,5 +1,4 @@
-"""Reading pickled files that nobody has to trust."""
-import os
+"""Read pickled files without executing anything in them."""
 import pickle
 import re
 import warnings
@@ -10,11 +9,11 @@ from typing import Any, Callable, Dict, Iterator, Optional
 import numpy as np
 import torch
 from torch import Tensor
-from torch.serialization import (add_safe_globals, clear_safe_globals,
-                                 get_safe_globals)
+from torch.serialization import (clear_safe_globals, get_safe_globals,
+                                 safe_globals)
 
 ZIP = b'PK\x03\x04'
-# What may be left in a checkpoint besides containers.
+# Allowed in a checkpoint besides containers.
 PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray,
          np.ndarray, np.generic, Tensor, torch.Size, torch.dtype,
          torch.device, torch.layout)
@@ -22,13 +21,11 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray,
 
 def load_torch_file(path: str, map_location: Any = 'cpu',
                     lazy: bool = True) -> Any:
-    """What a file of ``torch.save`` holds: tensors and plain data.
+    """Read a file of ``torch.save`` that holds tensors and plain data.
 
-    Training checkpoints of mmengine and of MAE hold a few objects besides.
-    Each is read as a stand-in of ours, so that no code of another module
-    runs, and then becomes plain data: loss curves and ``Namespace`` become
-    dicts, paths strings, arrays and scalars of NumPy are rebuilt from their
-    bytes.
+    Training checkpoints of mmengine and MAE hold a few other objects. Each is
+    read as a stand-in, so that no code of another module runs, and becomes
+    plain data: loss curves and ``Namespace`` dicts, paths None.
 
     Args:
         path: The file.
@@ -42,7 +39,7 @@ def load_torch_file(path: str, map_location: Any = 'cpu',
     """
     with open(path, 'rb') as file:
         is_zip = file.read(len(ZIP)) == ZIP
-    with _stand_ins_alone(), warnings.catch_warnings():
+    with _only_stand_ins(), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # about files that are refused anyway
         content = torch.load(path, map_location, weights_only=True,
                              mmap=lazy and is_zip)
@@ -50,9 +47,9 @@ def load_torch_file(path: str, map_location: Any = 'cpu',
 
 
 def load_pickle_file(path: str) -> Any:
-    """What a file of ``pickle.dump`` holds, such as those of detectron2.
+    """Read a file of ``pickle.dump``, such as those of detectron2.
 
-    Its arrays of numbers become tensors.
+    Its numeric arrays become tensors.
 
     Args:
         path: The file.
@@ -62,12 +59,12 @@ def load_pickle_file(path: str) -> Any:
         Exception: Of almost any type, if it is damaged.
     """
     with open(path, 'rb') as file:
-        content = _PlainUnpickler(file, encoding='latin1').load()
+        content = _Unpickler(file, encoding='latin1').load()
     return _plain(content, {}, torch.from_numpy)
 
 
 class _StandIn:
-    """Takes the place of an object; nothing but ``value`` is left of it."""
+    """Takes the place of an object; only ``value`` remains of it."""
     value = None
 
     def __init__(self, *args) -> None:
@@ -81,9 +78,9 @@ class _Namespace(_StandIn):
 
 
 class _HistoryBuffer(_StandIn):
-    """mmengine's loss curve, as ``PlainCheckpointHook`` writes and reads it.
+    """Stand-in for mmengine's loss curve, without the methods in its state.
 
-    Its state has methods too, which are dropped.
+    ``PlainCheckpointHook`` writes and reads the same dict.
     """
 
     def __setstate__(self, state: dict) -> None:
@@ -94,9 +91,9 @@ class _HistoryBuffer(_StandIn):
 
 
 class _DType(_StandIn):
-    """A dtype of numbers or strings.
+    """Stand-in for a dtype of numbers or strings.
 
-    NumPy's own must not be used: its state can pretend that an array of
+    NumPy's own must not be used: its state can claim that an array of
     objects has none, whereupon NumPy takes bytes of the file for pointers.
     """
 
@@ -121,72 +118,58 @@ def _scalar(dtype: _DType, data: bytes) -> np.generic:
     return np.ndarray((), dtype.value, data)[()]
 
 
-def _no_bytes() -> bytes:
-    return b''
-
-
-def _bytes(text: str, encoding: str) -> bytes:
+def _bytes(text: str = '', encoding: str = '') -> bytes:
     return text.encode('latin1')
 
 
-def _path(*parts: str) -> str:
-    return os.path.join(*parts)
-
-
 def _nothing(*args) -> None:
-    """Of getattr: mmengine stores references to methods of its curves."""
+    """Replace paths, and methods of mmengine's curves (``getattr``)."""
 
 
-# Name in the file -> what stands in for it.
+# Name in the file -> stand-in. NumPy 1 and 2, and Python up to and from 3.13,
+# have different names for the same.
 STAND_INS: Dict[str, Callable] = {
     'argparse.Namespace': _Namespace,
-    'builtins.bytes': _no_bytes,
+    'builtins.bytes': _bytes,
     'builtins.getattr': _nothing,
     'mmengine.config.config.ConfigDict': dict,
     'mmengine.logging.history_buffer.HistoryBuffer': _HistoryBuffer,
     'numpy.dtype': _DType,
     'numpy.ndarray': _Array,
-    # the names of NumPy 1 and 2
-    'numpy.core.multiarray._reconstruct': _Array,
-    'numpy._core.multiarray._reconstruct': _Array,
-    'numpy.core.multiarray.scalar': _scalar,
-    'numpy._core.multiarray.scalar': _scalar,
-    # the modules up to and from Python 3.13
-    'pathlib.PosixPath': _path,
-    'pathlib.WindowsPath': _path,
-    'pathlib._local.PosixPath': _path,
-    'pathlib._local.WindowsPath': _path,
+    **{f'numpy.{core}.multiarray.{name}': one for core in ('core', '_core')
+       for name, one in (('_reconstruct', _Array), ('scalar', _scalar))},
+    **{f'pathlib.{module}{system}Path': _nothing
+       for module in ('', '_local.') for system in ('Posix', 'Windows')},
 }
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Knows our stand-ins by name, and nothing else."""
-
-    others = {'_codecs.encode': _bytes, 'collections.OrderedDict': OrderedDict}
+class _Unpickler(pickle.Unpickler):
+    """Unpickler that knows the stand-ins by name, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Callable:
         name = f'{module}.{name}'.replace('__builtin__.', 'builtins.')
-        for known in (STAND_INS, self.others):
-            if name in known:
-                return known[name]
-        raise pickle.UnpicklingError(f'GLOBAL {name}')
+        known = {'_codecs.encode': _bytes,
+                 'collections.OrderedDict': OrderedDict, **STAND_INS}
+        if name not in known:
+            raise pickle.UnpicklingError(f'GLOBAL {name}')
+        return known[name]
 
 
 @contextmanager
-def _stand_ins_alone() -> Iterator[None]:
-    """Let ``weights_only`` allow our stand-ins, and nothing of others.
+def _only_stand_ins() -> Iterator[None]:
+    """Let ``weights_only`` allow the stand-ins and nothing else.
 
-    Any library may have allowed the real ``getattr``, as the forks of
-    mmengine do.
+    Other libraries may have allowed the real ``getattr``, as the forks of
+    mmengine do, with which a file can reach ``eval``.
     """
     others = get_safe_globals()
     clear_safe_globals()
-    add_safe_globals([(one, name) for name, one in STAND_INS.items()])
     try:
-        yield
+        with safe_globals([(one, name) for name, one in STAND_INS.items()]):
+            yield
     finally:
         clear_safe_globals()
-        add_safe_globals(others)
+        torch.serialization.add_safe_globals(others)
 
 
 def _plain(value: Any, done: Dict[int, Any],
@@ -194,14 +177,14 @@ def _plain(value: Any, done: Dict[int, Any],
     """Copy nested containers, with every stand-in replaced by its value.
 
     Args:
-        value: What ``torch.load`` returned.
-        done: Results by the identity of what they were made from, because
-            a file can hold one thing in many places.
-        convert: What becomes of arrays of numbers.
+        value: Content of a file.
+        done: Results by the identity of their source, because a file can
+            hold one object in many places.
+        convert: Function for numeric arrays.
 
     Raises:
-        pickle.UnpicklingError: If anything is left that is no plain data,
-            such as a function.
+        pickle.UnpicklingError: If anything but plain data is left, such as a
+            function.
     """
     if isinstance(value, np.ndarray) and value.dtype.kind in 'biufc':
         return convert(value)
@@ -213,9 +196,8 @@ def _plain(value: Any, done: Dict[int, Any],
     if isinstance(value, _StandIn):
         result = _plain(value.value, done, convert)
     elif kind in (dict, OrderedDict, Counter):
-        result = kind()
-        for key, item in value.items():
-            result[_plain(key, done)] = _plain(item, done, convert)
+        result = kind({_plain(key, done): _plain(item, done, convert)
+                       for key, item in value.items()})
         if '_metadata' in getattr(value, '__dict__', {}):
             result._metadata = _plain(value._metadata, done)  # state_dict()
     elif kind in (list, tuple, set):
@@ -228,7 +210,7 @@ def _plain(value: Any, done: Dict[int, Any],
 
 
 def foreign_name(error: Exception) -> Optional[str]:
-    """What a file was refused for; None if it is damaged instead."""
+    """Return what a file was refused for; None if it is damaged instead."""
     text = str(error)
     found = re.search(r'GLOBAL (\w\S*)', text)  # not that of a cut file
     if found:
