@@ -1,4 +1,4 @@
-"""Reading one checkpoint file, in the format that its first bytes tell."""
+"""Read one checkpoint file, in the format that its first bytes tell."""
 import os
 import pickle
 import re
@@ -11,6 +11,16 @@ from hpvit_mm.errors import UserError
 from .unpickle import foreign_name, load_pickle_file, load_torch_file
 
 SAFETENSORS_HEADER = 100_000_000  # bytes; the format allows no more
+# What is often found in a checkpoint's place: (first bytes, what to say).
+OTHER_FILES = (
+    (rb'version https://git-lfs', 'is a pointer of git-lfs, not the file '
+     'itself: fetch it with git lfs pull'),
+    (rb'(?i)\s*<(!doctype|html)',
+     'is a web page, not a checkpoint: download the file itself'),
+    (rb'[\t\n\r\x20-\x7e]+\Z',
+     'is a text file, not a checkpoint: copy or download it again'),
+    (rb'\Z', 'is empty: copy or download it again'),
+)
 
 
 def read_file(path: str, name: str, map_location: Any = 'cpu',
@@ -19,33 +29,38 @@ def read_file(path: str, name: str, map_location: Any = 'cpu',
 
     Args:
         path: The file.
-        name: What messages call it.
-        map_location: As in ``torch.load``. Tensors of safetensors take a
-            device only, and stay on the CPU otherwise, as those of
-            pickle.dump always do.
+        name: Its name in messages.
+        map_location: As in ``torch.load``. For safetensors only a device;
+            otherwise their tensors, as those of pickle.dump, are on the CPU.
         lazy: Map tensors instead of reading them.
         verify: Compare a file of torch.save with its checksums.
 
     Returns:
-        What the file holds. Of safetensors: 'state_dict' and, from the
-        header, 'meta'.
+        Content of the file. Of safetensors: 'state_dict' and 'meta', the
+        header's metadata.
 
     Raises:
-        UserError: If it is no checkpoint, damaged, or holds more than
+        UserError: If it is not a checkpoint, damaged, or holds more than
             tensors and plain data.
     """
     try:
         with open(path, 'rb') as file:
             head = file.read(512)
-        _refuse_other_files(head, name)
-        if _is_safetensors(head):
+        for pattern, says in OTHER_FILES:
+            if re.match(pattern, head):
+                raise UserError(f'{name} {says}.')
+        if head[8:9] == b'{' and int.from_bytes(
+                head[:8], 'little') <= SAFETENSORS_HEADER:
             return _read_safetensors(path, map_location)
         if _is_pickle(head):
             content = load_pickle_file(path)
         else:
             content = load_torch_file(path, map_location, lazy)
-            if verify and zipfile.is_zipfile(path):
-                _check_sums(path, name)
+            broken = verify and zipfile.is_zipfile(path) and \
+                broken_record(path)
+            if broken:
+                raise UserError(f'{name} is damaged: copy or download it '
+                                f'again ({broken}).')
     except UserError:
         raise
     except Exception as error:  # each reader has many of its own
@@ -59,10 +74,10 @@ def read_file(path: str, name: str, map_location: Any = 'cpu',
 
 
 def broken_record(path: str) -> Optional[str]:
-    """What is wrong in a file of torch.save, None if nothing is.
+    """Return what is wrong in a file of torch.save, None if nothing is.
 
-    Since torch 1.6 such a file is a zip archive, with checksums that torch
-    writes, unless it is told not to, but does not look at.
+    Since torch 1.6 such a file is a zip archive with checksums, unless torch
+    was told to omit them; torch does not check them.
     """
     try:
         with zipfile.ZipFile(path) as file:
@@ -74,36 +89,8 @@ def broken_record(path: str) -> Optional[str]:
     return f'{broken} does not have its checksum' if broken else None
 
 
-def _check_sums(path: str, name: str) -> None:
-    broken = broken_record(path)
-    if broken:
-        raise UserError(f'{name} is damaged: copy or download it again '
-                        f'({broken}).')
-
-
-def _refuse_other_files(head: bytes, name: str) -> None:
-    """Recognise what is often found in a checkpoint's place."""
-    again = 'copy or download it again.'
-    if not head:
-        raise UserError(f'{name} is empty: {again}')
-    if head.startswith(b'version https://git-lfs'):
-        raise UserError(f'{name} is a pointer of git-lfs, not the file '
-                        'itself: fetch it with git lfs pull.')
-    if re.match(rb'\s*<(!doctype|html)', head, re.I):
-        raise UserError(f'{name} is a web page, not a checkpoint: download '
-                        'the file itself.')
-    if re.fullmatch(rb'[\t\n\r\x20-\x7e]+', head):
-        raise UserError(f'{name} is a text file, not a checkpoint: {again}')
-
-
-def _is_safetensors(head: bytes) -> bool:
-    """Whether a file starts with the length of a JSON header and this."""
-    length = int.from_bytes(head[:8], 'little')
-    return head[8:9] == b'{' and length <= SAFETENSORS_HEADER
-
-
 def _is_pickle(head: bytes) -> bool:
-    """Whether a file is pickled, but not by torch.save before 1.6."""
+    """Return whether a file is pickled, but not by torch.save before 1.6."""
     magic = torch.serialization.MAGIC_NUMBER.to_bytes(10, 'little')
     return head[:1] == pickle.PROTO and magic not in head[:40]
 
