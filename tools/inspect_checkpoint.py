@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Tell what a checkpoint is, and how HPViT would load it."""
+"""Describe a checkpoint, and how HPViT would load it."""
 import argparse
 import json
 import sys
@@ -14,12 +14,12 @@ from hpvit_mm.cli import run_tool  # noqa: E402
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     parser = argparse.ArgumentParser(
-        description='Tell what a checkpoint is. Its tensors are not loaded, '
-        'and nothing in it is executed.')
-    parser.add_argument('checkpoint', help='a file, an http(s) address, or a '
-                        'folder of Hugging Face')
-    parser.add_argument('--prefix', help='what precedes the names of the '
-                        'encoder, where there are several')
+        description='Describe a checkpoint. Its tensors are not loaded, and '
+        'nothing in it is executed.')
+    parser.add_argument('checkpoint', help='a file, a URL (http, https, '
+                        'hf), or a folder of Hugging Face')
+    parser.add_argument('--prefix', help='prefix of the encoder in names, '
+                        'if there is more than one encoder')
     parser.add_argument('--json', action='store_true',
                         help='print JSON instead of lines')
     args = parser.parse_args(argv)
@@ -33,7 +33,7 @@ def main(argv=None) -> int:
 
 
 def lines(found: dict) -> str:
-    """The description for people."""
+    """Return the description as text."""
     size = f', {found["bytes"] / 1e6:,.1f} MB' if found['bytes'] else ''
     text = [f'{found["file"]}{size}']
 
@@ -46,14 +46,14 @@ def lines(found: dict) -> str:
     dtypes = ', '.join(f'{count} {name}'
                        for name, count in found['dtypes'].items())
     add('tensors', f'{found["tensors"]} ({dtypes or "none"}), '
-        f'{found["parameters"]:,} numbers')
+        f'{found["parameters"]:,} values')
     add('training', ', '.join(f'{name} {value}' for name, value
                               in found['training'].items()))
     encoder = found['encoder']
     if encoder is None:
         add('encoder', f'none that HPViT can load: {found["problem"]}')
         return '\n'.join(text)
-    add('layout', encoder['layout'])
+    add('family', encoder['family'])
     add('size', encoder['size'])
     add('patches', ' x '.join(map(str, encoder['patch_size'])) + ' pixels, '
         f'{encoder["in_channels"]} channels')

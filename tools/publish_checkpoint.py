@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Make a training's checkpoint ready for others."""
+"""Publish a training checkpoint."""
 import argparse
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ def main(argv=None) -> int:
         description='Write the weights of a checkpoint, without optimizer '
         'and logs, to OUT-<hash>.pth and OUT-<hash>.safetensors.')
     parser.add_argument('checkpoint', metavar='IN',
-                        help='a checkpoint of a training')
+                        help='a training checkpoint')
     parser.add_argument('out', metavar='OUT',
                         help='name of the files, without ending')
     parser.add_argument('--force', action='store_true',

@@ -1,10 +1,10 @@
-"""Reading checkpoints safely, and plain ViTs into HPViT."""
+"""Read checkpoints safely, and adapt them to backbones."""
+from .adapt import fit
 from .head import PretrainedHead
-from .plain import PlainViT, read_plain
-from .pretrained import LoadReport, fit, fit_pretrained, load_pretrained
+from .plain import read_plain
+from .pretrained import fit_pretrained, load_pretrained
 from .read import read_checkpoint
+from .report import LoadReport
 
-__all__ = [
-    'LoadReport', 'PlainViT', 'PretrainedHead', 'fit',
-    'fit_pretrained', 'load_pretrained', 'read_checkpoint', 'read_plain'
-]
+__all__ = ['LoadReport', 'PretrainedHead', 'fit', 'fit_pretrained',
+           'load_pretrained', 'read_checkpoint', 'read_plain']

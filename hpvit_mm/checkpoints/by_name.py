@@ -1,4 +1,4 @@
-"""Checkpoints of a backbone itself, by the names of its tensors."""
+"""Fit a backbone's own checkpoints, by the names of their tensors."""
 from typing import Dict, Tuple
 
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
 from .plain import flatten
-from .pretrained import LoadReport
+from .report import LoadReport
 
 
 def fit_by_name(backbone: nn.Module, content: dict, source: str
@@ -15,9 +15,9 @@ def fit_by_name(backbone: nn.Module, content: dict, source: str
 
     Args:
         backbone: The backbone; its parameters need no values.
-        content: What the file holds: tensors, alone or in an entry such as
+        content: Content of the file: tensors, alone or in an entry such as
             ``state_dict``.
-        source: Its name, for messages.
+        source: Name of the file, for messages.
 
     Returns:
         Tensors by the backbone's names, and the report.

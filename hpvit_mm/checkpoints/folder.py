@@ -1,4 +1,4 @@
-"""Reading a model folder of Hugging Face."""
+"""Read a model folder of Hugging Face."""
 import json
 from pathlib import Path
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from hpvit_mm.errors import UserError
 from .file import read_file
 
-WHOLE = ('model.safetensors', 'pytorch_model.bin')
-KINDS = 'config.json with model.safetensors or pytorch_model.bin'
+WEIGHTS = ('model.safetensors', 'model.safetensors.index.json',
+           'pytorch_model.bin', 'pytorch_model.bin.index.json')
 
 
 def read_folder(folder: Path, map_location: Any = 'cpu',
                 lazy: bool = True) -> dict:
     """Read a folder in which transformers saved a model, whole or in shards.
 
-    Safetensors go before pickled files.
+    Safetensors are preferred to pickled files.
 
     Args:
         folder: The folder.
@@ -22,38 +22,33 @@ def read_folder(folder: Path, map_location: Any = 'cpu',
         lazy: Map tensors instead of reading them.
 
     Returns:
-        'state_dict' and 'config', which is what config.json holds.
+        'state_dict', and 'config', the content of config.json.
 
     Raises:
         UserError: If the folder is of another kind or incomplete.
     """
-    weights = next((
-        folder / name for whole in WHOLE for name in (
-            whole, f'{whole}.index.json') if (folder / name).exists()), None)
+    weights = next((folder / name for name in WEIGHTS
+                    if (folder / name).exists()), None)
     config = folder / 'config.json'
     if weights is None:
         raise UserError(f'{folder} is a folder, but not one of Hugging Face '
-                        f'({KINDS}): name a checkpoint file in it.')
+                        '(config.json with model.safetensors or '
+                        'pytorch_model.bin): name a checkpoint file in it.')
     if not config.exists():
         raise UserError(f'{folder} has no config.json: copy that too, or '
                         f'name the file {weights.name} itself.')
-    content = dict(config=_read_json(config))
-    if weights.suffix == '.json':
-        content['state_dict'] = _read_shards(weights, map_location, lazy)
-    else:
-        content['state_dict'] = _tensors(weights, map_location, lazy)
-    return content
+    read = _read_shards if weights.suffix == '.json' else _tensors
+    return dict(config=_read_json(config),
+                state_dict=read(weights, map_location, lazy))
 
 
 def _tensors(file: Path, map_location: Any, lazy: bool) -> dict:
     content = read_file(str(file), str(file), map_location, lazy)
-    if file.suffix == '.safetensors':
-        return content['state_dict']
-    return content
+    return content['state_dict'] if file.suffix == '.safetensors' else content
 
 
 def _read_shards(index: Path, map_location: Any, lazy: bool) -> dict:
-    """The tensors that an index spreads over several files."""
+    """Read the tensors that an index spreads over several files."""
     where = _read_json(index).get('weight_map')
     if not isinstance(where, dict) or not where:
         raise UserError(f'{index} has no weight_map: copy the folder again.')
@@ -61,8 +56,9 @@ def _read_shards(index: Path, map_location: Any, lazy: bool) -> dict:
     for name in dict.fromkeys(where.values()):
         # An index comes from elsewhere, and must not lead out of its folder.
         if not isinstance(name, str) or Path(name).name != name:
-            raise UserError(f'{index} names {name!r}, which is no file of its '
-                            'folder: do not use this model, or correct it.')
+            raise UserError(f'{index} names {name!r}, which is not a file of '
+                            'its folder: do not use this model, or correct '
+                            'it.')
         if not (index.parent / name).is_file():
             raise UserError(f'{index.parent} has no {name}, which '
                             f'{index.name} names: copy that file too.')
@@ -82,5 +78,5 @@ def _read_json(file: Path) -> dict:
         raise UserError(f'{file} cannot be read ({error}): copy it '
                         'again.') from error
     if not isinstance(content, dict):
-        raise UserError(f'{file} holds no JSON object: copy it again.')
+        raise UserError(f'{file} does not hold a JSON object: copy it again.')
     return content

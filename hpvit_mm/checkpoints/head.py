@@ -9,6 +9,7 @@ from hpvit_mm.errors import UserError
 from hpvit_mm.registry import WEIGHT_INITIALIZERS
 from .plain import flatten
 from .read import read_checkpoint
+from .report import check_finite
 
 # MAE, timm and DeiT; mmpretrain; Hugging Face.
 HEAD = re.compile(r'(.*\.)?(head|head\.fc|classifier)\.(weight|bias)')
@@ -16,15 +17,15 @@ HEAD = re.compile(r'(.*\.)?(head|head\.fc|classifier)\.(weight|bias)')
 
 @WEIGHT_INITIALIZERS.register_module()
 class PretrainedHead:
-    """Takes the linear layer of a head from a fine-tuned plain ViT.
+    """Initialise a linear head from a fine-tuned plain ViT.
 
     For ``init_cfg`` of mmpretrain's linear heads, where the backbone's
-    ``init_cfg`` names the same file. Together they test a converted model
-    without any training.
+    ``init_cfg`` names the same file: a converted model can be tested without
+    any training.
 
     Args:
-        checkpoint: A file, an address, or a folder of Hugging Face.
-        sha256: The hash that the file must have. Defaults to None.
+        checkpoint: A file, a URL, or a folder of Hugging Face.
+        sha256: SHA-256 of the file. Defaults to None.
 
     Raises:
         UserError: When called, if the file has no such layer, or one with
@@ -43,10 +44,11 @@ class PretrainedHead:
             found = HEAD.fullmatch(name)
             if found:
                 tensors[found[3]] = tensor
+        check_finite(tensors, self.checkpoint)
         own = module.fc.state_dict()
         if tensors.keys() != own.keys():
             raise UserError(f'{self.checkpoint} has no classification head '
-                            '(head.weight and head.bias): take a fine-tuned '
+                            '(head.weight and head.bias): use a fine-tuned '
                             'checkpoint, or another init_cfg.')
         for name, tensor in tensors.items():
             if tensor.shape != own[name].shape:

@@ -1,4 +1,4 @@
-"""Lets mmengine read checkpoints as the rest of this project does."""
+"""Make mmengine read checkpoints as the rest of this project does."""
 import os
 import re
 from typing import Any
@@ -11,6 +11,7 @@ from mmengine.runner.checkpoint import (CheckpointLoader,
 
 from hpvit_mm.errors import UserError
 from .read import read_checkpoint
+from .report import check_finite
 
 ZOOS = {
     'torchvision://': get_torchvision_models,
@@ -19,18 +20,18 @@ ZOOS = {
     'open-mmlab://': get_external_models,
     'mmcls://': get_mmcls_models,
 }
-# Those of mmengine that we do not replace; they unpickle what comes.
+# mmengine's other storages, whose files it unpickles.
 CLOSED = ('pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://')
 
 
 def register_loaders() -> None:
-    """Make our reader that of mmengine, in this process.
+    """Replace mmengine's checkpoint loaders in this process.
 
     Why: mmengine's loaders execute what is pickled in a file: those of
-    mmengine 0.10.7 for addresses, those of onedl-mmengine for any file that
-    cannot be read otherwise. And resuming executes the text of a config that
-    a file may hold.
-    When it can go: when mmengine reads tensors and plain data only.
+    mmengine 0.10.7 for URLs, those of onedl-mmengine for any file that cannot
+    be read otherwise. And resuming executes the text of a config that a file
+    may hold.
+    Until: mmengine reads tensors and plain data only.
     """
     for prefixes, loader in ((('', 'http://', 'https://'), load_from_hpvit_mm),
                              (tuple(ZOOS), load_from_zoo),
@@ -43,7 +44,7 @@ def register_loaders() -> None:
 
 
 def load_from_hpvit_mm(filename: str, map_location: Any = None) -> dict:
-    """Read a checkpoint, made harmless to what a run does with it.
+    """Read a checkpoint, without what a run would execute or delete.
 
     The tensors have memory of their own: an optimizer keeps those that it
     resumes from, while a hook of mmengine overwrites checkpoints in place.
@@ -51,9 +52,14 @@ def load_from_hpvit_mm(filename: str, map_location: Any = None) -> dict:
     Args:
         filename: As in ``read_checkpoint``.
         map_location: As in ``torch.load``; None is the CPU.
+
+    Raises:
+        UserError: If it cannot be read safely, or holds NaN as weights.
     """
     content = read_checkpoint(filename, map_location=map_location or 'cpu',
                               lazy=False)
+    check_finite(content.get('state_dict', content), filename,
+                 allow_infinity=True)
     meta = content.get('meta')
     if isinstance(meta, dict):
         meta.pop('config', None)  # the Runner executes it; 'cfg' it does not
@@ -73,11 +79,11 @@ def load_from_zoo(filename: str, map_location: Any = None) -> dict:
     zoo, name = re.match('(.+?://)(.*)', filename).groups()
     if 'mmlab' in zoo:
         name = get_deprecated_model_names().get(name, name)
-    addresses = ZOOS[zoo]()
-    if name not in addresses:
-        raise UserError(f'{filename} is no model that mmengine knows: correct '
-                        'its name, or give a path or an http(s) address.')
-    content = load_from_hpvit_mm(addresses[name], map_location)
+    urls = ZOOS[zoo]()
+    if name not in urls:
+        raise UserError(f'{filename} is not a model that mmengine knows: '
+                        'correct its name, or give a path or a URL.')
+    content = load_from_hpvit_mm(urls[name], map_location)
     if zoo == 'mmcls://':  # whole classifiers, of which backbones are wanted
         tensors = content.get('state_dict', content)
         content = dict(state_dict={
@@ -88,17 +94,17 @@ def load_from_zoo(filename: str, map_location: Any = None) -> dict:
 
 def load_from_elsewhere(filename: str, map_location: Any = None) -> dict:
     """Refuse storages whose files mmengine would unpickle."""
-    raise UserError(f'{filename} cannot be read safely from there: fetch the '
-                    'file and give its path.')
+    raise UserError(f'{filename} cannot be read safely from there: download '
+                    'the file and give its path.')
 
 
 def _disarm(info: dict, filename: str) -> None:
-    """Take from a file the means to have others deleted.
+    """Remove what would let a file have others deleted.
 
-    CheckpointHook deletes what ``best_ckpt`` names, files and folders, when
-    it has a better one, and the checkpoints of the numbers that it keeps.
-    The best checkpoint is looked for beside the file; that also finds it in
-    a folder that was moved.
+    CheckpointHook deletes the file or folder that ``best_ckpt`` names when it
+    has a better one, and the checkpoints of the ids that it keeps. The best
+    checkpoint is looked for beside the file, where it also is after its
+    folder was moved.
     """
     for key in [key for key in info if str(key).startswith('best_ckpt')]:
         name = os.path.basename(str(info[key]))

@@ -1,4 +1,4 @@
-"""From what a checkpoint file holds to the encoder of a plain ViT."""
+"""Find the encoder of a plain ViT in the content of a checkpoint file."""
 import math
 import re
 from dataclasses import dataclass, field
@@ -9,43 +9,51 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
-from .layouts import LAYOUTS, fuse
+from .families import FAMILIES, fuse_qkv, recognise, rename
 
-# Where training code puts the weights, and averaged weights before others.
-# In mmengine's own files 'state_dict' holds the averaged ones already.
-EMA_ENTRIES = ('state_dict_ema', 'model_ema', 'teacher')
-ENTRIES = EMA_ENTRIES + ('state_dict', 'model', 'module', 'model_state',
-                         'network', 'student')
-# What wrappers of a training put into the middle of names.
+# Entries in which training code puts the weights, averaged ones first. (In
+# mmengine's files 'state_dict' holds the averaged ones already.)
+ENTRIES = ('state_dict_ema', 'model_ema', 'teacher', 'target_encoder',
+           'state_dict', 'model', 'module', 'model_state', 'network',
+           'student', 'encoder')
+# Put into the middle of names by the wrappers of a training.
 WRAPPERS = re.compile(
     r'_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.|_orig_mod\.')
-# The one tensor that every layout has, and what precedes it.
-ANCHOR = re.compile(
-    r'(.*?)(?:patch_embed\.proj(?:ection)?'
-    r'|embeddings\.patch_embeddings\.projection)\.weight')
+# The one weight that every family has, and what precedes it.
+ANCHOR = re.compile('(.*?)(?:%s)\\.weight' % '|'.join(
+    dict.fromkeys(family.anchor for family in FAMILIES)))
 
 ENCODER = re.compile(
     r'(cls_token|dist_token|reg_token|pos_embed|prefix_pos_embed'
     r'|(patch_embed\.proj|norm_pre|norm|fc_norm)\.(weight|bias)'
     r'|blocks\.\d+\.((norm[12]|attn\.(qkv|proj)|mlp\.fc[12])\.(weight|bias)'
     r'|ls[12]\.gamma))$')
-# Parts that HPViT cannot represent, and whose loss is customary: ViTDet and
-# BEiT are fine-tuned without them by many.
-RELATIVE_POSITION = re.compile(
-    r'.*(relative_position_bias_table|rel_pos_[hw]|relative_position_bias)$')
-# Parts that change what the blocks compute, and can neither be represented
-# nor left out.
+# Parts without which a file is loaded only if the user says so.
+DROPPABLE = dict(
+    relative_position=re.compile(
+        r'.*(relative_position_bias_table|rel_pos_[hw]|relative_position_bias)'
+        r'$'),
+    rotary_position=re.compile(r'.*(rope|rotary|freqs)'))
+# Parts that change what the blocks compute, and cannot be represented.
 UNSUPPORTED = (
     (re.compile(r'.*\.(mlp|ffn)\.(w12|w3|w1|w2|weights_in|weights_out|fc1_[gx]'
                 r'|gate_proj|up_proj|down_proj)\.'), 'SwiGLU'),
-    (re.compile(r'.*(rope|rotary|freqs)'), 'rotary positions'),
     (re.compile(r'.*\.attn\.(q_norm|k_norm|ln_[qk]|norm)\.'),
      'norms inside the attention'),
     (re.compile(r'.*\.mlp\.(norm|ffn_ln)\.'), 'a norm inside the MLP'),
     (re.compile(r'patch_embed\.(?!proj\.)'),
      'more than a projection in its patch embedding'),
 )
-# Parts of no use for a backbone: (name, why).
+# The same, of what leaves no tensors: in timm's names of architectures.
+UNSUPPORTED_ARCHITECTURES = (
+    ('quickgelu', 'the activation QuickGELU'),
+    (r'base_patch32_siglip|large_patch16_siglip(_gap)?_512'
+     '|(so400m|giantopt)_patch16_siglip', 'the activation tanh-GELU'),
+    ('_rpn_|eva02_enormous', 'residual post-norm blocks'),
+    ('rope|dinov3|eva02|lingbot|eupe|sapiens2|_pe_(core|lang|spatial)',
+     'rotary positions'),
+)
+# Parts that a backbone does not need: (name, why it is ignored).
 USELESS = (
     (re.compile(r'mask_token'), 'mask token of the pre-training'),
     (re.compile(r'decoder'), 'decoder of the pre-training'),
@@ -63,25 +71,25 @@ SIZES = {(192, 12): 'tiny', (384, 12): 'small', (768, 12): 'base',
 
 @dataclass
 class PlainViT:
-    """The encoder of a checkpoint, in MAE's names.
+    """Encoder of a checkpoint, by MAE's names.
 
     Attributes:
-        source: The file or address, for messages.
-        layout: Name of the layout, such as 'MAE or timm ViT'.
+        source: The file or URL, for messages.
+        family: Name of the family, such as 'MAE or timm ViT'.
         tensors: The encoder's tensors. ``pos_embed`` has the rows of the
             patches alone, (1, N, C); those of the prefix tokens are in
             ``prefix_pos_embed``, (1, P, C), in the order of
             ``prefix_tokens``. ``dist_token`` has become ``reg_token``.
-        grid: Tokens along the height and the width of ``pos_embed``; None
-            where there is none.
+        grid: Tokens along the height and width of ``pos_embed``; None if
+            there is none.
         position_rows: Rows that the file's position embedding had for prefix
             tokens.
         has_dist_token: Whether ``reg_token`` is a distillation token.
-        ignored: What else the file holds, and why it is not used.
-        config: The model's description, where the file has one.
+        ignored: What else the file holds -> why it is not used.
+        config: The model's config.json, if the file has one.
     """
     source: str
-    layout: str
+    family: str
     tensors: Dict[str, Tensor]
     grid: Optional[Tuple[int, int]] = None
     position_rows: int = 0
@@ -94,14 +102,17 @@ class PlainViT:
         return self.tensors['patch_embed.proj.weight'].shape[0]
 
     @property
+    def in_channels(self) -> int:
+        return self.tensors['patch_embed.proj.weight'].shape[1]
+
+    @property
     def patch_size(self) -> Tuple[int, int]:
         return tuple(self.tensors['patch_embed.proj.weight'].shape[-2:])
 
     @property
     def num_layers(self) -> int:
-        numbers = [int(name.split('.')[1]) for name in self.tensors
-                   if name.startswith('blocks.')]
-        return max(numbers, default=-1) + 1
+        return 1 + max((int(name.split('.')[1]) for name in self.tensors
+                        if name.startswith('blocks.')), default=-1)
 
     @property
     def feedforward_channels(self) -> Optional[int]:
@@ -110,18 +121,19 @@ class PlainViT:
 
     @property
     def num_heads(self) -> Optional[int]:
-        """Heads, where the file tells; the tensors do not."""
+        """Number of heads, if the file tells; tensors do not."""
         return self.config.get('num_attention_heads')
 
     @property
-    def prefix_tokens(self) -> Tuple[str, ...]:
-        """The prefix tokens in their order."""
-        return tuple(name for name in ('cls_token', 'reg_token')
-                     if name in self.tensors)
+    def prefix_tokens(self) -> Dict[str, int]:
+        """Number of each kind of prefix token, in their order."""
+        return {name: self.tensors[name].shape[1]
+                for name in ('cls_token', 'reg_token')
+                if name in self.tensors}
 
     @property
     def size_name(self) -> str:
-        """What people call a ViT of this size, such as 'ViT-L'."""
+        """Common name of a ViT of this size, such as 'ViT-L'."""
         size = SIZES.get((self.embed_dims, self.num_layers))
         text = f'{self.num_layers} blocks of width {self.embed_dims}'
         return f'ViT-{size[0].upper()} ({text})' if size else f'ViT of {text}'
@@ -130,88 +142,64 @@ class PlainViT:
 def read_plain(content: dict, source: str, prefix: Optional[str] = None,
                drop: Sequence[str] = (),
                grid: Optional[Tuple[int, int]] = None) -> PlainViT:
-    """Find the encoder of a ViT in what a checkpoint file holds.
+    """Find the encoder of a ViT in the content of a checkpoint file.
 
     Args:
-        content: What the file holds, as ``read_checkpoint`` returns it.
-        source: Its name, for messages.
+        content: Content of the file, as ``read_checkpoint`` returns it.
+        source: Name of the file, for messages.
         prefix: What precedes the encoder's names, with its dot. Defaults to
             None: found by the name of the patch embedding.
-        drop: Parts to leave out although they changed what the blocks
-            computed: 'relative_position'.
-        grid: The grid of the position embedding, if it is known. Needed
-            where it is not square.
+        drop: Parts to leave out although they change what the blocks
+            compute: 'relative_position', 'rotary_position'.
+        grid: Grid of the position embedding, if it is known. Needed if it is
+            not square.
 
     Returns:
-        The encoder, in MAE's names.
+        The encoder, by MAE's names.
 
     Raises:
         UserError: If there is no encoder of a plain ViT, or one with parts
             that HPViT cannot represent.
     """
-    for name in drop:
-        if name != 'relative_position':
-            raise UserError(f"drop may hold 'relative_position', but it holds "
-                            f'{name!r}.')
+    unknown = [name for name in drop if name not in DROPPABLE]
+    if unknown:
+        raise UserError(f'drop has no entry {unknown[0]!r}: its entries are '
+                        f'{", ".join(DROPPABLE)}.')
     tensors, outside = find_encoder(content, source, prefix)
-    layout = next((one for one in LAYOUTS if one.matches(tensors)), None)
-    if layout is None:
+    family = recognise(tensors)
+    if family is None:
         raise UserError(
-            f'{source} is of no layout that can be loaded: it has a patch '
+            f'{source} is of no family that can be loaded: it has a patch '
             f'embedding, but no blocks of a plain ViT '
-            f'({shorten(list(tensors))}).')
+            f'({shorten(list(tensors), 3)}).')
     shape = tuple(tensors[next(filter(ANCHOR.fullmatch, tensors))].shape)
     if len(shape) != 4:
         raise UserError(f'{source} embeds patches by a kernel of shape '
                         f'{shape}, and HPViT by one of four dimensions: it is '
                         'not a ViT of images.')
-    plain = PlainViT(source, layout.name, {}, config=_config(content))
+    plain = PlainViT(source, family.name, {}, config=_config(content))
     plain.ignored.update(dict.fromkeys(outside, 'not in the encoder'))
-    relative = []
-    renamed = fuse({layout.rename(name): t for name, t in tensors.items()})
-    if layout.name == 'HPViT':
+    renamed = fuse_qkv({rename(name, family.renames): tensor
+                        for name, tensor in tensors.items()})
+    if family.name == 'HPViT':
         plain.tensors = renamed
         if 'pos_embed' in renamed:  # prefix tokens have no rows in it
             plain.grid = _grid(renamed['pos_embed'].shape[1], grid)
         return plain
-    for name, tensor in renamed.items():
-        for pattern, what in UNSUPPORTED:
-            if pattern.match(name):
-                raise UserError(
-                    f'{source} has {what} ({name}), which HPViT cannot '
-                    'represent: take a checkpoint of a plain ViT without.')
-        useless = next((why for pattern, why in USELESS
-                        if pattern.match(name)), None)
-        if ENCODER.match(name):
-            plain.tensors[name] = tensor
-        elif RELATIVE_POSITION.match(name):
-            relative.append(name)
-        elif useless:
-            plain.ignored[name] = useless
-        elif name.startswith('blocks.'):
-            raise UserError(
-                f'{source} has a part that HPViT does not know, {name}: it '
-                'is not (only) a plain ViT.')
-        else:
-            plain.ignored[name] = 'unknown, outside of the blocks'
-    if relative and 'relative_position' not in drop:
-        raise UserError(
-            f'{source} has relative positions ({shorten(relative)}), which '
-            'HPViT cannot represent: to leave them out, which changes what '
-            "the blocks compute, set drop=['relative_position'] in init_cfg "
-            '(--drop relative_position).')
-    plain.ignored.update(
-        dict.fromkeys(relative, 'relative position, dropped as you allowed'))
+    architecture = str(plain.config.get('architecture',
+                                        content.get('arch', '')))
+    _sort(renamed, plain, drop)
+    _check_supported(renamed, plain, architecture, drop)
     _split_position(plain, grid)
     return plain
 
 
 def find_encoder(content: dict, source: str, prefix: Optional[str] = None
                  ) -> Tuple[Dict[str, Tensor], List[str]]:
-    """The tensors of the encoder, without wrappers, and the other names.
+    """Return the encoder's tensors without prefix, and the other names.
 
     Raises:
-        UserError: If there is no patch embedding, or there are several.
+        UserError: If there is no patch embedding, or more than one.
     """
     tensors = flatten(content)
     anchors = [match[1] for match in map(ANCHOR.fullmatch, tensors) if match]
@@ -219,15 +207,15 @@ def find_encoder(content: dict, source: str, prefix: Optional[str] = None
         anchors = [one for one in anchors if one == prefix]
     if not anchors:
         where = f' behind the prefix {prefix!r}' if prefix else ''
-        what = shorten(list(tensors)) or 'it has no tensors'
         raise UserError(
-            f'{source} is of no layout that can be loaded: there is no patch '
-            f'embedding of a plain ViT{where} among its tensors ({what}).')
+            f'{source} is of no family that can be loaded: there is no patch '
+            f'embedding of a plain ViT{where} among its tensors '
+            f'({shorten(list(tensors), 3) or _no_tensors(content)}).')
     if len(anchors) > 1 and 'backbone.' in anchors:
         anchors = ['backbone.']
     if len(anchors) > 1:
         raise UserError(
-            f'{source} holds {len(anchors)} encoders ({shorten(anchors)}): '
+            f'{source} holds {len(anchors)} encoders ({shorten(anchors, 3)}): '
             'say which one by prefix=... in init_cfg (--prefix).')
     start = anchors[0]
     inside = {name[len(start):]: tensor for name, tensor in tensors.items()
@@ -236,7 +224,7 @@ def find_encoder(content: dict, source: str, prefix: Optional[str] = None
 
 
 def flatten(content: dict) -> Dict[str, Tensor]:
-    """The tensors of a file, out of the entries of a training."""
+    """Return the tensors of a file, out of the entries of a training."""
     while True:
         entry = next((key for key in ENTRIES if _holds_tensors(content, key)),
                      None)
@@ -254,20 +242,106 @@ def _holds_tensors(content: dict, key: str) -> bool:
         isinstance(value, (Tensor, dict)) for value in entry.values())
 
 
+def _no_tensors(content: dict) -> str:
+    others = [str(key) for key in content if _holds_tensors(content, key)]
+    text = 'it has no tensors at its top'
+    return text + (f', but in its entries {shorten(others, 3)}: save one of '
+                   'them alone' if others else '')
+
+
 def _config(content: dict) -> dict:
     config = content.get('config')
     return config if isinstance(config, dict) else {}
 
 
+def _sort(tensors: Dict[str, Tensor], plain: PlainViT,
+          drop: Sequence[str]) -> None:
+    """Sort tensors into those of the encoder, and ignored ones."""
+    dropped = {kind: [] for kind in DROPPABLE}
+    for name, tensor in tensors.items():
+        kind = next((kind for kind, pattern in DROPPABLE.items()
+                     if pattern.match(name)), None)
+        useless = next((why for pattern, why in USELESS
+                        if pattern.match(name)), None)
+        for pattern, what in UNSUPPORTED:
+            if pattern.match(name):
+                raise _unsupported(plain.source, f'{what} ({name})')
+        if ENCODER.match(name):
+            plain.tensors[name] = tensor
+        elif kind:
+            dropped[kind].append(name)
+        elif useless:
+            plain.ignored[name] = useless
+        elif name.startswith('blocks.'):
+            raise UserError(
+                f'{plain.source} has a part that HPViT does not know, {name}: '
+                'it is not (only) a plain ViT.')
+        else:
+            plain.ignored[name] = 'unknown, outside of the blocks'
+    for kind, names in dropped.items():
+        what = kind.replace('_', ' ')
+        if names and kind not in drop:
+            raise UserError(
+                f'{plain.source} has {what}s ({shorten(names, 3)}), which HPViT '
+                f'cannot represent: {_remedy(kind)}.')
+        plain.ignored.update(dict.fromkeys(
+            names, f'{what}, dropped as you allowed'))
+    if 'pos_embed' not in plain.tensors and not dropped['relative_position'] \
+            and 'rotary_position' not in drop:
+        raise UserError(
+            f'{plain.source} has neither a position embedding nor relative '
+            'positions, as files of rotary ViTs (DINOv3), whose positions '
+            f'HPViT cannot represent: {_remedy("rotary_position")}.')
+
+
+def _remedy(kind: str) -> str:
+    return ('to load it without its positions, which changes what the blocks '
+            f"compute, set drop=['{kind}'] in init_cfg (--drop {kind})")
+
+
+def _unsupported(source: str, what: str) -> UserError:
+    return UserError(f'{source} has {what}, which HPViT cannot represent: use '
+                     'a checkpoint of a plain ViT without.')
+
+
+def _check_supported(tensors: Dict[str, Tensor], plain: PlainViT,
+                     architecture: str, drop: Sequence[str]) -> None:
+    """Refuse what changes the blocks and has no tensor of its own."""
+    for pattern, what in UNSUPPORTED_ARCHITECTURES:
+        if re.search(pattern, architecture) and not (
+                'rotary' in what and 'rotary_position' in drop):
+            raise _unsupported(plain.source,
+                               f'the architecture {architecture} with {what}')
+    act = plain.config.get('hidden_act', 'gelu')
+    if act != 'gelu':
+        raise _unsupported(plain.source, f'the activation {act}')
+    fc1, fc2 = (plain.tensors.get(f'blocks.0.mlp.{name}.weight')
+                for name in ('fc1', 'fc2'))
+    if fc1 is not None and fc2 is not None \
+            and fc1.shape[0] == 2 * fc2.shape[1]:
+        raise _unsupported(plain.source, 'SwiGLU (blocks.0.mlp.fc1.weight)')
+    if any(name.startswith('attn_pool.') for name in tensors):
+        if 'norm_pre.weight' in tensors and 'rotary_position' not in drop:
+            raise _unsupported(
+                plain.source, 'an attention pooling and a norm before the '
+                'blocks, like PE, whose positions are rotary')
+        if not plain.prefix_tokens and not architecture:
+            raise UserError(
+                f'{plain.source} has an attention pooling and no cls token, '
+                'like SigLIP, some of which have the activation tanh-GELU, '
+                'which HPViT lacks: give the folder of the model, whose '
+                'config.json tells the architecture.')
+
+
 def _split_position(plain: PlainViT,
                     grid: Optional[Tuple[int, int]]) -> None:
-    """Part the rows of the prefix tokens from those of the patches.
+    """Split the position embedding into prefix tokens and patches.
 
-    Whether prefix tokens have rows of their own depends on the layout: in
+    Whether prefix tokens have rows of their own depends on the family: in
     timm all have them or none, in DINOv2 and Hugging Face registers have
     none, DeiT-III gives none to cls, and ViTDet keeps the row of a cls token
-    that it has dropped. The count of rows decides, because of numbers so
-    close together at most one is a square.
+    that it has dropped. The number of rows decides: of counts this close, at
+    most one is a square.
     """
     tensors = plain.tensors
     dist = tensors.pop('dist_token', None)
@@ -277,7 +351,7 @@ def _split_position(plain: PlainViT,
                             'registers, which HPViT cannot represent.')
         tensors['reg_token'] = dist
         plain.has_dist_token = True
-    counts = [tensors[name].shape[1] for name in plain.prefix_tokens]
+    counts = list(plain.prefix_tokens.values())
     position = tensors.pop('pos_embed', None)
     if position is None:
         return
@@ -314,7 +388,7 @@ def _split_position(plain: PlainViT,
 
 def _grid(count: int, known: Optional[Tuple[int, int]]
           ) -> Optional[Tuple[int, int]]:
-    """The grid of so many tokens: the known one, or a square; else None."""
+    """Return the known grid, or a square one, of so many tokens; or None."""
     if known and count == known[0] * known[1]:
         return tuple(known)
     side = math.isqrt(max(count, 0))

@@ -1,4 +1,4 @@
-"""Writing files all or nothing: tensors and plain data, no pickled code."""
+"""Write checkpoints: tensors and plain data, no pickled code."""
 import json
 import tempfile
 from pathlib import Path
@@ -16,11 +16,11 @@ FORMATS = ('pth', 'safetensors')
 
 
 def check_destination(path: Union[str, Path], force: bool = False) -> None:
-    """Refuse a place that cannot be written, or holds something.
+    """Refuse a path that cannot be written, or exists.
 
     Args:
-        path: The file (or folder) to write.
-        force: Whether a file that is there may be replaced.
+        path: The file or folder to write.
+        force: Whether an existing file may be replaced.
 
     Raises:
         UserError: If it may not or cannot be written. Nothing is left behind.
@@ -52,21 +52,21 @@ def write_checkpoint(tensors: Dict[str, Tensor], path: Union[str, Path],
         path: The file.
         meta: Plain data about the tensors. In a safetensors file it is the
             header's entry 'hpvit_mm', as JSON.
-        entry: The entry of a ``.pth`` file that holds the tensors; '' for a
-            file of tensors alone. Defaults to 'state_dict'.
-        format: 'pth' or 'safetensors'. Defaults to what the file's name ends
-            in, and to 'pth'.
+        entry: Entry of a ``.pth`` file that holds the tensors; '' for a file
+            of tensors alone. Defaults to 'state_dict'.
+        format: 'pth' or 'safetensors'. Defaults to the ending of the file's
+            name, or 'pth'.
     """
     tensors = {name: _alone(tensor) for name, tensor in tensors.items()}
     with replacing(path) as part:
         if (format or Path(path).suffix[1:]) == 'safetensors':
-            # One entry, because the order of several is by chance, and with
-            # it the hash of the file. 'format' is for transformers.
-            header = dict(hpvit_mm=json.dumps(meta)) if meta \
-                else dict(format='pt')
+            # One entry, because the order of several is random, and with it
+            # the hash of the file. 'format' is for transformers.
+            header = dict(hpvit_mm=json.dumps(meta)) if meta else dict(
+                format='pt')
             try:
                 save_file(tensors, part, header)
-            except SafetensorError as error:  # a full disk, for example
+            except SafetensorError as error:  # of a full disk
                 raise OSError(str(error)) from error
         else:
             torch.save({entry: tensors, 'meta': meta} if entry else tensors,
@@ -74,7 +74,7 @@ def write_checkpoint(tensors: Dict[str, Tensor], path: Union[str, Path],
 
 
 def _alone(tensor: Tensor) -> Tensor:
-    """The tensor with a memory of its own size: torch saves all of it."""
+    """Return the tensor with a storage of its own size; torch saves all."""
     tensor = tensor.detach()
     own = tensor.untyped_storage().nbytes() == tensor.nbytes
     return tensor if own and tensor.is_contiguous() else tensor.clone(

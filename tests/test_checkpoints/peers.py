@@ -563,9 +563,9 @@ def hf_peer(name: str, layout: str, cls: str, drop: Tuple[str, ...] = (),
 
 
 HF_VIT = partial(hf_peer, layout='Hugging Face ViT')
-HF_DINO = partial(hf_peer, layout='Hugging Face DINOv2', eps=1e-6,
+HF_DINO = partial(hf_peer, layout='Hugging Face ViT', eps=1e-6,
                   layer_scale=True, patch=14, img_size=70)
-HF_BEIT = partial(hf_peer, layout='Hugging Face BEiT', layer_scale=True)
+HF_BEIT = partial(hf_peer, layout='Hugging Face ViT', layer_scale=True)
 MAE_DECODER = dict(
     decoder_hidden_size=32, decoder_num_hidden_layers=1,
     decoder_num_attention_heads=2, decoder_intermediate_size=64,
@@ -793,22 +793,22 @@ OPENMMLAB = [
     mmpretrain_peer('distilled DeiT', 'DistilledVisionTransformer',
                     registers=1),
     mmpretrain_peer('DeiT-III', 'DeiT3', layer_scale=True),
-    mmpretrain_peer('BEiT', 'BEiTViT', 'OpenMMLab BEiT',
+    mmpretrain_peer('BEiT', 'BEiTViT', 'OpenMMLab ViT',
                     use_rel_pos_bias=False, **QUERY_BIAS),
     mmpretrain_peer('BEiT fine-tuned on averages', 'BEiTViT',
-                    'OpenMMLab BEiT', averages=True, use_rel_pos_bias=False,
+                    'OpenMMLab ViT', averages=True, use_rel_pos_bias=False,
                     **QUERY_BIAS),
-    mmpretrain_peer('BEiT, relative positions', 'BEiTViT', 'OpenMMLab BEiT',
+    mmpretrain_peer('BEiT, relative positions', 'BEiTViT', 'OpenMMLab ViT',
                     RELATIVE, use_rel_pos_bias=True, layer_scale=True),
     Peer('mmpretrain, MAE', 'OpenMMLab ViT', make_mmpretrain_mae),
-    mmseg_peer('ViT', 'mmsegmentation ViT', 'VisionTransformer',
+    mmseg_peer('ViT', 'OpenMMLab ViT', 'VisionTransformer',
                patch_bias=True),
-    mmseg_peer('ViT without patch bias', 'mmsegmentation ViT',
+    mmseg_peer('ViT without patch bias', 'OpenMMLab ViT',
                'VisionTransformer', eps=1e-6),
-    mmseg_peer('CLIP', 'mmsegmentation ViT', 'VisionTransformer',
+    mmseg_peer('CLIP', 'OpenMMLab ViT', 'VisionTransformer',
                pre_norm=True),
     mmseg_peer('MAE', 'OpenMMLab ViT', 'MAE', RELATIVE, layer_scale=True),
-    mmseg_peer('BEiT', 'OpenMMLab BEiT', 'BEiT', RELATIVE, layer_scale=True),
+    mmseg_peer('BEiT', 'OpenMMLab ViT', 'BEiT', RELATIVE, layer_scale=True),
 ]
 
 PEERS = TIMM + HUGGING_FACE + OPENMMLAB

@@ -1,8 +1,5 @@
-"""What mmengine reads when it trains, resumes and tests."""
+"""Checkpoints that mmengine reads when it trains, resumes and tests."""
 import itertools
-import subprocess
-import sys
-from argparse import Namespace
 
 import pytest
 import torch
@@ -16,13 +13,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from hpvit_mm.checkpoints import loader
-from hpvit_mm.engine import run
 from hpvit_mm.errors import UserError
-
-
-def are_ours():
-    return [one.__module__ == loader.__name__
-            for one in CheckpointLoader._schemes.values()]
 
 
 @pytest.fixture(autouse=True)
@@ -48,42 +39,6 @@ def ours(mmengines):
     loader.register_loaders()
 
 
-# ------------------------------------------------------------ registration
-
-
-def test_every_address_is_ours(ours):
-    assert all(are_ours())
-
-
-def test_importing_changes_nothing():
-    code = ('import hpvit_mm.checkpoints.loader, hpvit_mm.models;'
-            'import hpvit_mm.engine.run;'
-            'from mmengine.runner.checkpoint import CheckpointLoader as C;'
-            'print({one.__module__ for one in C._schemes.values()})')
-    said = subprocess.run([sys.executable, '-W', 'ignore', '-c', code],
-                          capture_output=True, text=True, check=True).stdout
-    assert "{'mmengine.runner.checkpoint'}" in said
-
-
-@pytest.mark.parametrize('name', ['train', 'test'])
-def test_the_tools_register(name, monkeypatch):
-
-    class Stop(Exception):
-        pass
-
-    def stop(*args):
-        raise Stop
-
-    monkeypatch.setattr(run.arguments, f'parse_{name}',
-                        lambda argv: Namespace(launcher='none'))
-    monkeypatch.setattr(run.settings, {'train': 'training_config',
-                                       'test': 'test_config'}[name], stop)
-    assert not any(are_ours())
-    with pytest.raises(Stop):
-        getattr(run, name)([])
-    assert all(are_ours())
-
-
 # ----------------------------------------------------------------- reading
 
 
@@ -91,43 +46,45 @@ def load(path, **kwargs):
     return CheckpointLoader.load_checkpoint(str(path), **kwargs)
 
 
-@pytest.mark.parametrize('write, outcome', CASES, ids=NAMES)
-def test_nothing_is_executed(write, outcome, ours, tmp_path):
-    """The table of malicious files, as mmengine reads them."""
+def test_all_prefixes_have_our_loaders(ours):
+    assert {one.__module__ for one in CheckpointLoader._schemes.values()} == {
+        loader.__name__}
+
+
+@pytest.mark.parametrize('write', [
+    pytest.param(write, id=name) for name, (write, outcome)
+    in zip(NAMES, CASES) if outcome == READ])
+def test_nothing_is_left_to_execute(write, ours, tmp_path):
     write(tmp_path / 'evil', tmp_path / 'executed')
-    if outcome == READ:
-        assert 'config' not in load(tmp_path / 'evil').get('meta', {})
-    else:
-        with pytest.raises(UserError) as error:
-            load(tmp_path / 'evil')
-        assert outcome in str(error.value)
-    assert not (tmp_path / 'executed').exists()
+    assert 'config' not in load(tmp_path / 'evil').get('meta', {})
 
 
-@pytest.mark.parametrize('safe', [True, False], ids=['ours', 'mmengine'])
-def test_files_from_the_web(safe, tmp_path, monkeypatch):
+def test_weights_that_are_not_numbers(ours, tmp_path):
+    tensors = {'mask': torch.tensor(float('-inf')), 'a': torch.ones(2)}
+    torch.save(dict(state_dict=tensors), tmp_path / 'a.pth')
+    load(tmp_path / 'a.pth')
+    tensors['a'][1] = float('nan')
+    torch.save(dict(state_dict=tensors), tmp_path / 'a.pth')
+    with pytest.raises(UserError, match='a.pth has NaN in a:'):
+        load(tmp_path / 'a.pth')
+
+
+def test_files_from_the_web(ours, tmp_path, monkeypatch):
     """torch.hub, which mmengine uses, allows all that pickle can do."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     (tmp_path / 'hub' / 'checkpoints').mkdir(parents=True)
     torch.save(dict(x=shell(tmp_path / 'executed')),
                tmp_path / 'hub' / 'checkpoints' / 'evil.pth')
-    if safe:
-        loader.register_loaders()
-        with pytest.raises(UserError, match='posix.system'):
-            load('https://host/evil.pth')
-    else:
+    with pytest.raises(UserError, match='posix.system'):
         load('https://host/evil.pth')
-    assert (tmp_path / 'executed').exists() is not safe
+    assert not (tmp_path / 'executed').exists()
 
 
 @pytest.mark.parametrize('place', [
-    {}, dict(map_location=None), dict(map_location='cpu'),
-    dict(map_location=torch.device('cpu')),
+    {}, dict(map_location='cpu'),
     dict(map_location=lambda storage, location: storage)])
-@pytest.mark.parametrize('new', [True, False])
-def test_places_for_tensors(place, new, ours, tmp_path):
-    torch.save(dict(a=torch.ones(3)), tmp_path / 'a.pth',
-               _use_new_zipfile_serialization=new)
+def test_places_for_tensors(place, ours, tmp_path):
+    torch.save(dict(a=torch.ones(3)), tmp_path / 'a.pth')
     content = load(tmp_path / 'a.pth', **place)
     # mmengine overwrites files in place
     (tmp_path / 'a.pth').write_bytes(b'')
@@ -142,19 +99,13 @@ def test_names_of_mmengine(ours, tmp_path, monkeypatch):
                             lambda: {'net': str(tmp_path / 'a.pth')})
         names = {'a'} if zoo == 'mmcls://' else tensors.keys()
         assert load(zoo + 'net')['state_dict'].keys() == names
-        with pytest.raises(UserError, match='other is no model'):
+        with pytest.raises(UserError, match='other is not a model'):
             load(zoo + 'other')
 
 
-def test_mmengine_still_has_the_lists_of_names():
-    assert loader.ZOOS['openmmlab://']()['detectron2/resnet50_caffe']
-    assert loader.ZOOS['mmcls://']()['vgg11'].startswith('http')
-
-
-@pytest.mark.parametrize('name', ['s3://a/b', 'petrel://a', 'x:s3://b',
-                                  'pavi://a'])
+@pytest.mark.parametrize('name', ['s3://a/b', 'x:s3://b', 'pavi://a'])
 def test_closed_storages(name, ours):
-    with pytest.raises(UserError, match='fetch the file'):
+    with pytest.raises(UserError, match='download the file'):
         load(name)
 
 
@@ -244,53 +195,24 @@ def test_resume_from_what_mmengine_writes(ours, tmp_path):
         'best_score_epoch_3.pth']
 
 
-def text_of_config(content, victim):
-    content['meta']['config'] = f'_ = __import__("shutil").rmtree("{victim}")'
-
-
-def text_of_cfg(content, victim):
-    content['meta']['cfg'] = f'_ = __import__("shutil").rmtree("{victim}")'
-
-
-def best_checkpoint(content, victim):
-    content['message_hub']['runtime_info']['best_ckpt'] = str(victim)
-
-
-def a_file_as_best_checkpoint(content, victim):
-    content['message_hub']['runtime_info']['best_ckpt'] = str(victim / 'file')
-
-
-def best_checkpoint_of_another(content, victim):
-    (victim / 'best_x.pth').touch()
-    content['message_hub']['runtime_info']['best_ckpt'] = str(
-        victim / 'best_x.pth')
-
-
-# (what is changed in a checkpoint of plain data, whether a resumed run would
-# then delete something with mmengine's own loader); with ours, none does
-ATTACKS = [(text_of_config, True), (text_of_cfg, False),
-           (best_checkpoint, True), (a_file_as_best_checkpoint, True),
-           (best_checkpoint_of_another, True)]
-
-
-@pytest.mark.parametrize('safe', [True, False], ids=['ours', 'mmengine'])
-@pytest.mark.parametrize('attack, works', ATTACKS,
-                         ids=[attack.__name__ for attack, _ in ATTACKS])
-def test_resume_from_a_malicious_file(attack, works, safe, tmp_path):
+def test_resume_from_a_malicious_file(ours, tmp_path):
+    """With mmengine's own loader, each of these deletes the folder."""
     train(tmp_path / 'work', 1)
-    file = tmp_path / 'work' / 'epoch_1.pth'
-    content = torch.load(file)
     victim = tmp_path / 'victim'
     victim.mkdir()
-    (victim / 'file').touch()
-    attack(content, victim)
-    torch.save(content, file)
-    before = sorted(victim.rglob('*'))
-    if safe:
-        loader.register_loaders()
-    runner = train(tmp_path / 'work', 2, resume=True, load_from=str(file))
-    assert runner.epoch == 2
-    assert (sorted(victim.rglob('*')) == before) is (safe or not works)
+    (victim / 'best_x.pth').touch()
+    for attack in ('config', victim, victim / 'best_x.pth'):
+        content = torch.load(tmp_path / 'work' / 'epoch_1.pth')
+        if attack == 'config':
+            content['meta']['config'] = \
+                f'_ = __import__("shutil").rmtree("{victim}")'
+        else:
+            content['message_hub']['runtime_info']['best_ckpt'] = str(attack)
+        file = tmp_path / 'work' / 'evil.pth'
+        torch.save(content, file)
+        assert train(tmp_path / 'work', 2, resume=True,
+                     load_from=str(file)).epoch == 2
+        assert (victim / 'best_x.pth').exists()
 
 
 def test_a_best_checkpoint_that_was_moved_is_found(ours, tmp_path):

@@ -56,7 +56,7 @@ def test_features_are_the_peers(peer, keep_prefix, made, tmp_path,
         with pytest.raises(UserError, match='drop='):
             load_pretrained(model, path)
     report = load_pretrained(model, path, drop=peer.drop)
-    assert report.layout == peer.layout
+    assert report.family == peer.layout
     assert report.resampled == {}
     x = images_of(built.kwargs['img_size'])
     with torch.no_grad():
@@ -86,7 +86,7 @@ def test_what_is_in_the_file_arrives(layout, tmp_path):
         assert re.search(layout.refused, str(caught.value))
         return
     report = load_pretrained(model, path, **layout.options)
-    assert report.layout == layout.layout
+    assert report.family == layout.layout
     state = model.state_dict()
     expected = {}
     for name, tensor in tensors.items():

@@ -137,13 +137,77 @@ def test_shapes_that_cannot_be(name, shape, says):
 
 
 def test_no_positions_at_all(tmp_path):
+    """As rotary ViTs are saved by timm, whose rotation has no tensors."""
     tensors = encoder()
     del tensors['pos_embed']
     torch.save(tensors, tmp_path / 'x.pth')
     model = backbone()
-    report = load_pretrained(model, tmp_path / 'x.pth')
+    with pytest.raises(UserError, match='neither .* rotary .*drop='):
+        load_pretrained(model, tmp_path / 'x.pth')
+    report = load_pretrained(model, tmp_path / 'x.pth',
+                             drop=['rotary_position'])
     assert (model.pos_embed == 0).all()
     assert report.new == {'pos_embed': 'zeros, the file has no positions'}
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_values_that_are_not_finite(value, tmp_path):
+    tensors = encoder()
+    tensors['blocks.1.mlp.fc2.bias'][3] = value
+    torch.save(tensors, tmp_path / 'x.pth')
+    model = backbone()
+    before = model.blocks[0].attn.qkv.weight.clone()
+    with pytest.raises(UserError, match='x.pth.*blocks.1.mlp.fc2.bias'):
+        load_pretrained(model, tmp_path / 'x.pth')
+    assert torch.equal(model.blocks[0].attn.qkv.weight, before)
+
+
+def test_i_jepa():
+    """facebookresearch/ijepa, src/train.py, save_checkpoint."""
+    tensors = encoder(rows=0)
+    del tensors['cls_token']
+    wrapped = [{f'module.{name}': tensor for name, tensor in one.items()}
+               for one in (encoder(0), {'predictor_embed.weight':
+                                        torch.ones(2)}, tensors)]
+    found = plain(dict(zip(('encoder', 'predictor', 'target_encoder'),
+                           wrapped), opt=dict(state={}), scaler=None, epoch=3))
+    assert torch.equal(found.tensors['norm.bias'], tensors['norm.bias'])
+    assert found.grid == (4, 4)
+
+
+def test_the_entries_of_an_unknown_file_are_named():
+    with pytest.raises(UserError, match='no tensors .*generator, critic'):
+        plain(dict(generator=encoder(), critic=encoder()))
+
+
+@pytest.mark.parametrize('architecture, says', [
+    ('vit_base_patch32_clip_quickgelu_224', 'QuickGELU'),
+    ('vit_so400m_patch16_siglip_gap_256', 'tanh'),
+    ('vit_base_patch16_rpn_224', 'post-norm'),
+    ('eva02_enormous_patch14_clip_224', 'post-norm'),
+    ('vit_base_patch16_rope_ape_224', 'rotary'),
+    ('vit_pe_spatial_base_patch16_512', 'rotary')])
+def test_architectures_that_the_tensors_do_not_tell(architecture, says):
+    with pytest.raises(UserError, match=f'{architecture}.*{says}'):
+        plain(dict(state_dict=encoder(),
+                   config=dict(architecture=architecture)))
+    with pytest.raises(UserError, match=says):  # a training of timm
+        plain(dict(state_dict=encoder(), arch=architecture))
+
+
+@pytest.mark.parametrize('gone, says', [
+    ('norm_pre', 'tanh'), ('cls_token', 'rotary')])
+def test_attention_pooling_tells_siglip_and_pe(gone, says):
+    tensors = dict(encoder(), **{
+        'attn_pool.latent': torch.ones(1, 1, 32),
+        'norm_pre.weight': torch.ones(32), 'norm_pre.bias': torch.ones(32)})
+    tensors['cls_token'] = torch.ones(1, 1, 32)
+    if says == 'tanh':
+        tensors['pos_embed'] = torch.ones(1, 16, 32)
+        del tensors['cls_token'], tensors['norm_pre.weight']
+        del tensors['norm_pre.bias']
+    with pytest.raises(UserError, match=says):
+        plain(tensors)
 
 
 # ------------------------------------------- parts that HPViT does not have
@@ -175,7 +239,7 @@ def test_relative_positions_go_if_the_user_allows_it(tmp_path):
                              drop=['relative_position'])
     assert name in report.ignored
     assert 'dropped as you allowed' in str(report)
-    with pytest.raises(UserError, match="'relative_position'"):
+    with pytest.raises(UserError, match="'all'.*relative_position"):
         load_pretrained(backbone(), tmp_path / 'x.pth', drop=['all'])
 
 
@@ -183,8 +247,8 @@ def test_relative_positions_go_if_the_user_allows_it(tmp_path):
 
 
 @pytest.mark.parametrize('change, kwargs, says', [
-    ({}, dict(arch='base', stage_depths=(12, )),
-     'ViT of 2 blocks of width 32.*12 blocks of width 768'),
+    ({}, dict(arch=dict(ARCH, num_layers=3), stage_depths=(3, )),
+     'ViT of 2 blocks of width 32.*3 blocks of width 32'),
     ({'blocks.0.ls1.gamma': 32}, {}, 'layer_scale_init_value=1e-5'),
     ({}, dict(layer_scale_init_value=1.), 'layer_scale_init_value=0'),
     ({}, dict(pre_norm=True), 'pre_norm=False'),
@@ -225,7 +289,7 @@ def test_biases_that_change_nothing_are_filled_in(tmp_path):
 
 
 def test_what_a_config_tells_beside_the_tensors(tmp_path):
-    from hpvit_mm.checkpoints.pretrained import fit
+    from hpvit_mm.checkpoints import fit
     content = dict(state_dict=encoder(), config=dict(layer_norm_eps=1e-12))
     _, report = fit(backbone(), plain(content))
     assert 'eps=1e-12' in str(report)
@@ -242,5 +306,5 @@ def test_what_a_config_tells_beside_the_tensors(tmp_path):
     {'patch_embed.proj.weight': torch.ones(96, 3, 4, 4),
      'layers.0.blocks.0.norm1.weight': torch.ones(96)}])
 def test_what_is_no_plain_vit(content):
-    with pytest.raises(UserError, match='of no layout that can be loaded'):
+    with pytest.raises(UserError, match='of no family that can be loaded'):
         plain(content)

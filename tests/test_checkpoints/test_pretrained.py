@@ -160,7 +160,7 @@ def test_the_last_norm_of_one_stage_is_not_that_of_the_first(tmp_path):
     report = load_pretrained(model, tmp_path / 'plain.pth')
     assert (model.norms['0'].weight == 1).all()
     assert torch.equal(model.norms['3'].weight, source.norms['0'].weight)
-    assert report.layout == 'HPViT of 1 stage'
+    assert report.family == 'HPViT of 1 stage'
 
 
 def test_init_weights_loads(mae_file):

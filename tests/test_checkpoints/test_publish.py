@@ -84,7 +84,7 @@ def test_a_training_checkpoint_is_described(training):
     assert found['tensors'] == len(weights)
     assert found['parameters'] == sum(t.numel() for t in weights.values())
     assert found['bytes'] == path.stat().st_size
-    assert found['encoder']['layout'] == 'HPViT'
+    assert found['encoder']['family'] == 'HPViT'
     assert found['encoder']['stages'] == 4
     assert found['entries']['optimizer'] == 'dict of 1'
     assert json.loads(json.dumps(found)) == found
@@ -110,7 +110,7 @@ def test_what_is_no_vit_is_described_too(tmp_path):
     torch.save({'conv1.weight': torch.ones(2)}, tmp_path / 'cnn.pth')
     found = describe(tmp_path / 'cnn.pth')
     assert found['encoder'] is None
-    assert 'no layout' in found['problem']
+    assert 'no family' in found['problem']
     assert found['dtypes'] == dict(float32=1)
 
 

@@ -395,8 +395,8 @@ class HPViT(BaseBackbone):
             source: Its name, for messages.
             prefix: What precedes the encoder's names. Defaults to None: it
                 is found.
-            drop: Parts to drop although they matter: 'relative_position'.
-                Defaults to none.
+            drop: Parts to omit although they matter: 'relative_position',
+                'rotary_position'. Defaults to none.
             patch_resize: How the kernel of the patch embedding is resized:
                 'pinv', 'bilinear' or 'pad'. Defaults to 'pinv'.
 

@@ -1,0 +1,274 @@
+"""Adapt the encoder of a plain ViT, or of another HPViT, to an HPViT."""
+import re
+from typing import Dict, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from hpvit_mm.errors import UserError
+from hpvit_mm.models.layers.position import resample_pos_embed
+from hpvit_mm.utils import shorten
+from .plain import PlainViT
+from .report import LoadReport
+from .resample import adapt_in_channels, resample_patch_kernel
+
+# Prefix of the parts of a plain ViT that a converted file keeps for export.
+KEPT = 'plain.'
+# Biases that some ViTs are built without.
+BIASES = ('attn.qkv.bias', 'patch_embed.proj.bias')
+
+
+def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv'
+        ) -> Tuple[Dict[str, Tensor], LoadReport]:
+    """Adapt an encoder to an HPViT.
+
+    Args:
+        backbone: The HPViT; its parameters need no values.
+        plain: The encoder.
+        patch_resize: How the kernel of the patch embedding is resized:
+            'pinv', 'bilinear' or 'pad'. Defaults to 'pinv'.
+
+    Returns:
+        Tensors by the backbone's names, and the report.
+
+    Raises:
+        UserError: If a tensor of the backbone is missing or misshapen.
+    """
+    report = LoadReport(plain.source, plain.family,
+                        ignored=dict(plain.ignored))
+    own = backbone.state_dict()
+    tensors = dict(plain.tensors)
+    if plain.family == 'HPViT':
+        tensors = _regroup(tensors, backbone, report)
+    _check_size(plain, backbone)
+    _place_last_norm(tensors, backbone)
+    with torch.no_grad():
+        _fit_patches(tensors, own, patch_resize, report)
+        _fit_position(tensors, backbone, plain, report)
+    _fit_prefix(tensors, own, plain)
+    _fill(tensors, own, report)
+    _check_complete(tensors, own, plain)
+    report.used = [n for n in own if n in tensors and n not in report.new]
+    report.ignored.update({
+        name: _why_ignored(name) for name in tensors if name not in own})
+    _note_eps(plain, backbone, report)
+    return {name: tensors[name] for name in own if name in tensors}, report
+
+
+def used_stages(tensors: Dict[str, Tensor]) -> int:
+    """Return the stages of an HPViT up to its last output."""
+    return 1 + max(int(name.split('.')[1]) for name in tensors
+                   if name.startswith('norms.'))
+
+
+def _regroup(tensors: Dict[str, Tensor], backbone: nn.Module,
+             report: LoadReport) -> Dict[str, Tensor]:
+    """Return the tensors of an HPViT, regrouped into the backbone's stages."""
+    stages = used_stages(tensors)
+    kept = {n[len(KEPT):]: t for n, t in tensors.items() if n.startswith(KEPT)}
+    tensors = {n: t for n, t in tensors.items() if not n.startswith(KEPT)}
+    if stages != len(backbone.pools) + 1:
+        report.family = f'HPViT of {stages} stage{"s" * (stages > 1)}'
+        # Its last norm is that of all blocks; the others, and the poolings,
+        # belong to stages that do not exist here.
+        last = f'norms.{stages - 1}.'
+        for name in list(tensors):
+            if name.startswith(last):
+                tensors[name.replace(last, 'norm.')] = tensors.pop(name)
+            elif re.match(r'(norms|pools)\.\d', name):
+                report.ignored[name] = 'of other stages'
+                del tensors[name]
+    wants_prefix = backbone.num_prefix and not any(
+        name in tensors for name in ('cls_token', 'reg_token'))
+    for name, tensor in kept.items():
+        if wants_prefix or 'norm.' in name:
+            tensors.setdefault(name, tensor)
+    return tensors
+
+
+def _check_size(plain: PlainViT, backbone: nn.Module) -> None:
+    """Refuse a ViT of another size, the commonest mistake, by its name."""
+    depth = sum(backbone.stage_depths)
+    built = len(backbone.blocks)
+    if plain.embed_dims != backbone.embed_dims or (
+            plain.num_layers not in (depth, built)):
+        raise UserError(
+            f'{plain.source} is a {plain.size_name}, but the backbone has '
+            f'{depth} blocks of width {backbone.embed_dims}: set arch (and '
+            'stage_depths) to those of the checkpoint. Nothing was loaded.')
+    heads = backbone.blocks[0].attn.num_heads if built else None
+    if plain.num_heads and heads and plain.num_heads != heads:
+        raise UserError(
+            f'{plain.source} has {plain.num_heads} attention heads, but the '
+            f'backbone has {heads}: set num_heads of arch. Nothing was '
+            'loaded.')
+    for name, argument, values in (
+            ('ls1.gamma', 'layer_scale_init_value', ('0', '1e-5')),
+            ('norm_pre', 'pre_norm', ('False', 'True'))):
+        theirs = any(name in one for one in plain.tensors)
+        ours = any(name in one for one in backbone.state_dict())
+        if theirs != ours and (theirs or plain.num_layers):
+            raise UserError(
+                f'{plain.source} has {"" if theirs else "no "}{name}, and the '
+                f'backbone has {"" if ours else "none"}{"it" * ours}: set '
+                f'{argument}={values[theirs]} in the backbone. Nothing was '
+                'loaded.')
+
+
+def _place_last_norm(tensors: Dict[str, Tensor], backbone: nn.Module) -> None:
+    """Use the plain ViT's last norm at the output behind all blocks.
+
+    For averaged features a fine-tuned ``fc_norm`` goes first; for maps, and
+    where there is only one of the two, the other.
+    """
+    last = f'norms.{max(backbone.out_indices)}'
+    if len(backbone.blocks) < sum(backbone.stage_depths):
+        return
+    order = ('norm', 'fc_norm')
+    if backbone.out_type == 'avg_featmap':
+        order = order[::-1]
+    source = next((n for n in order if f'{n}.weight' in tensors), None)
+    if source and f'{last}.weight' not in tensors:
+        for part in ('weight', 'bias'):
+            if f'{source}.{part}' in tensors:
+                tensors[f'{last}.{part}'] = tensors.pop(f'{source}.{part}')
+
+
+def _fit_patches(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
+                 patch_resize: str, report: LoadReport) -> None:
+    name = 'patch_embed.proj.weight'
+    old, new = tensors[name].shape, own[name].shape
+    if old[1] != new[1]:
+        tensors[name] = adapt_in_channels(tensors[name], new[1])
+        report.resampled['in_channels'] = ((old[1], ), (new[1], ))
+    tensors[name] = resample_patch_kernel(tensors[name], new[2:], patch_resize)
+    if old[2:] != new[2:]:
+        report.resampled[f'{name} ({patch_resize})'] = (
+            tuple(old[2:]), tuple(new[2:]))
+
+
+def _fit_position(tensors: Dict[str, Tensor], backbone: nn.Module,
+                  plain: PlainViT, report: LoadReport) -> None:
+    """Resample the position embedding to the backbone's grid."""
+    grid = tuple(backbone.pos_grid)
+    if 'pos_embed' not in tensors:
+        tensors['pos_embed'] = tensors['patch_embed.proj.weight'].new_zeros(
+            1, grid[0] * grid[1], backbone.embed_dims)
+        report.new['pos_embed'] = 'zeros, the file has no positions'
+        return
+    position, source = tensors['pos_embed'], plain.grid
+    if source is None:
+        raise UserError(
+            f'pos_embed of {plain.source} has {position.shape[1]} rows, which '
+            'is no square grid: set img_size and patch_size to those of its '
+            'pre-training.')
+    if tuple(source) != grid:
+        report.resampled['pos_embed'] = (tuple(source), grid)
+        # (1, side * side, C) -> (1, h, w, C) -> (1, h * w, C)
+        tensors['pos_embed'] = resample_pos_embed(
+            position, tuple(source), grid).flatten(1, 2)
+
+
+def _fit_prefix(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
+                plain: PlainViT) -> None:
+    """Select the positions of the prefix tokens that the backbone keeps."""
+    if 'prefix_pos_embed' not in own:
+        return
+    counts = {name: tensors[name].shape[1]
+              for name in ('cls_token', 'reg_token') if name in tensors}
+    position = tensors.get('prefix_pos_embed')
+    if position is None:
+        position = torch.zeros(1, sum(counts.values()),
+                               own['prefix_pos_embed'].shape[2])
+    parts = dict(zip(counts, position.split(list(counts.values()), dim=1))) \
+        if position.shape[1] == sum(counts.values()) else {}
+    wanted = [name for name in ('cls_token', 'reg_token') if name in own]
+    for name, argument in (('cls_token', 'with_cls_token=True'),
+                           ('reg_token', 'num_registers')):
+        if name in wanted and name not in parts:
+            raise UserError(
+                f'{plain.source} has no {name}, which the backbone has: omit '
+                f'{argument}. Nothing was loaded.')
+    tensors['prefix_pos_embed'] = torch.cat(
+        [parts[name] for name in wanted], dim=1)
+
+
+def _fill(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
+          report: LoadReport) -> None:
+    """Fill in what a file may lack, because a value changes nothing.
+
+    A bias may be absent in all blocks, but not in one of them.
+    """
+    absent = tuple(bias for bias in BIASES
+                   if not any(name.endswith(bias) for name in tensors))
+    for name, tensor in own.items():
+        if name in tensors:
+            continue
+        if name.startswith('pools.'):
+            report.new[name] = 'starts as the average'
+        elif name.startswith('norms.'):
+            report.new[name] = 'starts as plain normalisation'
+        elif name.endswith(absent):
+            tensors[name] = torch.zeros(tensor.shape)
+            report.new[name] = 'zeros, the file has no such bias'
+
+
+def _check_complete(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
+                    plain: PlainViT) -> None:
+    missing = [name for name in own if name not in tensors
+               and not name.startswith(('pools.', 'norms.'))]
+    misshapen = [name for name in own if name in tensors
+                 and tensors[name].shape != own[name].shape]
+    problems = []
+    if misshapen:
+        shapes = [f'{name} is {tuple(tensors[name].shape)} and should be '
+                  f'{tuple(own[name].shape)}' for name in misshapen]
+        problems.append(f'{len(shapes)} tensors have another shape '
+                        f'({shorten(shapes, 3)})')
+    if missing:
+        problems.append(
+            f'{len(missing)} tensors are missing ({shorten(missing, 3)})')
+    if problems:
+        remedy = ('the file may be truncated or of another architecture; '
+                  'check that arch and norm_cfg are those of the checkpoint')
+        if 'blocks.0.mlp.fc1.weight' in misshapen:
+            channels = len(tensors['blocks.0.mlp.fc1.weight'])
+            remedy = (f'set feedforward_channels={channels} of arch to that '
+                      'of the checkpoint')
+        if 'reg_token' in misshapen:
+            remedy = f'set num_registers={tensors["reg_token"].shape[1]}'
+        raise UserError(f'{plain.source} does not fit the backbone: '
+                        f'{" and ".join(problems)}. Nothing was loaded: '
+                        f'{remedy}.')
+    built = sum(bool(re.fullmatch(r'blocks\.\d+\.norm1\.weight', name))
+                for name in own)
+    lost = [name for name in tensors if name not in own
+            and re.match(r'blocks\.\d+\..*bias$', name)
+            and int(name.split('.')[1]) < built]
+    if lost:
+        raise UserError(
+            f'{plain.source} has biases that the backbone lacks '
+            f'({shorten(lost, 3)}): set qkv_bias=True. Nothing was loaded.')
+
+
+def _why_ignored(name: str) -> str:
+    if name in ('cls_token', 'reg_token', 'prefix_pos_embed'):
+        return 'prefix token, which the backbone does not keep'
+    if name.startswith(('norm.', 'fc_norm.', 'norms.')):
+        return 'norm of an output that the backbone does not have'
+    if name.startswith('pools.'):
+        return 'pooling that the backbone does not have'
+    if name.startswith('blocks.'):
+        return 'block behind the last output'
+    return 'not in the backbone'
+
+
+def _note_eps(plain: PlainViT, backbone: nn.Module,
+              report: LoadReport) -> None:
+    eps = plain.config.get('layer_norm_eps')
+    norm = next((m for m in backbone.modules()
+                 if isinstance(m, nn.LayerNorm)), None)
+    if eps and norm and abs(eps - norm.eps) > 1e-3 * norm.eps:
+        report.notes.append(
+            f'its norms have eps {eps:g}, the backbone has {norm.eps:g}: for '
+            f"the same features set norm_cfg=dict(type='LN', eps={eps:g})")

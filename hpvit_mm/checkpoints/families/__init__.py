@@ -1,0 +1,26 @@
+"""Families of plain ViT checkpoints: one module each.
+
+A family is recognised by names that no other one has, and renamed to MAE's
+names. To add one, write a module with a ``FAMILY`` and list it here, before
+those whose marks its files match too.
+"""
+from typing import Iterable, Optional
+
+from . import beit, deit3, dinov2, hpvit, hugging_face, mae, openmmlab, vitdet
+from .base import Family, fuse_qkv, rename, split_qkv
+
+FAMILIES = tuple(module.FAMILY for module in (
+    hpvit, hugging_face, openmmlab, vitdet, beit, dinov2, deit3, mae))
+# What `convert_checkpoint.py --to` takes.
+TARGETS = dict(mae=mae.TARGET, timm=mae.TIMM, mmpretrain=openmmlab.TARGET,
+               hf=hugging_face.TARGET)
+
+
+def recognise(names: Iterable[str]) -> Optional[Family]:
+    """Return the family of a file with these names, None if unknown."""
+    names = tuple(names)
+    return next((one for one in FAMILIES if one.matches(names)), None)
+
+
+__all__ = ['FAMILIES', 'TARGETS', 'Family', 'fuse_qkv', 'recognise', 'rename',
+           'split_qkv']

@@ -1,0 +1,104 @@
+"""What a family of checkpoints is, and what an HPViT is exported to."""
+import re
+from dataclasses import dataclass
+from typing import Dict, Iterable, Tuple
+
+import torch
+from torch import Tensor
+
+Renames = Tuple[Tuple[str, str], ...]
+
+
+def rename(name: str, renames: Renames) -> str:
+    """Apply regular expressions and replacements one after the other."""
+    for pattern, replacement in renames:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+@dataclass(frozen=True)
+class Family:
+    """Names of the tensors in one family of checkpoint files.
+
+    Attributes:
+        name: Name in the load report.
+        anchor: Regular expression for the name of the patch embedding,
+            without '.weight'. What precedes it is the encoder's prefix.
+        marks: Regular expressions; each must match the start of a name.
+        renames: Regular expressions and replacements that lead to MAE's
+            names. Names that none of them matches stay as they are.
+    """
+    name: str
+    anchor: str
+    marks: Tuple[str, ...] = ()
+    renames: Renames = ()
+
+    def matches(self, names: Iterable[str]) -> bool:
+        """Return whether a file with these names is of this family."""
+        names = tuple(names)
+        return all(any(re.match(mark, name) for name in names)
+                   for mark in (self.anchor + r'\.', *self.marks))
+
+
+@dataclass(frozen=True)
+class Target:
+    """Format of a plain ViT that an HPViT can be exported to.
+
+    Attributes:
+        entry: Entry of a ``.pth`` file that holds the tensors; '' if the
+            file holds nothing else.
+        renames: Regular expressions and replacements that lead from MAE's
+            names to those of the format.
+        lacks: Parts of names that the format has no place for.
+        needs_cls: Whether its models always have a cls token.
+    """
+    entry: str
+    renames: Renames = ()
+    lacks: Tuple[str, ...] = ()
+    needs_cls: bool = False
+
+
+def fuse_qkv(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Concatenate queries, keys and values that a family keeps apart.
+
+    Those are separate matrices and biases (Hugging Face), or biases of
+    queries and values beside one matrix (BEiT: a bias of the keys would
+    change nothing, and becomes zeros).
+
+    Args:
+        tensors: Tensors by MAE's names, except for the parts of ``attn``.
+
+    Returns:
+        The tensors with ``attn.qkv.weight`` (3 * C, C) and, where there is
+        any bias, ``attn.qkv.bias`` (3 * C). An incomplete triple is dropped,
+        and later reported as missing.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        part = re.match(
+            r'(blocks\.\d+\.attn\.)(?:(q|k|v)(?:uery|ey|alue)?\.(weight|bias)'
+            r'|(q|v)_(bias))$', name)
+        if part:
+            fused = f'{part[1]}qkv.{part[3] or part[5]}'
+            found.setdefault(fused, {})[part[2] or part[4]] = tensor
+        else:
+            found[name] = tensor
+    for name, parts in found.items():
+        if isinstance(parts, dict):
+            if name.endswith('bias') and 'q' in parts and 'k' not in parts:
+                parts['k'] = torch.zeros_like(parts['q'])
+            if set(parts) == {'q', 'k', 'v'}:
+                found[name] = torch.cat([parts[key] for key in 'qkv'])
+    return {n: t for n, t in found.items() if isinstance(t, Tensor)}
+
+
+def split_qkv(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Split queries, keys and values; the inverse of :func:`fuse_qkv`."""
+    found = {}
+    for name, tensor in tensors.items():
+        if '.attn.qkv.' not in name:
+            found[name] = tensor
+            continue
+        for part, one in zip(('query', 'key', 'value'), tensor.chunk(3)):
+            found[name.replace('.qkv.', f'.{part}.')] = one
+    return found

@@ -1,0 +1,4 @@
+"""HPViT's own files."""
+from .base import Family
+
+FAMILY = Family('HPViT', r'patch_embed\.proj', (r'norms\.\d+\.', r'blocks\.'))

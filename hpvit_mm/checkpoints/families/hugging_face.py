@@ -1,0 +1,40 @@
+"""transformers: ViT, ViTMAE, DeiT, DINOv2, BEiT, IJepa; versions 4 and 5."""
+from .base import Family, Target
+
+FAMILY = Family('Hugging Face ViT',
+                r'embeddings\.patch_embeddings\.projection', (), (
+    (r'^embeddings\.position_embeddings$', 'pos_embed'),
+    (r'^embeddings\.distillation_token$', 'dist_token'),
+    (r'^embeddings\.register_tokens$', 'reg_token'),
+    (r'^embeddings\.patch_embeddings\.projection\.', 'patch_embed.proj.'),
+    (r'^embeddings\.', ''),
+    (r'^(encoder\.)?layers?\.', 'blocks.'),
+    (r'^encoder\.relative_position_bias\.', 'rel_pos_bias.'),
+    (r'\.attention\.(attention\.)?(query|key|value)\.', r'.attn.\2.'),
+    (r'\.attention\.(attention\.)?([qkv])_proj\.', r'.attn.\2.'),
+    (r'\.attention\.(output\.dense|o_proj)\.', '.attn.proj.'),
+    (r'\.attention\.attention\.relative_position_bias\.', '.attn.'),
+    (r'\.intermediate\.dense\.', '.mlp.fc1.'),
+    (r'^(blocks\.\d+)\.output\.dense\.', r'\1.mlp.fc2.'),
+    (r'\.layernorm_before\.', '.norm1.'),
+    (r'\.layernorm_after\.', '.norm2.'),
+    (r'\.layer_scale([12])\.lambda1$', r'.ls\1.gamma'),
+    (r'\.lambda_([12])$', r'.ls\1.gamma'),
+    (r'^layernorm\.', 'norm.'),
+    (r'^pooler\.layernorm\.', 'fc_norm.'),
+))
+# Names as in published files, which any version of transformers reads.
+TARGET = Target('', (
+    (r'\.attn\.(query|key|value)\.', r'.attention.attention.\1.'),
+    (r'\.attn\.proj\.', '.attention.output.dense.'),
+    (r'\.mlp\.fc1\.', '.intermediate.dense.'),
+    (r'\.mlp\.fc2\.', '.output.dense.'),
+    (r'\.norm1\.', '.layernorm_before.'),
+    (r'\.norm2\.', '.layernorm_after.'),
+    (r'^blocks\.', 'encoder.layer.'),
+    (r'^pos_embed$', 'embeddings.position_embeddings'),
+    (r'^cls_token$', 'embeddings.cls_token'),
+    (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.projection.'),
+    (r'^(fc_)?norm\.', 'layernorm.'),
+), lacks=('ls1.gamma', 'reg_token', 'dist_token', 'norm_pre'),
+    needs_cls=True)
