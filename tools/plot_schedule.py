@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw the learning rate of experiments."""
+"""Plot the learning rate of experiments."""
 import argparse
 import sys
 from pathlib import Path
@@ -13,22 +13,41 @@ from hpvit_mm.cli import run_tool  # noqa: E402
 environment.prepare()
 
 
+def plot(curves, path) -> None:
+    """Plot several schedules, one below the other.
+
+    Args:
+        curves: Title and learning rates of each.
+        path: The SVG file to write.
+    """
+    from matplotlib.figure import Figure
+    figure = Figure((7, 2.6 * len(curves)), layout='constrained')
+    for row, (title, rates) in enumerate(curves, 1):
+        axes = figure.add_subplot(len(curves), 1, row)
+        step = max(1, len(rates) // 400)
+        axes.plot(range(0, len(rates), step), rates[::step])
+        axes.set(title=title, xlabel='iteration', ylabel='learning rate')
+        axes.grid(alpha=0.3)
+        axes.set_ylim(bottom=0)
+    figure.savefig(path, format='svg', metadata=dict(Date=None))
+
+
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     parser = argparse.ArgumentParser(
-        description='Draw the learning rate of experiments, below each '
-        'other, as the schedulers step it.')
+        description='Plot the learning rate of experiments, one below the '
+        'other, as their schedulers set it.')
     parser.add_argument('configs', nargs='+', metavar='CONFIG')
-    parser.add_argument('out', metavar='OUT.svg', help='the picture')
+    parser.add_argument('out', metavar='OUT.svg', help='the file to write')
     parser.add_argument(
         '--epoch-length', type=int, metavar='N',
         help='iterations per epoch, where a schedule counts epochs')
     parser.add_argument('--force', action='store_true',
-                        help='replace OUT if it exists')
+                        help='replace OUT.svg if it exists')
     args = parser.parse_args(argv)
 
     def run():
-        from hpvit_mm.analysis.schedule import learning_rates, plot
+        from hpvit_mm.analysis.schedule import learning_rates
         from hpvit_mm.checkpoints.write import check_destination
         from hpvit_mm.utils import replacing
         from hpvit_mm.engine.settings import load_config
@@ -37,7 +56,7 @@ def main(argv=None) -> int:
                                                    args.epoch_length))
                   for name in args.configs]
         with replacing(args.out) as part:
-            part.write_text(plot(curves))
+            plot(curves, part)
         for title, rates in curves:
             print(f'{title}: {len(rates):,} iterations, {rates[0]:.3g} at the '
                   f'start, {max(rates):.3g} at most, {rates[-1]:.3g} at the '

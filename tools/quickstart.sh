@@ -16,7 +16,7 @@ work_dirs/quickstart/report.html. Stop it at any time; run again, it continues.
   --work-dir   where everything goes instead of work_dirs/quickstart
 
 Exit status: 0 when every experiment reaches its floor, 1 when one does not or
-a step fails, 2 for what you can mend, 130 when stopped.
+a step fails, 2 for what you can fix, 130 when stopped.
 EOF
 }
 
@@ -40,4 +40,4 @@ done
 bash "$root/tools/setup_env.sh" "${setup[@]}"
 venv=${HPVIT_VENV:-$root/.venv}
 [[ "$venv" == /* ]] || venv=$PWD/$venv
-exec "$venv/bin/python" "$root/tools/quickstart.py" ${options[@]+"${options[@]}"}
+exec "$venv/bin/python" "$root/tools/quickstart/quickstart.py" ${options[@]+"${options[@]}"}

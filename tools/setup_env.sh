@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the environment of hpvit_mm. This file chooses the Python;
-# tools/_setup_env.py does the rest.
+# tools/setup/setup_env.py does the rest.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -75,5 +75,5 @@ fi
 
 # The environment's settings for other Pythons must not reach this one's start.
 unset PYTHONHOME
-exec "$python" "$root/tools/_setup_env.py" --venv "$venv" \
+exec "$python" "$root/tools/setup/setup_env.py" --venv "$venv" \
     ${PYTHON:+--python-given} ${stack:+--stack "$stack"} $quiet

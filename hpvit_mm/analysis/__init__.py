@@ -1,1 +1,1 @@
-"""What is said about models and runs: the quick start and its report."""
+"""Cost, memory, schedules and benchmarks of models and configs."""

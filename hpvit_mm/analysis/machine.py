@@ -1,4 +1,4 @@
-"""The machine that a run is made on, in a few plain words."""
+"""The machine that a run is made on."""
 import os
 import platform
 import re
@@ -8,9 +8,9 @@ from hpvit_mm.utils import usable_cores
 
 
 def describe() -> dict:
-    """Processor, usable cores, memory in GB and GPU, as far as known."""
+    """Processor, usable cores, memory in GiB and GPU, as far as known."""
     return dict(
-        processor=_processor(), cores=usable_cores(), memory_gb=_memory(),
+        processor=_processor(), cores=usable_cores(), memory_gb=memory_gb(),
         gpu=_gpu(), system=platform.platform(terse=True))
 
 
@@ -19,11 +19,9 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _memory():
-    try:
-        size = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    except (ValueError, OSError):
-        return None
+def memory_gb() -> float:
+    """Memory in GiB, container limits included."""
+    size = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
     limit = _read('/sys/fs/cgroup/memory.max').strip()
     if limit.isdigit():
         size = min(size, int(limit))

@@ -1,47 +1,37 @@
-"""The learning rate of a config, iteration by iteration, and its picture."""
+"""The learning rate of a config, iteration by iteration."""
 import math
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 
 from hpvit_mm.errors import UserError
-from .chart import HEIGHT, WIDTH, line_chart
 from .cost import schedule
-
-STYLE = """
-svg { font: 12px sans-serif; background: white }
-text { fill: #444 }
-.grid { stroke: #ddd }
-.curve { fill: none; stroke: #2563a8; stroke-width: 2 }
-"""
 
 
 def learning_rates(cfg: Config, epoch_length: Optional[int] = None
                    ) -> List[float]:
-    """The full learning rate (``base_lr``) of every iteration.
+    """The base learning rate (``base_lr``) of every iteration.
 
     Args:
         cfg: The config of an experiment.
-        epoch_length: Iterations per epoch, where epochs are counted.
-            Defaults to None: computed, for the data sets that are known.
-
-    Returns:
-        One rate per iteration.
+        epoch_length: Iterations per epoch. Defaults to None: computed, for
+            ImageNet, COCO, ADE20K and Cityscapes.
 
     Raises:
         UserError: If the config does not train, or if ``epoch_length`` is
-            needed and not known.
+            needed and unknown.
     """
     if not cfg.get('optim_wrapper') or not cfg.get('train_cfg'):
-        raise UserError(f'{cfg.filename} trains nothing: it has no learning '
-                        'rate to plot.')
+        raise UserError(f'{cfg.filename} does not train: it has no learning '
+                        'rate to plot')
     entries = cfg.get('param_scheduler') or []
     entries = [entries] if isinstance(entries, dict) else entries
     iterations = cfg.train_cfg.get('max_iters')
-    if not iterations and not epoch_length:
-        epoch_length = iterations_per_epoch(cfg)
+    if not iterations:
+        epoch_length = epoch_length or iterations_per_epoch(cfg)
+        iterations = cfg.train_cfg.max_epochs * epoch_length
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))],
                                 cfg.optim_wrapper.optimizer.lr)
     schedulers = [
@@ -50,10 +40,9 @@ def learning_rates(cfg: Config, epoch_length: Optional[int] = None
         for one in entries
     ]
     rates = []
-    for iteration in range(iterations
-                           or cfg.train_cfg.max_epochs * epoch_length):
+    for iteration in range(iterations):
         rates.append(optimizer.param_groups[0]['lr'])
-        optimizer.step()  # else torch says that it should come first
+        optimizer.step()  # torch warns where a scheduler steps first
         for one in schedulers:
             if not one.by_epoch or (iteration + 1) % epoch_length == 0:
                 one.step()
@@ -61,36 +50,13 @@ def learning_rates(cfg: Config, epoch_length: Optional[int] = None
 
 
 def iterations_per_epoch(cfg: Config) -> int:
-    """Batches in an epoch of one of the four large data sets."""
+    """Batches in an epoch of one of the four full data sets."""
     try:
         images, epochs, _ = schedule(cfg)
     except UserError as error:
-        raise UserError(f'{cfg.filename} counts in epochs of an unknown '
-                        'length: name it, --epoch-length N.') from error
+        raise UserError(f'{cfg.filename} counts epochs, and the size of its '
+                        'data set is unknown: give --epoch-length N'
+                        ) from error
     batch = cfg.auto_scale_lr.base_batch_size // cfg.optim_wrapper.get(
         'accumulative_counts', 1)
     return math.ceil(images * epochs / cfg.train_cfg.max_epochs / batch)
-
-
-def plot(curves: Sequence[Tuple[str, Sequence[float]]],
-         points: int = 400) -> str:
-    """A picture, in SVG, of several schedules below each other.
-
-    Args:
-        curves: Title and rates of each.
-        points: How many of the rates are drawn, at most about.
-    """
-    parts = []
-    for number, (title, rates) in enumerate(curves):
-        step = max(1, len(rates) // points)
-        kept = [*range(0, len(rates), step), len(rates) - 1]
-        chart = line_chart([(i, rates[i]) for i in kept], 'iteration',
-                           f'learning rate, {title}')
-        parts.append(chart.replace(
-            '<svg ', f'<svg y="{number * (HEIGHT + 20)}" width="{WIDTH}" '
-            f'height="{HEIGHT}" overflow="visible" ', 1))
-    total = len(curves) * (HEIGHT + 20)
-    margin = 20  # for long numbers
-    return ('<svg xmlns="http://www.w3.org/2000/svg" '
-            f'viewBox="{-margin} 0 {WIDTH + margin} {total}"><style>{STYLE}</style>\n'
-            + '\n'.join(parts) + '\n</svg>\n')

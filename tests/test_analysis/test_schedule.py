@@ -1,12 +1,10 @@
-"""The learning rate of a config, and its picture."""
-import xml.etree.ElementTree as ElementTree
+"""The learning rate of a config."""
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
-from hpvit_mm.analysis.schedule import (iterations_per_epoch, learning_rates,
-                                        plot)
+from hpvit_mm.analysis.schedule import iterations_per_epoch, learning_rates
 from hpvit_mm.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -39,33 +37,18 @@ def test_epochs_become_iterations():
         learning_rates(cfg)
 
 
-@pytest.mark.parametrize('pattern, iterations', [
-    ('imagenet/hpvit-base-conv-mae_8xb128-100e_in1k.py', 100 * 1252),
+@pytest.mark.parametrize('pattern, length', [
+    ('imagenet/hpvit-base-conv-mae_8xb128-100e_in1k.py', 1252),
     # ViTDet's 184,375 iterations are of 118,000 images an epoch
-    ('coco/hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py', 183250),
-    ('ade20k/hpvit-base-conv-mae_upernet_8xb2-*-512x512.py', 160000)])
-def test_the_length_of_known_data_sets(pattern, iterations):
+    ('coco/hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py', 183250 / 25),
+    ('coco/hpvit-base-conv-mae_mask-rcnn_8xb2x4-*.py', 4 * 117266 / 16)])
+def test_the_length_of_known_data_sets(pattern, length):
     path, = CONFIGS.glob(pattern)
-    rates = learning_rates(Config.fromfile(path))
-    assert len(rates) == pytest.approx(iterations, rel=2e-3)
-
-
-def test_accumulated_batches_are_iterations():
-    one, = CONFIGS.glob('coco/hpvit-base-conv-mae_mask-rcnn_8xb2x4-*.py')
-    assert iterations_per_epoch(Config.fromfile(one)) == pytest.approx(
-        4 * 117266 / 16, rel=1e-4)
+    assert iterations_per_epoch(Config.fromfile(path)) == pytest.approx(
+        length, rel=2e-3)
 
 
 def test_nothing_is_trained():
-    cfg = Config.fromfile(
-        CONFIGS / 'imagenet/vit-base-mae_knn_in1k.py')
-    with pytest.raises(UserError, match='trains nothing'):
+    cfg = Config.fromfile(CONFIGS / 'imagenet/vit-base-mae_knn_in1k.py')
+    with pytest.raises(UserError, match='does not train'):
         learning_rates(cfg)
-
-
-def test_the_picture():
-    picture = plot([('one', [0.1] * 5000), ('two', [0.2, 0.1])])
-    root = ElementTree.fromstring(picture)
-    assert len(root.findall('{http://www.w3.org/2000/svg}svg')) == 2
-    assert 'learning rate, two' in picture
-    assert len(picture) < 60_000

@@ -29,7 +29,7 @@ def test_mistakes(tool, tmp_path):
     assert status == 2 and '--force' in err
     assert picture.read_text() == 'mine'
     assert tool('plot_schedule', ADE, picture, '--force')[0] == 0
-    assert picture.read_text().startswith('<svg')
+    assert '<svg' in picture.read_text()
 
 
 def test_get_flops(run, tool):

@@ -1,0 +1,341 @@
+"""Run commands, several at a time, each once; continue after a stop.
+
+A step ``NAME`` leaves three things in the work dir: ``NAME.log``, the output
+of the command; ``NAME.json``, the record that it ran; and the folder
+``NAME`` with its results.
+"""
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from hpvit_mm.errors import UserError
+
+LOCK = '.quickstart.lock'
+PATIENCE = 20  # seconds that a command has to end after SIGTERM
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Attributes:
+        name: Place below the work dir.
+        title: Description on the screen.
+        command: The arguments of Python.
+        typical: Duration in seconds on two cores.
+        key: Digest of everything that decides the result.
+        output: A file that exists after the command has succeeded.
+        metric: The test metric to read: (key, name, format).
+        resumable: Whether the command continues with ``--resume``.
+    """
+    name: str
+    title: str
+    command: Sequence[str]
+    typical: float
+    key: str
+    output: Optional[Path] = None
+    metric: Optional[tuple] = None
+    resumable: bool = False
+
+
+class StepFailed(Exception):
+    """A command failed: the text for the user, and the exit status."""
+
+    def __init__(self, text: str, status: int = 1):
+        super().__init__(text)
+        self.status = status
+
+
+class Screen:
+    """Finished steps above a status on a terminal; else plain lines."""
+    INTERVAL = 20  # seconds between the plain lines
+
+    def __init__(self):
+        self.console = Console(highlight=False, markup=False)
+        self.status = self.console.status('')
+        self.last = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self.console.print(text, soft_wrap=True)
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show what is running."""
+        if self.console.is_terminal:
+            self.status.update(Text('\n'.join(lines)))
+            self.status.start()
+        elif time.monotonic() > self.last + self.INTERVAL:
+            self.last = time.monotonic()
+            self.say('    ' + '; '.join(lines))
+
+
+class Runner:
+    """Runs lanes of steps: the steps of a lane one after the other.
+
+    Args:
+        lanes: Lists of steps.
+        work_dir: The folder for everything.
+        screen: Where to report.
+        at_once: Number of lanes that run at the same time.
+        threads: ``OMP_NUM_THREADS`` of each command, unless it is set.
+        keep_open: File descriptor (of a lock) that the commands inherit.
+    """
+
+    def __init__(self, lanes: Sequence[Sequence[Step]], work_dir: Path,
+                 screen: Screen, at_once: int = 1, threads: int = 1,
+                 keep_open: Sequence[int] = ()):
+        self.lanes = [list(lane) for lane in lanes]
+        self.work_dir, self.screen = Path(work_dir), screen
+        self.at_once, self.threads = at_once, threads
+        self.keep_open = keep_open
+        self.records: Dict[str, dict] = {}
+        self.running: Dict[str, float] = {}  # name -> time of its start
+        for lane in self.lanes:  # a step is redone after one that is redone
+            for step in lane:
+                record = self._record(step)
+                if not self._is_done(step, record):
+                    break
+                self.records[step.name] = record
+
+    def run(self) -> Dict[str, dict]:
+        """Run every step that is not done.
+
+        Returns:
+            The record of each step, with its 'seconds' and 'metrics'.
+
+        Raises:
+            StepFailed: When a command fails; the other ones are stopped.
+        """
+        # The longest lane first, so that none is left alone at the end.
+        waiting = sorted(self.lanes, key=self._rest, reverse=True)
+        active: List[Iterator] = []
+        try:
+            while waiting or active:
+                while waiting and len(active) < self.at_once:
+                    active.append(self._lane(waiting.pop(0)))
+                active = [lane for lane in active if next(lane, 'end') is None]
+                self._show()
+                time.sleep(0.2)
+        finally:
+            for lane in active:
+                lane.close()
+            self.screen.status.stop()
+        return self.records
+
+    def time_left(self) -> float:
+        """Estimate the seconds left, from typical and observed durations."""
+        done = [(step.typical, self.records[step.name])
+                for lane in self.lanes for step in lane
+                if step.name in self.records]
+        # the typical durations weigh as much as 30 observed seconds
+        slowness = ((30 + sum(record['seconds'] for _, record in done))
+                    / (30 + sum(typical for typical, _ in done)))
+        ends = [0.] * self.at_once
+        for rest in sorted(map(self._rest, self.lanes), reverse=True):
+            ends[ends.index(min(ends))] += slowness * rest
+        return max(ends)
+
+    def _rest(self, lane: Sequence[Step]) -> float:
+        rest = 0.
+        for step in lane:
+            if step.name not in self.records:
+                elapsed = time.monotonic() - self.running.get(
+                    step.name, time.monotonic())
+                rest += max(step.typical - elapsed, 0.05 * step.typical)
+        return rest
+
+    def _lane(self, lane: Sequence[Step]) -> Iterator[None]:
+        """Run the steps of a lane; yields while one of them runs."""
+        for step in lane:
+            note = 'done before'
+            if step.name not in self.records:
+                yield from self._do(step)
+                note = clock(self.records[step.name]['seconds'])
+            self.screen.say(f'{step.title}: {note}'
+                            + result(step, self.records[step.name]))
+
+    def _do(self, step: Step) -> Iterator[None]:
+        log, record = self._path(step, '.log'), self._record(step)
+        command, before = list(step.command), 0.
+        if step.resumable and record.get('key') == step.key:
+            before = record['seconds']
+            command.append('--resume')
+        else:
+            if record.get('status') == 'done' and record['key'] != step.key:
+                self.screen.say(f'{step.title}: repeated, because its config, '
+                                'the code or a package has changed')
+            shutil.rmtree(self._path(step), ignore_errors=True)
+            log.unlink(missing_ok=True)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        record = dict(key=step.key, status='running', seconds=before)
+        self._write(step, record)
+        env = dict(os.environ, PYTHONUNBUFFERED='1')
+        env.setdefault('OMP_NUM_THREADS', str(self.threads))
+        began = self.running[step.name] = time.monotonic()
+        with open(log, 'ab') as file:
+            # In a session of its own: Ctrl-C reaches only this process.
+            process = subprocess.Popen(
+                [sys.executable, *command], env=env, stdout=file,
+                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                start_new_session=True, pass_fds=self.keep_open)
+        try:
+            while process.poll() is None:
+                yield
+        finally:
+            stop(process)
+            del self.running[step.name]
+            record['seconds'] = before + time.monotonic() - began
+            self._write(step, record)
+        if process.returncode:
+            raise failure(step, process.returncode, log)
+        if step.output and not step.output.exists():
+            raise StepFailed(f'{step.title}: exited with status 0 but did not '
+                             f'write {step.output}; the log is {log}')
+        if step.metric:
+            record['metrics'] = read_metrics(step, self._path(step))
+        record['status'] = 'done'
+        self._write(step, record)
+        self.records[step.name] = record
+
+    def _show(self) -> None:
+        if self.running:
+            titles = {step.name: step.title
+                      for lane in self.lanes for step in lane}
+            self.screen.show(
+                [f'{about(self.time_left())} left']
+                + [f'{titles[name]} {clock(time.monotonic() - began)}'
+                   + training_state(self.work_dir / f'{name}.log')
+                   for name, began in self.running.items()])
+
+    def _path(self, step: Step, ending: str = '') -> Path:
+        return self.work_dir / (step.name + ending)
+
+    def _record(self, step: Step) -> dict:
+        try:
+            return dict(json.loads(self._path(step, '.json').read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def _write(self, step: Step, record: dict) -> None:
+        path = self._path(step, '.json')
+        new = path.with_suffix('.new')
+        new.write_text(json.dumps(record))
+        new.replace(path)
+
+    def _is_done(self, step: Step, record: dict) -> bool:
+        return (record.get('status') == 'done' and record['key'] == step.key
+                and (step.output is None or step.output.exists()))
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a process and those that it has started."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, kind)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            pass
+
+
+def failure(step: Step, status: int, log: Path) -> StepFailed:
+    """What to tell the user about a failed command."""
+    lines = [line for line in log.read_text(errors='replace').split('\n')
+             if line.strip()]
+    if lines and lines[-1].startswith('error: '):  # the tool's own sentence
+        return StepFailed(f'{step.title}: {lines[-1][len("error: "):]} '
+                          f'(log: {log})', max(status, 1))
+    what = f'exited with status {status}'
+    if status < 0:
+        what = f'was killed by signal {-status}'
+        if status == -signal.SIGKILL:
+            what += ', perhaps for lack of memory'
+    tail = ''.join(f'\n    {line}' for line in lines[-15:])
+    return StepFailed(f'{step.title}: {what}; the log is {log}, and its last '
+                      f'lines are{tail}')
+
+
+def read_metrics(step: Step, folder: Path) -> dict:
+    """The metrics that mmengine's logger hook writes after a test."""
+    path = max(folder.glob('*/*.json'), default=None)
+    metrics = json.loads(path.read_text()) if path else {}
+    if step.metric[0] not in metrics:
+        raise StepFailed(f'{step.title}: {folder}/*/*.json has no '
+                         f'{step.metric[0]}')
+    return metrics
+
+
+def training_state(log: Path) -> str:
+    """Remaining time and loss from the last line of a training log."""
+    with open(log, 'rb') as file:
+        file.seek(max(0, log.stat().st_size - 4000))
+        text = file.read().decode(errors='replace')
+    lines = re.findall(r'\((?:train)\).* eta: (\S+) .* loss: (\S+)', text)
+    return ' (training ends in {}, loss {})'.format(*lines[-1]) if lines \
+        else ''
+
+
+def result(step: Step, record: dict) -> str:
+    """The metric of a step for the screen."""
+    if not step.metric:
+        return ''
+    key, name, form = step.metric
+    return f', {name} {form.format(record["metrics"][key])}'
+
+
+@contextmanager
+def sole_user(work_dir: Path) -> Iterator[int]:
+    """Make the work dir and lock it; yields the descriptor of the lock.
+
+    Raises:
+        UserError: When it cannot be written, holds something else, or
+            another quick start uses it.
+    """
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        if not (work_dir / LOCK).exists() and any(work_dir.iterdir()):
+            raise UserError(f'the folder {work_dir} holds something other '
+                            'than a quick start: name another one with '
+                            '--work-dir')
+        lock = open(work_dir / LOCK, 'w')
+    except OSError as error:
+        raise UserError(
+            f'the folder {work_dir} cannot be written '
+            f'({error.strerror or error}): make it writable, or name another '
+            'one with --work-dir') from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f'another quick start, or a command that it has left behind, '
+                f'uses {work_dir}: wait until it ends, or stop it') from None
+        except OSError:
+            pass  # some network file systems have no locks
+        yield lock.fileno()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss."""
+    return '{}:{:02d}'.format(*divmod(round(seconds), 60))
+
+
+def about(seconds: float) -> str:
+    """A rounded duration."""
+    if seconds < 55:
+        return f'about {max(10, 10 * round(seconds / 10))} s'
+    return f'about {max(1, round(seconds / 60))} min'
