@@ -1,4 +1,4 @@
-"""The plain ViT that the quick start's experiments begin with.
+"""The plain ViT that the quick start's experiments start from.
 
 A one-stage HPViT, which is a plain ViT with patches of 16 pixels, trained on
 the training split of the sample ImageNet set, from random weights. Its
@@ -11,7 +11,7 @@ the recipe to make it again:
         work_dirs/vit-mini_1xb64-300e_sample-imagenet/epoch_300.pth \
         configs/quickstart/vit-mini_sample-imagenet.pth
 """
-_base_ = './hpvit-mini_1xb32-12e_sample-imagenet.py'
+_base_ = './hpvit-mini_1xb32-8e_sample-imagenet.py'
 
 model = dict(
     backbone=dict(

@@ -1,4 +1,4 @@
-"""Sample data: real pixels in the layouts of the four data sets.
+"""Sample data: real pixels in the folder structures of the four data sets.
 
 They are read by the data set classes of mmpretrain, mmdet and mmseg.
 """

@@ -1,9 +1,8 @@
-"""Cityscapes' layout: streets of real textures, with digits on signs and cars.
+"""Cityscapes' folder structure: streets of real textures.
 
 ``leftImg8bit/<split>/<city>/<city>_<seq>_<frame>_leftImg8bit.png`` and, in
-``gtFine``, ``_polygons.json`` with the label maps that the original's tools
-draw from it: ``_labelIds``, ``_labelTrainIds``, ``_instanceIds``, ``_color``.
-A label map is drawn from the polygons alone, in their order.
+``gtFine``, ``_polygons.json`` with the label maps ``_labelIds`` and
+``_labelTrainIds``, drawn from the polygons alone, in their order.
 """
 import json
 from dataclasses import dataclass
@@ -14,47 +13,22 @@ from PIL import Image, ImageDraw
 from . import scenes
 from .sources import SPLITS
 
-# name, id, trainId, whether it has instances, colour: the original's table.
+# Name, id and trainId: the original's table.
 LABELS = (
-    ('unlabeled', 0, 255, False, (0, 0, 0)),
-    ('ego vehicle', 1, 255, False, (0, 0, 0)),
-    ('rectification border', 2, 255, False, (0, 0, 0)),
-    ('out of roi', 3, 255, False, (0, 0, 0)),
-    ('static', 4, 255, False, (0, 0, 0)),
-    ('dynamic', 5, 255, False, (111, 74, 0)),
-    ('ground', 6, 255, False, (81, 0, 81)),
-    ('road', 7, 0, False, (128, 64, 128)),
-    ('sidewalk', 8, 1, False, (244, 35, 232)),
-    ('parking', 9, 255, False, (250, 170, 160)),
-    ('rail track', 10, 255, False, (230, 150, 140)),
-    ('building', 11, 2, False, (70, 70, 70)),
-    ('wall', 12, 3, False, (102, 102, 156)),
-    ('fence', 13, 4, False, (190, 153, 153)),
-    ('guard rail', 14, 255, False, (180, 165, 180)),
-    ('bridge', 15, 255, False, (150, 100, 100)),
-    ('tunnel', 16, 255, False, (150, 120, 90)),
-    ('pole', 17, 5, False, (153, 153, 153)),
-    ('polegroup', 18, 255, False, (153, 153, 153)),
-    ('traffic light', 19, 6, False, (250, 170, 30)),
-    ('traffic sign', 20, 7, False, (220, 220, 0)),
-    ('vegetation', 21, 8, False, (107, 142, 35)),
-    ('terrain', 22, 9, False, (152, 251, 152)),
-    ('sky', 23, 10, False, (70, 130, 180)),
-    ('person', 24, 11, True, (220, 20, 60)),
-    ('rider', 25, 12, True, (255, 0, 0)),
-    ('car', 26, 13, True, (0, 0, 142)),
-    ('truck', 27, 14, True, (0, 0, 70)),
-    ('bus', 28, 15, True, (0, 60, 100)),
-    ('caravan', 29, 255, True, (0, 0, 90)),
-    ('trailer', 30, 255, True, (0, 0, 110)),
-    ('train', 31, 16, True, (0, 80, 100)),
-    ('motorcycle', 32, 17, True, (0, 0, 230)),
-    ('bicycle', 33, 18, True, (119, 11, 32)),
-    ('license plate', -1, -1, False, (0, 0, 142)),
-)
-BY_NAME = {row[0]: row for row in LABELS}
+    ('unlabeled', 0, 255), ('ego vehicle', 1, 255),
+    ('rectification border', 2, 255), ('out of roi', 3, 255),
+    ('static', 4, 255), ('dynamic', 5, 255), ('ground', 6, 255),
+    ('road', 7, 0), ('sidewalk', 8, 1), ('parking', 9, 255),
+    ('rail track', 10, 255), ('building', 11, 2), ('wall', 12, 3),
+    ('fence', 13, 4), ('guard rail', 14, 255), ('bridge', 15, 255),
+    ('tunnel', 16, 255), ('pole', 17, 5), ('polegroup', 18, 255),
+    ('traffic light', 19, 6), ('traffic sign', 20, 7), ('vegetation', 21, 8),
+    ('terrain', 22, 9), ('sky', 23, 10), ('person', 24, 11),
+    ('rider', 25, 12), ('car', 26, 13), ('truck', 27, 14), ('bus', 28, 15),
+    ('caravan', 29, 255), ('trailer', 30, 255), ('train', 31, 16),
+    ('motorcycle', 32, 17), ('bicycle', 33, 18), ('license plate', -1, -1))
 # The classes that these streets show; the other eleven of the nineteen are
-# absent, and mmseg's mIoU leaves absent classes out.
+# absent, and mmseg's mIoU omits absent classes.
 CLASSES = ('road', 'sidewalk', 'building', 'pole', 'traffic sign',
            'vegetation', 'sky', 'car')
 CITIES = dict(
@@ -98,7 +72,7 @@ def write(root, sources, split, count, size, seed):
                               polygon=[list(p) for p in thing.points])
                          for thing in things
                      ]), f)
-        for kind in ('labelIds', 'labelTrainIds', 'instanceIds', 'color'):
+        for kind in ('labelIds', 'labelTrainIds'):
             draw(things, height, width,
                  kind).save(f'{truth}_gtFine_{kind}.png')
         yield (f'leftImg8bit/{split}/{name}_leftImg8bit.png', scene.used)
@@ -109,39 +83,26 @@ def draw(things, height, width, kind):
 
     Args:
         things (list[Thing]): The polygons.
-        kind (str): 'labelIds', 'labelTrainIds', 'instanceIds' or 'color'.
+        kind (str): 'labelIds' or 'labelTrainIds'.
 
     Returns:
-        Image: Mode L, L, I;16 or RGBA.
+        Image: Mode L.
     """
-    column = dict(labelIds=1, labelTrainIds=2, instanceIds=1, color=4)[kind]
-    empty = BY_NAME['unlabeled'][column]
-    mode = dict(instanceIds='I', color='RGBA').get(kind, 'L')
-    image = Image.new(mode, (width, height),
-                      (*empty, 255) if kind == 'color' else empty)
+    column = dict(labelIds=1, labelTrainIds=2)[kind]
+    table = {row[0]: row for row in LABELS}
+    image = Image.new('L', (width, height), table['unlabeled'][column])
     pen = ImageDraw.Draw(image)
-    seen = {}
     for thing in things:
-        group = thing.label not in BY_NAME and thing.label.endswith('group')
-        row = BY_NAME[thing.label[:-len('group')] if group else thing.label]
-        if row[1] < 0:
-            # A licence plate is outlined, but belongs to its car.
-            continue
-        value = row[column]
-        if kind == 'color':
-            value = (*value, 255)
-        elif kind == 'instanceIds' and row[3] and not group:
-            value = row[1] * 1000 + seen.get(row[0], 0)
-            seen[row[0]] = seen.get(row[0], 0) + 1
-        pen.polygon([tuple(p) for p in thing.points], fill=value)
-    if kind == 'instanceIds':
-        return Image.fromarray(np.asarray(image).astype(np.uint16))
+        row = table.get(thing.label) or table[
+            thing.label.removesuffix('group')]
+        if row[1] >= 0:  # a licence plate belongs to its car
+            pen.polygon([tuple(p) for p in thing.points], fill=row[column])
     return image
 
 
 # ---------------------------------------------------------------- streets
 class _Street:
-    """Draws things into a picture and lists their polygons."""
+    """Draws things into an image and lists their polygons."""
 
     def __init__(self, rng, sources, height, width):
         self.rng, self.sources = rng, sources
@@ -150,7 +111,7 @@ class _Street:
         self.things = []
 
     def add(self, label, points, filling):
-        """Paint a polygon; ``filling`` is a colour or a picture (H, W, 3).
+        """Paint a polygon; ``filling`` is a colour or an image (H, W, 3).
 
         With ``label=None`` it is only painted, as part of what it lies on.
         """

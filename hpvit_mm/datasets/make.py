@@ -1,31 +1,53 @@
-"""Build, check and replace the sample data as a whole.
-
-A build happens in a hidden folder beside the target and is renamed at the
-end, so what is at the target is always complete.
-"""
+"""Build and check the sample data as a whole."""
 import fcntl
 import json
 import os
 import shutil
-import tempfile
-import time
 from pathlib import Path
 
 from hpvit_mm.errors import UserError
 
 from . import ade20k, cityscapes, coco, imagenet
-from .readme import readme
-from .sources import SPLITS, Sources
+from .sources import PHOTOS, SPLITS, TEXTURES, Sources
 
-# Rises whenever the same size and seed would give other bytes.
-FORMAT_VERSION = 5
+# Increases when the same size and seed give other bytes.
+FORMAT_VERSION = 6
 NAME = 'hpvit_mm sample data'
-SIZES = (64, 512, 32)
-_SETS = dict(
+SETS = dict(
     imagenet=(imagenet, 'imagenet'),
     coco=(coco, 'coco'),
     ade20k=(ade20k, 'ade/ADEChallengeData2016'),
     cityscapes=(cityscapes, 'cityscapes'))
+
+README = """# Sample data of hpvit_mm
+
+Four small data sets in the folder structures of ImageNet, COCO 2017, ADE20K
+and Cityscapes, composed from real handwritten digits and real photographs.
+Results on them say nothing about results on the real data sets. Made by
+`python tools/make_sample_data.py --size {size} --seed {seed}` (counts:
+{counts}); the same size and seed give the same bytes.
+
+No digit and no photograph occurs in both splits; of the three textures,
+training shows the left side and validation the right side. `provenance.json`
+lists the digits (index in `sklearn.datasets.load_digits()`) and the
+photographs in every image.
+
+The digits are scikit-learn's copy of the test set of "Optical Recognition of
+Handwritten Digits" (E. Alpaydin, C. Kaynak, UCI Machine Learning Repository,
+CC BY 4.0). The photographs and textures are those inside the wheels of
+scikit-learn and scikit-image, cropped, scaled, darkened, tinted and drawn
+over:
+
+| image | split | author, licence |
+|---|---|---|
+{rows}
+
+As in the originals, some files are unusual: greyscale and CMYK JPEGs, JPEGs
+rotated by an EXIF tag, PNGs named `.JPEG`, gaps in category ids, crowds,
+objects in several parts, images without objects, and, in COCO's training
+split, an image under 32 pixels and an object under one. 0 is ignored in
+ADE20K's label maps, 255 in Cityscapes'.
+"""
 
 
 def make_samples(out, size=128, seed=0, counts='default', force=False,
@@ -33,196 +55,127 @@ def make_samples(out, size=128, seed=0, counts='default', force=False,
     """Build the four sample data sets, deterministically and offline.
 
     Args:
-        out (str | Path): The folder to make. When it already holds the
-            complete set that is asked for, nothing is done.
-        size (int): Nominal side of the dense scenes, pixels; a multiple of
-            32 from 64 to 512. Classification pictures are half as large,
+        out (str | Path): The folder to make. If it already holds the
+            complete data that are asked for, nothing is done.
+        size (int): Nominal side of the dense scenes in pixels, a multiple of
+            32 from 64 to 512. Classification images are half as large,
             Cityscapes ones 0.75 x 1.5 times.
-        seed (int): Not negative. Same seed and size: same bytes.
-        counts (str): 'default', or 'tiny' for about 20 pictures per split,
-            which takes 2 seconds and is meant for tests.
-        force (bool): Replace older samples at ``out``; anything else is
+        seed (int): The same seed and size give the same bytes.
+        counts (str): 'default', or 'tiny': about 20 images per split.
+        force (bool): Replace older sample data at ``out``; anything else is
             never replaced.
         progress (callable | None): Called with (set, split, done, total).
 
     Returns:
-        dict: The contents of ``samples.json``, and 'built', whether anything
+        dict: The contents of ``samples.json``, and 'built': whether anything
         was done.
 
     Raises:
-        UserError: If an argument is out of range, ``out`` holds anything
-            else, or cannot be written.
+        UserError: If an argument is out of range, or ``out`` holds anything
+            else or cannot be written.
     """
-    size, seed = _checked(size, seed, counts)
-    out = Path(out)
-    # A link to a larger disk stays a link: its target is replaced.
-    target = Path(os.path.realpath(out))
+    if not isinstance(size, int) or not 64 <= size <= 512 or size % 32:
+        raise UserError('the size must be a multiple of 32 from 64 to 512 '
+                        f'pixels, not {size}')
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise UserError(
+            f'the seed must be an integer from 0 to 2**32 - 1, not {seed}')
     wanted = dict(size=size, seed=seed, counts=counts)
-    if _is_there(out, target, wanted, force):
-        return dict(check_samples(target), built=False)
-    sources = {split: Sources(split) for split in SPLITS}
+    # The target of a link (to a larger disk, say) is replaced, not the link.
+    target = Path(os.path.realpath(out))
     try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            if not _may_replace(out, target, wanted, force):
+                return dict(check_samples(target), built=False)
+        sources = {split: Sources(split) for split in SPLITS}
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(target)
-        work = tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent)
+        # Built in a hidden folder and renamed, so that what is at the target
+        # is always complete; one build at a time.
+        work = target.parent / f'.{target.name}.building'
+        handle = os.open(target.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            shutil.rmtree(work, ignore_errors=True)  # of a killed build
+            work.mkdir()
+            summary = _build(work, sources, wanted, progress)
+            if target.exists():
+                shutil.rmtree(target)
+            work.rename(target)
+        finally:
+            os.close(handle)
+            shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
-        raise UserError(f'cannot make {out}: {_why(error)}') from None
-    work = Path(work)
-    try:
-        with open(work / 'owner', 'w') as owner:
-            _lock(owner)
-            summary = _build(work / 'new', sources, wanted, progress)
-            _put_in_place(work, out, target, force)
-    except OSError as error:
-        raise UserError(f'cannot write {out}: {_why(error)}') from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        raise UserError(f'cannot write {out}: '
+                        f'{(error.strerror or str(error)).lower()}') from None
     return dict(summary, built=True)
 
 
 def check_samples(root):
-    """Read ``samples.json`` and check that the samples are complete.
-
-    Args:
-        root (str | Path): The folder that :func:`make_samples` made.
-
-    Returns:
-        dict: The contents of ``samples.json``.
+    """Read ``samples.json`` and check that the sample data are complete.
 
     Raises:
-        UserError: If the folder is missing, not ours, of another version,
-            or lacks files.
+        UserError: If the folder is missing, not ours, of another version, or
+            incomplete.
     """
     root = Path(root)
-    remedy = f'build it with tools/make_sample_data.py --out {root}'
-    if not root.is_dir():
-        raise UserError(f'there is no sample data at {root}: {remedy}')
+    remedy = f'build them with tools/make_sample_data.py --out {root}'
     summary = _read_summary(root)
     if summary is None:
-        raise UserError(f'{root} is not a folder of sample data: {remedy}')
+        raise UserError(f'there are no sample data at {root}: {remedy}')
     if summary['format_version'] != FORMAT_VERSION:
         raise UserError(f'the sample data at {root} are of another version: '
                         f'{remedy} --force')
     for name, entry in summary['sets'].items():
-        files, size = _weigh(root / entry['folder'])
-        if (files, size) != (entry['files'], entry['bytes']):
-            raise UserError(
-                f'the {name} samples at {root} are incomplete or changed '
-                f'({files} files of {entry["files"]}, {size} bytes of '
-                f'{entry["bytes"]}): {remedy} --force')
+        if _weigh(root / entry['folder']) != (entry['files'], entry['bytes']):
+            raise UserError(f'the {name} samples at {root} are incomplete or '
+                            f'changed: {remedy} --force')
     return summary
 
 
-# ------------------------------------------------------------------ parts
-def _checked(size, seed, counts):
-    low, high, step = SIZES
-    if (not isinstance(size, int) or not low <= size <= high or size % step):
-        raise UserError(f'the size must be a multiple of {step} from {low} '
-                        f'to {high} pixels, not {size}')
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise UserError(
-            f'the seed must be an integer from 0 to 2**32 - 1, not {seed}')
-    if counts not in ('default', 'tiny'):
-        raise UserError(f"the counts are 'default' or 'tiny', not {counts!r}")
-    return size, seed
-
-
-def _is_there(out, target, wanted, force):
-    """Whether the wanted set exists; raises if something else is there."""
-    if not target.exists():
-        return False
-    if not target.is_dir():
-        raise UserError(f'{out} is a file: give a folder with --out')
-    try:
-        if not any(target.iterdir()):
-            return False
-    except OSError as error:
-        raise UserError(f'cannot read {out}: {_why(error)}') from None
+def _may_replace(out, target, wanted, force):
+    """Whether to replace what is there; False if it is what is wanted."""
     summary = _read_summary(target)
     if summary is None:
-        raise UserError(
-            f'{out} exists and holds something other than sample data, so '
-            'it is not touched, not even with --force: give another --out')
+        raise UserError(f'{out} holds something other than sample data, so '
+                        'it is never replaced: give another --out')
     if force:
-        _refuse_strangers(out, target, summary)
-        return False
+        ours = {'README.md', 'samples.json', 'provenance.json', *(
+            Path(e['folder']).parts[0] for e in summary['sets'].values())}
+        if {path.name for path in target.iterdir()} - ours or any(
+                _weigh(target / e['folder'])[0] > e['files']
+                for e in summary['sets'].values()):
+            raise UserError(f'{out} also holds files that are not sample '
+                            'data: move them away before --force')
+        return True
     try:
-        found = check_samples(target)
+        check_samples(target)
     except UserError:
         raise UserError(f'{out} holds sample data that are incomplete or of '
                         'another version: --force replaces them') from None
-    if {key: found[key] for key in wanted} != wanted:
+    if {key: summary[key] for key in wanted} != wanted:
         raise UserError(
-            f'{out} holds other sample data (size {found["size"]}, seed '
-            f'{found["seed"]}, counts {found["counts"]}): give another '
+            f'{out} holds other sample data (size {summary["size"]}, seed '
+            f'{summary["seed"]}, counts {summary["counts"]}): give another '
             '--out, or --force to replace them')
-    return True
+    return False
 
 
 def _read_summary(root):
-    """``samples.json``, or None when it is not there or not ours."""
+    """``samples.json``, or None where it is missing or not ours."""
     try:
         summary = json.loads((root / 'samples.json').read_text())
-        ours = summary['name'] == NAME and summary['sets'] is not None
+        return summary if summary['name'] == NAME else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return summary if ours else None
-
-
-def _refuse_strangers(out, target, summary):
-    """``--force`` replaces what we made, not what was added by hand."""
-    ours = {'README.md', 'samples.json', 'provenance.json'}
-    ours |= {Path(e['folder']).parts[0] for e in summary['sets'].values()}
-    strangers = sorted({p.name for p in target.iterdir()} - ours)
-    for entry in summary['sets'].values():
-        if _weigh(target / entry['folder'])[0] > entry['files']:
-            strangers.append(entry['folder'] + '/...')
-    if strangers:
-        raise UserError(
-            f'{out} also holds files that are not sample data '
-            f'({", ".join(strangers[:3])}): move them away before --force')
-
-
-def _prefix(target):
-    return f'.{target.name}.building-'
-
-
-def _lock(file):
-    """Mark a build as running, for as long as its process lives."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        # Some network file systems have no locks; see _remove_leftovers.
-        pass
-
-
-def _remove_leftovers(target):
-    """Delete the work folders of builds that were killed."""
-    for work in target.parent.glob(_prefix(target) + '*'):
-        try:
-            # A build that is just starting has not locked its folder yet.
-            # Where locks do not work, an hour is longer than any build.
-            age = time.time() - work.stat().st_mtime
-            with open(work / 'owner') as owner:
-                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            abandoned = True
-        except FileNotFoundError:
-            abandoned = age > 60
-        except OSError:
-            abandoned = age > 3600
-        if abandoned:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 def _build(root, sources, wanted, progress):
-    root.mkdir()
     sets, provenance = {}, {}
-    for name, (module, folder) in _SETS.items():
+    for name, (module, folder) in SETS.items():
         entry = dict(folder=folder, classes=list(module.CLASSES))
         for split in SPLITS:
-            count = module.COUNTS[wanted['counts']][split]
-            if count is None:
-                count = len(sources[split].digits)
+            count = module.COUNTS[wanted['counts']][split] or len(
+                sources[split].digits)
             entry[split] = count
             written = module.write(root / folder, sources[split], split,
                                    count, wanted['size'], wanted['seed'])
@@ -230,49 +183,23 @@ def _build(root, sources, wanted, progress):
                 provenance[f'{folder}/{path}'] = dict(split=split, **used)
                 if progress is not None:
                     progress(name, split, done, count)
+        entry['files'], entry['bytes'] = _weigh(root / folder)
         sets[name] = entry
-    imagenet_entry, coco_entry = sets['imagenet'], sets['coco']
-    imagenet_entry['wnids'] = list(imagenet.WNIDS)
-    coco_entry['category_ids'] = list(coco.CATEGORY_IDS)
-    ade = sets['ade20k']
-    ade20k.write_lists(root / ade['folder'], ade)
-    ade['palette'] = [list(colour) for colour in ade20k.PALETTE]
-    for entry in sets.values():
-        entry['files'], entry['bytes'] = _weigh(root / entry['folder'])
     summary = dict(name=NAME, format_version=FORMAT_VERSION, **wanted,
                    sets=sets)
-    _dump(provenance, root / 'provenance.json')
-    (root / 'README.md').write_text(readme(summary), encoding='utf-8')
-    _dump(summary, root / 'samples.json')
+    rows = [f'| {name} | {photo.split} | {photo.origin} |'
+            for name, photo in PHOTOS.items()]
+    rows += [f'| {name} (texture) | both | {origin} |'
+             for name, origin in TEXTURES.items()]
+    (root / 'README.md').write_text(README.format(
+        rows='\n'.join(rows), **wanted), encoding='utf-8')
+    for name, data in (('provenance', provenance), ('samples', summary)):
+        (root / f'{name}.json').write_text(json.dumps(data, indent=1) + '\n')
     return summary
-
-
-def _put_in_place(work, out, target, force):
-    if target.is_dir() and any(target.iterdir()):
-        if not force:
-            raise UserError(f'{out} appeared while it was being built: it '
-                            'is not touched')
-        os.rename(target, work / 'old')
-    try:
-        os.rename(work / 'new', target)
-    except OSError:
-        if (work / 'old').exists():
-            os.rename(work / 'old', target)
-        raise
 
 
 def _weigh(folder):
     """Number of files below a folder, and their bytes."""
-    sizes = [
-        os.path.getsize(os.path.join(place, file))
-        for place, _, files in os.walk(folder) for file in files
-    ]
+    sizes = [os.path.getsize(os.path.join(place, file))
+             for place, _, files in os.walk(folder) for file in files]
     return len(sizes), sum(sizes)
-
-
-def _dump(data, path):
-    path.write_text(json.dumps(data, indent=1) + '\n')
-
-
-def _why(error):
-    return error.strerror.lower() if error.strerror else str(error)

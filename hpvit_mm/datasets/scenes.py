@@ -1,9 +1,8 @@
 """Composition of scenes with exact masks.
 
-Pictures are float32 arrays (H, W, 3) in 0..255, coverages are float32 arrays
-(H, W) in 0..1. Random numbers come from the generator that is passed in, and
-every picture has its own, so that neither the order of drawing nor the global
-state can change a picture.
+Images are float32 arrays (H, W, 3) in 0..255, coverages are float32 arrays
+(H, W) in 0..1. Random numbers come from the generator that is passed in, one
+per image, so that neither order nor global state can change an image.
 """
 import colorsys
 from dataclasses import dataclass, field
@@ -11,25 +10,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-# Darkest ink that belongs to a digit; thin strokes may break there, as they
-# do on paper.
+# Darkest ink that belongs to a digit; thin strokes may break there.
 INK_THRESHOLD = 0.42
-# Pillow averages blocks of pixels before it interpolates to less than half.
-# That is three times as fast, and most of a build is scaling.
+# Pillow averages blocks of pixels before it interpolates to less than half:
+# three times as fast, and most of a build is scaling.
 REDUCING_GAP = 2.0
+
+
+def used():
+    """The record of the digits and photographs in an image."""
+    return dict(digits=[], photos=[])
 
 
 @dataclass
 class Glyph:
-    """A digit in a scene.
-
-    Attributes:
-        label (int): 0 to 9.
-        number (int): Sample number in the digits data set.
-        cover (ndarray): What is visible of it, (H, W), 0..1.
-    """
+    """A digit in a scene: its class and its visible part (H, W), 0..1."""
     label: int
-    number: int
     cover: np.ndarray
 
     @property
@@ -39,19 +35,9 @@ class Glyph:
 
 @dataclass
 class Scene:
-    """A picture and what is in it.
-
-    Attributes:
-        image (ndarray): (H, W, 3), 0..255.
-        glyphs (list[Glyph]): The digits.
-        used (dict): Names of photographs and numbers of digits that were
-            used, for the record of provenance.
-        crowds (list[Glyph]): Groups too small to be told apart.
-    """
+    """An image (H, W, 3), 0..255, and the record of what was used."""
     image: np.ndarray
-    glyphs: list = field(default_factory=list)
-    crowds: list = field(default_factory=list)
-    used: dict = field(default_factory=lambda: dict(digits=[], photos=[]))
+    used: dict = field(default_factory=used)
 
     @property
     def shape(self):
@@ -59,7 +45,7 @@ class Scene:
 
 
 def make_rng(*key):
-    """A generator for one picture, from seed, set, split and number."""
+    """A generator for one image, from seed, set, split and number."""
     return np.random.default_rng(key)
 
 
@@ -76,35 +62,49 @@ def to_bytes(image):
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
+def save_jpeg(image, path, index):
+    """Save an image; every 25th of a split is greyscale."""
+    image = Image.fromarray(to_bytes(image))
+    if index % 25 == 2:
+        image = image.convert('L')
+    image.save(path, 'JPEG', quality=92, subsampling=0)
+
+
 def class_in_turn(index):
     """Class of the first digit of a scene, so that all are equally frequent.
 
-    It takes turns, but not in step with the odd cases, which come every ten
-    or twenty scenes.
+    Not in step with the odd cases, which come every ten or twenty scenes.
     """
     return (7 * index + index // 10) % 10
 
 
-# --------------------------------------------------------------- pictures
-def crop(rng, picture, height, width, smallest=0.5):
-    """A random part of a picture, randomly flipped.
+def random_shape(rng, side, low, high):
+    """A square, or one side multiplied by a random factor; (h, w)."""
+    if rng.random() >= 0.5:
+        return side, side
+    other = int(side * uniform(rng, low, high))
+    # A factor below 1 shortens the first side, one above 1 the second.
+    return ((min(side, other), max(side, other)) if rng.random() < 0.5 else
+            (max(side, other), min(side, other)))
+
+
+# ----------------------------------------------------------------- images
+def crop(rng, image, height, width, smallest=0.5):
+    """A random part of an image, randomly flipped.
 
     Args:
-        picture (Image): Mode RGB.
+        image (Image): Mode RGB.
         height, width (int): Size of the result, pixels.
         smallest (float): Smallest part, relative to the largest that fits.
-
-    Returns:
-        ndarray: (height, width, 3), 0..255.
     """
-    largest = min(picture.width / width, picture.height / height)
+    largest = min(image.width / width, image.height / height)
     scale = largest * uniform(rng, smallest, 1)
-    left = uniform(rng, 0, picture.width - scale * width)
-    top = uniform(rng, 0, picture.height - scale * height)
-    box = (left, top, min(left + scale * width, picture.width),
-           min(top + scale * height, picture.height))
+    left = uniform(rng, 0, image.width - scale * width)
+    top = uniform(rng, 0, image.height - scale * height)
+    box = (left, top, min(left + scale * width, image.width),
+           min(top + scale * height, image.height))
     out = np.asarray(
-        picture.resize((width, height), Image.BICUBIC, box, REDUCING_GAP),
+        image.resize((width, height), Image.BICUBIC, box, REDUCING_GAP),
         np.float32)
     return out[:, ::-1] if rng.random() < 0.5 else out
 
@@ -123,27 +123,23 @@ def tinted(rng, texture, height, width, colour, window):
     Args:
         texture (Image): Mode RGB, continued by mirror images of itself.
         colour (tuple): RGB of the mean, 0..255; varied by a tenth.
-        window (int): How much of the texture the shorter side shows, in its
-            own pixels; varied by a quarter.
+        window (int): Pixels of the texture along the shorter side; varied by
+            a quarter.
     """
     grey = np.asarray(texture)[..., 0]
     zoom = window * uniform(rng, 0.8, 1.25) / min(height, width)
-    rows, cols = (
-        _mirrored(int(rng.integers(2 * n)), max(1, round(zoom * length)), n)
-        for n, length in zip(grey.shape, (height, width)))
-    part = Image.fromarray(np.ascontiguousarray(grey[rows][:, cols]))
+    index = []
+    for n, length in zip(grey.shape, (height, width)):
+        start = int(rng.integers(2 * n))
+        line = np.arange(start, start + max(1, round(zoom * length))) % (2 * n)
+        index.append(np.where(line < n, line, 2 * n - 1 - line))
+    part = Image.fromarray(np.ascontiguousarray(grey[index[0]][:, index[1]]))
     part = np.asarray(
         part.resize((width, height), Image.BICUBIC, None, REDUCING_GAP),
         np.float32)
     part = part[..., None] / max(float(part.mean()), 1)
     shade = np.array(colour, np.float32) * np.float32(uniform(rng, 0.9, 1.1))
     return np.clip(part * shade, 0, 255)
-
-
-def _mirrored(start, count, length):
-    """Indices start, start + 1, ... that turn around at both ends."""
-    index = np.arange(start, start + count) % (2 * length)
-    return np.where(index < length, index, 2 * length - 1 - index)
 
 
 def bright_colour(rng):
@@ -190,7 +186,7 @@ def render_digit(digit, size, angle=0.0):
 
 
 def paint(image, cover, colour):
-    """Lay a colour or a picture over an image, in place."""
+    """Lay a colour or an image over an image, in place."""
     image += cover[..., None] * (colour - image)
 
 
@@ -198,8 +194,7 @@ def place(rng, shape, size, taken, gap=3, tries=60):
     """Find room for a rectangle that touches no other.
 
     Args:
-        shape (tuple): Height and width of the picture, pixels.
-        size (tuple): Height and width of the rectangle, pixels.
+        shape, size (tuple): Height and width of the image and the rectangle.
         taken (list): Rectangles (top, left, bottom, right); gets the new one.
         gap (int): Least distance between two, pixels.
 
@@ -224,12 +219,11 @@ def add_digit(rng, scene, sources, size, taken, label=None, gap=3):
 
     Args:
         size (float): Side of the digit's cell, pixels.
-        taken (list): See :func:`place`.
+        taken (list): See :func:`place`, as for ``gap``.
         label (int | None): The class; random when None.
-        gap (int): See :func:`place`.
 
     Returns:
-        Glyph | None: The digit, which is not yet listed in the scene.
+        Glyph | None: The digit.
     """
     label = int(rng.integers(10)) if label is None else label
     number = int(pick(rng, sources.by_class[label]))
@@ -247,35 +241,24 @@ def add_digit(rng, scene, sources, size, taken, label=None, gap=3):
     whole = np.zeros(scene.shape, np.float32)
     whole[rows, cols] = cover
     scene.used['digits'].append(number)
-    return Glyph(label, number, whole)
+    return Glyph(label, whole)
 
 
-def bar_cover(shape, centre, angle, thickness):
-    """Coverage of an endless bar.
-
-    Args:
-        centre (tuple): Row and column of a point on it, pixels.
-        angle (float): Degrees from the horizontal.
-        thickness (float): Pixels.
-    """
-    rows, cols = np.mgrid[:shape[0], :shape[1]].astype(np.float32)
-    sin, cos = np.sin(np.radians(angle)), np.cos(np.radians(angle))
-    distance = np.abs((rows - centre[0]) * cos - (cols - centre[1]) * sin)
-    return np.clip(thickness / 2 - distance + 0.5, 0, 1).astype(np.float32)
-
-
-def add_bar(rng, scene, sources, glyph):
-    """Lay a bar across a digit, as a lamp post hides part of a sign."""
-    rows, cols = np.nonzero(glyph.mask)
+def add_bar(rng, scene, sources, glyphs):
+    """Lay a bar across the first digit, which may hide others as well."""
+    rows, cols = np.nonzero(glyphs[0].mask)
     extent = max(np.ptp(rows), np.ptp(cols)) + 1
-    cover = bar_cover(
-        scene.shape, ((rows.min() + rows.max()) / 2,
-                      (cols.min() + cols.max()) / 2),
-        uniform(rng, -35, 35), max(3.0, 0.09 * extent))
+    centre = ((rows.min() + rows.max()) / 2, (cols.min() + cols.max()) / 2)
+    angle = np.radians(uniform(rng, -35, 35))
+    rows, cols = np.mgrid[:scene.shape[0], :scene.shape[1]].astype(np.float32)
+    distance = np.abs((rows - centre[0]) * np.cos(angle) -
+                      (cols - centre[1]) * np.sin(angle))
+    cover = np.clip(max(3.0, 0.09 * extent) / 2 - distance + 0.5, 0,
+                    1).astype(np.float32)
     paint(scene.image, cover,
           0.8 * dark_photo(rng, sources, *scene.shape, scene.used))
-    for other in scene.glyphs + scene.crowds:
-        other.cover = other.cover * (1 - cover)
+    for glyph in glyphs:
+        glyph.cover = glyph.cover * (1 - cover)
 
 
 # --------------------------------------------------------------- outlines
@@ -287,30 +270,27 @@ def trace(cover, tolerance=0.25):
 
     Args:
         cover (ndarray): (H, W), 0..1; the outline runs where it is 0.5.
-        tolerance (float): Largest deviation by leaving points out, pixels.
+        tolerance (float): Largest deviation by omitted points, pixels.
 
     Returns:
         list[ndarray]: (n, 2) x and y in pixels, n >= 3; (0, 0) is the corner
-        of the picture, and a pixel's centre is at (0.5, 0.5).
+        of the image, and a pixel's centre is at (0.5, 0.5).
     """
     from skimage.measure import approximate_polygon, find_contours
 
-    # A frame of nothing closes outlines that run along the picture's border.
+    # A frame of zeros closes outlines that run along the image's border.
     outer, holes = [], []
     for line in find_contours(np.pad(cover, 1), 0.5):
         line = approximate_polygon(line, tolerance)[:-1, ::-1] - 0.5
-        if len(line) < 3:
-            continue
-        area = _signed_area(line)
-        if abs(area) >= 1:
-            # find_contours turns one way around what is high, and the other
-            # way around holes.
+        if len(line) >= 3 and abs(area := _signed_area(line)) >= 1:
+            # find_contours runs the other way around holes
             (outer if area > 0 else holes).append(line)
     outer.sort(key=_signed_area, reverse=True)
     for hole in holes:
-        owner = _owner(hole, outer)
-        if owner is not None:
-            outer[owner] = _join(outer[owner], hole)
+        around = [i for i, line in enumerate(outer)
+                  if _is_inside(hole[0], line)]
+        if around:  # the smallest outline around it is the last
+            outer[around[-1]] = _join(outer[around[-1]], hole)
     height, width = cover.shape
     return [np.clip(line, 0, (width, height)) for line in outer]
 
@@ -320,17 +300,13 @@ def _signed_area(line):
     return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
 
 
-def _owner(hole, outlines):
-    """Index of the smallest outline around a hole; they are sorted."""
-    x, y = hole[0]
-    for i in reversed(range(len(outlines))):
-        x0, y0 = outlines[i].T
-        x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
-        crosses = (y0 > y) != (y1 > y)
-        at = x0 + (y - y0) / np.where(crosses, y1 - y0, 1) * (x1 - x0)
-        if np.count_nonzero(crosses & (at > x)) % 2:
-            return i
-    return None
+def _is_inside(point, outline):
+    x, y = point
+    x0, y0 = outline.T
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    crosses = (y0 > y) != (y1 > y)
+    at = x0 + (y - y0) / np.where(crosses, y1 - y0, 1) * (x1 - x0)
+    return np.count_nonzero(crosses & (at > x)) % 2
 
 
 def _join(outline, hole):

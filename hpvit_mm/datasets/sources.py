@@ -1,10 +1,9 @@
 """The real pixels: handwritten digits, photographs and textures.
 
 All of them ship inside the wheels of scikit-learn and scikit-image, so nothing
-is downloaded. Each belongs to one split for good, whatever the seed: a model
-trained on one set of samples can be tested on any other without having seen
-the validation pixels.
+is downloaded. Each belongs to one split, whatever the seed.
 """
+import gzip
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,108 +23,82 @@ class Photo:
     """A photograph in a wheel.
 
     Attributes:
-        file (str): Path inside the package.
-        package (str): 'sklearn' or 'skimage'.
-        split (str): The only split that may show it.
-        origin (str): Author and licence, for the README.
+        split (str): The only split that shows it.
+        file (str): Path below the packages.
+        origin (str): Author and licence.
         sky (tuple | None): Box (left, top, right, bottom) in pixels that
             shows nothing but sky.
     """
-    file: str
-    package: str
     split: str
+    file: str
     origin: str
     sky: tuple = None
 
 
 PHOTOS = dict(
-    astronaut=Photo('data/astronaut.png', 'skimage', 'train',
+    astronaut=Photo('train', 'skimage/data/astronaut.png',
                     'NASA, public domain'),
-    camera=Photo('data/camera.png', 'skimage', 'train',
-                 'Lav Varshney, CC0', sky=(0, 0, 512, 60)),
-    china=Photo('datasets/images/china.jpg', 'sklearn', 'train',
+    camera=Photo('train', 'skimage/data/camera.png', 'Lav Varshney, CC0',
+                 sky=(0, 0, 512, 60)),
+    china=Photo('train', 'sklearn/datasets/images/china.jpg',
                 'danielbuechele, flickr.com/photos/danielbuechele/6061409035, '
                 'CC BY 2.0', sky=(300, 0, 640, 130)),
-    coins=Photo('data/coins.png', 'skimage', 'train',
+    coins=Photo('train', 'skimage/data/coins.png',
                 'Brooklyn Museum, no known copyright restrictions'),
-    flower=Photo('datasets/images/flower.jpg', 'sklearn', 'train',
+    flower=Photo('train', 'sklearn/datasets/images/flower.jpg',
                  'vultilion, flickr.com/photos/vultilion/6056698931, '
                  'CC BY 2.0'),
-    ihc=Photo('data/ihc.png', 'skimage', 'train',
+    ihc=Photo('train', 'skimage/data/ihc.png',
               'Center for Microscopy And Molecular Imaging, '
               'no known copyright restrictions'),
-    retina=Photo('data/retina.jpg', 'skimage', 'train',
-                 'Mikael Häggström, CC0'),
-    chelsea=Photo('data/chelsea.png', 'skimage', 'val',
+    retina=Photo('train', 'skimage/data/retina.jpg', 'Mikael Häggström, CC0'),
+    chelsea=Photo('val', 'skimage/data/chelsea.png',
                   'Stefan van der Walt, CC0'),
-    coffee=Photo('data/coffee.png', 'skimage', 'val',
-                 'Rachel Michetti, CC0'),
-    hubble=Photo('data/hubble_deep_field.jpg', 'skimage', 'val',
+    coffee=Photo('val', 'skimage/data/coffee.png', 'Rachel Michetti, CC0'),
+    hubble=Photo('val', 'skimage/data/hubble_deep_field.jpg',
                  'NASA, public domain'),
-    rocket=Photo('data/rocket.jpg', 'skimage', 'val',
-                 'SpaceX, public domain', sky=(130, 0, 500, 110)))
-
+    rocket=Photo('val', 'skimage/data/rocket.jpg', 'SpaceX, public domain',
+                 sky=(130, 0, 500, 110)))
 TEXTURES = dict(
     brick='CC0 Textures (Bricks25), CC0',
     grass='linolafett on DeviantArt, CC0',
     gravel='CC0 Textures (Gravel04), CC0')
-
-# There is one picture of each texture, so a split gets a side of it. The 16
+# There is one image of each texture, so a split gets a side of it. The 16
 # columns in between belong to neither, so that no interpolation reaches over.
 TEXTURE_COLUMNS = dict(train=(0, 320), val=(336, 512))
 
 
-def require_packages():
-    """Check that the wheels with the pixels are installed.
+def find(file):
+    """The path of a file in an installed package.
 
     Raises:
-        UserError: If scikit-learn or scikit-image is missing.
+        UserError: If the package is not installed or lacks the file.
     """
-    for module, name in (('sklearn', 'scikit-learn'),
-                         ('skimage', 'scikit-image')):
-        if importlib.util.find_spec(module) is None:
-            raise UserError(
-                f'the sample data are made from pictures inside {name}, '
-                f'which is not installed: pip install {name}')
+    package, _, rest = file.partition('/')
+    spec = importlib.util.find_spec(package)
+    path = Path(spec.submodule_search_locations[0]) / rest if spec else None
+    if path is None or not path.is_file():
+        name = dict(sklearn='scikit-learn', skimage='scikit-image')[package]
+        raise UserError(f'the sample data are made from {file}, which is '
+                        f'not installed: pip install {name}')
+    return path
 
 
-def _open(package, file):
-    root = importlib.util.find_spec(package).submodule_search_locations[0]
-    path = Path(root) / file
-    if not path.is_file():
-        raise UserError(
-            f'the installed {package} has no {path}: install the wheels '
-            'scikit-learn>=1.3 and scikit-image>=0.22 from PyPI')
-    with Image.open(path) as image:
+def load_image(file):
+    with Image.open(find(file)) as image:
         return image.convert('RGB')
 
 
-def split_digits(labels):
-    """Assign every digit to a split: each fifth of its class is validation.
-
-    Args:
-        labels (ndarray): Class of each sample, shape (N,).
-
-    Returns:
-        dict: Split to sample numbers, ascending int arrays.
-    """
-    is_val = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        is_val[np.flatnonzero(labels == label)[2::5]] = True
-    return dict(train=np.flatnonzero(~is_val), val=np.flatnonzero(is_val))
-
-
-def load_labels():
-    """Class of every digit, (1797,), in the order of their numbers."""
-    from sklearn.datasets import load_digits
-    return load_digits().target
+def load_digits():
+    """Pixels (1797, 8, 8), 0 to 16, and classes of scikit-learn's digits."""
+    # Read here: importing scikit-learn takes longer than a small build.
+    with gzip.open(find('sklearn/datasets/data/digits.csv.gz')) as file:
+        data = np.loadtxt(file, delimiter=',')
+    return data[:, :-1].reshape(-1, 8, 8), data[:, -1].astype(int)
 
 
 class Sources:
     """The pixels of one split, and of no other.
-
-    Scenes are composed from a ``Sources`` alone, so that they cannot show
-    anything of the other split.
 
     Args:
         split (str): 'train' or 'val'.
@@ -138,32 +111,27 @@ class Sources:
     """
 
     def __init__(self, split):
-        require_packages()
-        from sklearn.datasets import load_digits
-        assert split in SPLITS, split
-        self.split = split
-        data = load_digits()
-        numbers = split_digits(data.target)[split]
-        self.digits = {
-            int(i): (data.images[i] / 16).astype(np.float32)
-            for i in numbers
-        }
-        self.labels = {int(i): int(data.target[i]) for i in numbers}
-        self.by_class = [
-            numbers[data.target[numbers] == label] for label in range(10)
-        ]
-        self.photos = {}
-        self.skies = {}
-        for name, photo in PHOTOS.items():
-            if photo.split == split:
-                image = _open(photo.package, photo.file)
-                self.photos[name] = image
-                if photo.sky:
-                    self.skies[name] = image.crop(photo.sky)
+        images, labels = load_digits()
+        # Every fifth digit of a class is for validation.
+        is_val = np.zeros(len(labels), bool)
+        for label in range(10):
+            is_val[np.flatnonzero(labels == label)[2::5]] = True
+        numbers = np.flatnonzero(is_val == (split == 'val'))
+        self.digits = {int(i): (images[i] / 16).astype(np.float32)
+                       for i in numbers}
+        self.labels = {int(i): int(labels[i]) for i in numbers}
+        self.by_class = [numbers[labels[numbers] == label]
+                         for label in range(10)]
+        self.photos = {name: load_image(photo.file)
+                       for name, photo in PHOTOS.items()
+                       if photo.split == split}
+        self.skies = {name: image.crop(PHOTOS[name].sky)
+                      for name, image in self.photos.items()
+                      if PHOTOS[name].sky}
         left, right = TEXTURE_COLUMNS[split]
         self.textures = {}
         for name in TEXTURES:
-            image = _open('skimage', f'data/{name}.png')
+            image = load_image(f'skimage/data/{name}.png')
             image = image.crop((left, 0, right, image.height))
             # The courses of the bricks run upwards in the file.
             self.textures[name] = (

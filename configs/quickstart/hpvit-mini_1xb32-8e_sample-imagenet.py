@@ -1,12 +1,12 @@
 """Quick start: classify handwritten digits over photographs.
 
 The ImageNet experiment with a small backbone, small images, ten classes and
-a short schedule. It begins with the small plain ViT beside this file, which
+a short schedule. It starts from the small plain ViT beside this file, which
 vit-mini_1xb64-300e_sample-imagenet.py trained. Make the data with
 tools/make_sample_data.py.
 
 Command   python tools/train.py \
-              configs/quickstart/hpvit-mini_1xb32-12e_sample-imagenet.py
+              configs/quickstart/hpvit-mini_1xb32-8e_sample-imagenet.py
 """
 _base_ = [
     '../_base_/models/hpvit_classifier.py',
@@ -27,13 +27,13 @@ model = dict(
             num_heads=3,
             feedforward_channels=384),
         stage_depths=(1, 1, 3, 1),
-        # of the pre-training, like the checkpoint
+        # grid of the pre-training, as in the checkpoint
         img_size=64,
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{ fileDirname }}/vit-mini_sample-imagenet.pth')),
     head=dict(num_classes=10, in_channels=96),
-    # mixed digits are no digits
+    # no Mixup: mixed digits are no digits
     train_cfg=dict(_delete_=True))
 
 train_pipeline = [
@@ -59,7 +59,7 @@ val_dataloader = dict(
     num_workers=1, dataset=dict(pipeline=test_pipeline, **dataset))
 test_dataloader = val_dataloader
 
-max_epochs = 12
+max_epochs = 8
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
     # nothing is pre-trained here that early layers would have to keep
@@ -80,6 +80,7 @@ param_scheduler = [
         end=max_epochs,
         convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=max_epochs, val_interval=6)
+train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+default_hooks = dict(logger=dict(interval=15))
 auto_scale_lr = dict(base_batch_size=32)
 randomness = dict(seed=0)

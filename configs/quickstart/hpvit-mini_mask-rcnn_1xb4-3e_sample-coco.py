@@ -1,12 +1,12 @@
 """Quick start: find and outline handwritten digits over photographs.
 
 The COCO experiment with a small backbone, narrow heads, small images, ten
-classes and a short schedule. It begins with the small plain ViT beside this
+classes and a short schedule. It starts from the small plain ViT beside this
 file, which vit-mini_1xb64-300e_sample-imagenet.py trained. Make the data with
 tools/make_sample_data.py.
 
 Command   python tools/train.py \
-              configs/quickstart/hpvit-mini_mask-rcnn_1xb4-5e_sample-coco.py
+              configs/quickstart/hpvit-mini_mask-rcnn_1xb4-3e_sample-coco.py
 """
 _base_ = [
     '../_base_/models/mask-rcnn_hpvit_fpn.py',
@@ -26,7 +26,7 @@ model = dict(
             num_heads=3,
             feedforward_channels=384),
         stage_depths=(1, 1, 3, 1),
-        # of the pre-training, like the checkpoint
+        # grid of the pre-training, as in the checkpoint
         img_size=64,
         init_cfg=dict(
             type='Pretrained',
@@ -101,7 +101,7 @@ val_evaluator = dict(
     ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
-max_epochs = 5
+max_epochs = 3
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3, weight_decay=0.05),
     # nothing is pre-trained here that early layers would have to keep
@@ -118,5 +118,6 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+default_hooks = dict(logger=dict(interval=25))
 auto_scale_lr = dict(base_batch_size=4)
 randomness = dict(seed=0)
