@@ -6,7 +6,6 @@ whether the last run succeeded. Needs only the standard library.
 """
 import argparse
 import csv
-import fcntl
 import hashlib
 import json
 import os
@@ -23,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from hpvit_mm import environment  # noqa: E402
 from hpvit_mm.analysis.machine import memory_gb  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
-from hpvit_mm.utils import usable_cores  # noqa: E402
+from hpvit_mm.utils import locked, usable_cores  # noqa: E402
 
 RECORD, LOG = '.setup_env.json', 'setup_env.log'
 NO_GPU = '''note: torch {version} is built for CUDA {cuda} but sees no GPU \
@@ -116,8 +115,6 @@ class Environment:
         self.folder = Path(folder)
         self.python = self.folder / 'bin/python'
         self.log = self.folder / LOG
-        self.inherit = ()  # the lock, so that it lasts as long as a killed
-        # set-up's pip
 
     @property
     def record(self):
@@ -140,7 +137,7 @@ class Environment:
             process = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                pass_fds=self.inherit, env=dict(
+                env=dict(
                     os.environ, PIP_DISABLE_PIP_VERSION_CHECK='1',
                     PIP_NO_INPUT='1', **variables))
         try:
@@ -374,11 +371,9 @@ def main():
     env = Environment(args.venv)
     try:
         env.folder.parent.mkdir(parents=True, exist_ok=True)
-        # One set-up at a time; this also waits for the pip of a killed one.
-        handle = os.open(env.folder.parent, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        env.inherit = (handle, )
-        set_up(env, args.stack, args.python_given, args.quiet)
+        with locked(f'{env.folder}.lock', 'waiting for another set-up of '
+                    f'{env.folder}'):
+            set_up(env, args.stack, args.python_given, args.quiet)
     except (Stop, UserError) as error:
         print(f'error: {error}', file=sys.stderr)
         return getattr(error, 'status', 2)
