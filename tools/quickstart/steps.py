@@ -154,7 +154,7 @@ class Runner:
             if step.name not in self.records:
                 elapsed = time.monotonic() - self.running.get(
                     step.name, time.monotonic())
-                rest += max(step.typical - elapsed, 0.05 * step.typical)
+                rest += max(step.typical - elapsed, 0.2 * elapsed)
         return rest
 
     def _lane(self, lane: Sequence[Step]) -> Iterator[None]:
