@@ -24,7 +24,7 @@ def main(argv=None) -> int:
 
     def run():
         from hpvit_mm.engine.settings import load_config, merge_options
-        cfg = load_config(args.config, build=False)
+        cfg = load_config(args.config)
         merge_options(cfg, args.cfg_options)
         print(cfg.pretty_text, end='')
 

@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hpvit_mm.engine.checks.model import build_skeleton, unheard
+from hpvit_mm.engine.checks.model import build_skeleton, quiet
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from .memory import activation_bytes, copied_weights
@@ -353,7 +353,7 @@ def head_macs(model: nn.Module,
     """
     model.eval()  # batch norms do not train on the one pixel of a pooled map
     macs = {}
-    with unheard(), torch.no_grad():
+    with quiet(), torch.no_grad():
         if getattr(model, 'neck', None) is not None:
             with counter() as counted:
                 features = model.neck(features)

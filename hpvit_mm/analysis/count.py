@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from hpvit_mm.engine.checks.model import unheard
+from hpvit_mm.engine.checks.model import quiet
 from hpvit_mm.errors import UserError
 
 Size = Tuple[int, int]
@@ -88,7 +88,7 @@ def count_step(model: nn.Module, size: Size, batch: int = 1,
         raise UserError(f'{type(model).__name__} has no backbone; give the '
                         'config of a classifier, detector or segmentor')
     model = copy.deepcopy(model)
-    with FakeTensorMode(allow_non_fake_inputs=True), unheard():
+    with FakeTensorMode(allow_non_fake_inputs=True), quiet():
         model.to_empty(device='cpu')  # of fake tensors
         prepare(model, train, bf16)
         blocks = block_runs(model.backbone)

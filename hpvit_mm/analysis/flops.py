@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from hpvit_mm.engine.checks.model import unheard
+from hpvit_mm.engine.checks.model import quiet
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from .cost import (backbone_macs, count, counter, head_macs, input_size,
@@ -163,7 +163,7 @@ def run_backbone(backbone: nn.Module,
     backbone.eval()  # on a line of its own: the hosts' return None
     image = torch.empty(1, 3, *size, device='meta')
     try:
-        with unheard(), counter() as counted, torch.no_grad():
+        with quiet(), counter() as counted, torch.no_grad():
             features = backbone(image)
     except Exception as error:
         raise UserError(

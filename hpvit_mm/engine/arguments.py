@@ -1,7 +1,8 @@
 """The command lines of tools/train.py and tools/test.py."""
 import argparse
+import ast
 import os
-from typing import Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from mmengine.config import DictAction
 
@@ -9,20 +10,47 @@ NEWEST = 'newest'
 
 
 class Options(DictAction):
-    """``KEY=VALUE ...`` with a readable message for a malformed pair."""
+    """``KEY=VALUE ...`` as mmengine reads it, and dicts as in a config."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except (ValueError, AssertionError):
-            parser.error(f'{option_string} expects KEY=VALUE pairs, such as '
-                         'train_dataloader.batch_size=8, but got '
-                         + ' '.join(values))
+        for pair in values:
+            key, _, text = pair.partition('=')
+            try:
+                if 'dict(' not in text and '{' not in text:
+                    super().__call__(parser, namespace, [pair], option_string)
+                    continue
+                value = plain_value(ast.parse(text.strip(), mode='eval').body)
+            except (ValueError, AssertionError, SyntaxError):
+                parser.error(
+                    f'{option_string} expects KEY=VALUE pairs, such as '
+                    'train_dataloader.batch_size=8 or "a.b=dict(type=\'LN\')", '
+                    f'but got {pair}')
+            options = dict(getattr(namespace, self.dest) or {})
+            setattr(namespace, self.dest, {**options, key: value})
+
+
+def plain_value(node: ast.AST) -> Any:
+    """Evaluate an expression of literals, lists, tuples and dicts.
+
+    Raises:
+        ValueError: If it contains anything else.
+    """
+    if isinstance(node, ast.Call):
+        if ast.unparse(node.func) != 'dict' or node.args:
+            raise ValueError(ast.unparse(node))
+        return {one.arg: plain_value(one.value) for one in node.keywords}
+    if isinstance(node, ast.Dict):
+        return {ast.literal_eval(key): plain_value(value)
+                for key, value in zip(node.keys, node.values)}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        values = [plain_value(one) for one in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
+    return ast.literal_eval(node)
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'{text} is no number from 0 on')
+        raise argparse.ArgumentTypeError(f'{text} is not a non-negative integer')
     return int(text)
 
 

@@ -38,6 +38,14 @@ def check_launcher(launcher: str) -> None:
                 '--launcher away for a single process')
 
 
+def world_size(launcher: str) -> int:
+    """Number of processes that a launcher has started."""
+    for name, torch_name in VARIABLES.get(launcher, {}).items():
+        if torch_name == 'WORLD_SIZE':
+            return int(os.environ.get(name, 1))
+    return 1
+
+
 def check_strategy(cfg: Config) -> None:
     """Stop where a strategy was asked for what it cannot do here."""
     strategy = cfg.get('strategy') or {}

@@ -5,20 +5,20 @@ from typing import Iterator, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from hpvit_mm import environment
 from hpvit_mm.checkpoints.loader import register_loaders
+from hpvit_mm.errors import UserError
 
 from . import (arguments, distributed, outputs, resume, settings,
                survival)
 from .batch_size import settle_batch_size
 from .checks import check_resumed, check_run
-from .checks.refusal import refusals
+from .checks.build import building
 from .failures import explained
 
 
-@refusals()
 def train(argv: Optional[Sequence[str]] = None) -> None:
     """Train the model of a config."""
     args = arguments.parse_train(argv)
@@ -36,13 +36,13 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     for text in survival.exceptions(cfg):
         runner.logger.warning(text)
     settle_batch_size(runner)
+    check_batches_of_epoch(runner)
     with closing_hooks(runner), explained(runner):
         runner.train()
     del runner
     distributed.leave()
 
 
-@refusals()
 def test(argv: Optional[Sequence[str]] = None) -> None:
     """Evaluate the model of a config."""
     args = arguments.parse_test(argv)
@@ -63,11 +63,25 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that a config asks for."""
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg \
-        else Runner.from_cfg(cfg)
+    """Build the runner that a config asks for."""
+    with building(cfg, 'the config'):
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg \
+            else Runner.from_cfg(cfg)
     environment.quiet(runner.logger)
     return runner
+
+
+def check_batches_of_epoch(runner: Runner) -> None:
+    """Build the training loop; an epoch must have a batch."""
+    with building(runner.cfg.train_dataloader, 'train_dataloader'):
+        loop = runner.train_loop
+    if isinstance(loop, EpochBasedTrainLoop) and not len(loop.dataloader):
+        raise UserError(
+            'train_dataloader has no batch: drop_last drops the only one, '
+            f'which has {len(loop.dataloader.dataset)} of batch_size='
+            f'{runner.cfg.train_dataloader.batch_size} images for '
+            f'{runner.world_size} processes; use a smaller batch_size, or '
+            'drop_last=False')
 
 
 @contextmanager

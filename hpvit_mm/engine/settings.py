@@ -13,9 +13,7 @@ from mmengine.config import Config, ConfigDict
 from hpvit_mm.errors import UserError
 
 from . import outputs, survival
-from .checks.names import check_registered
 from .checks.options import check_options
-from .plain_config import PLAIN, read_plain_config, read_yaml_as_data
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # The optimizer wrapper for each low precision; mmengine's default is float16.
@@ -31,11 +29,11 @@ def training_config(args: Namespace) -> Config:
         set_amp(cfg, args.amp, args.amp_dtype)
     if args.auto_scale_lr:
         cfg.setdefault('auto_scale_lr', ConfigDict())['enable'] = True
-    if args.no_validate:
-        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     if args.seed is not None:
         cfg.setdefault('randomness', ConfigDict())['seed'] = args.seed
     merge_options(cfg, args.cfg_options)
+    if args.no_validate:  # after the options, which may be about validation
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     _settle(cfg)
     survival.ensure(cfg)
     if args.allow_drift:
@@ -57,9 +55,9 @@ def test_config(args: Namespace) -> Config:
         cfg.pop(key, None)
     if args.show_dir:
         outputs.set_show_dir(cfg, args.show_dir, args.tta)
-    if args.out:
-        outputs.set_out(cfg, args.out)
     merge_options(cfg, args.cfg_options)
+    if args.out:  # after the options, which name the evaluator's entries
+        outputs.set_out(cfg, args.out)
     if args.tta:
         outputs.set_tta(cfg)  # last, because it moves the model's entries
     _settle(cfg)
@@ -68,33 +66,20 @@ def test_config(args: Namespace) -> Config:
     return cfg
 
 
-def load_config(path: str, build: bool = True) -> Config:
-    """Read a config file; whatever is wrong with it is the user's to mend.
-
-    One in Python is executed; of one in JSON or YAML nothing is.
-
-    Args:
-        path: Of the config.
-        build: Whether something may be built from it. The types that one in
-            JSON or YAML names must then be registered; its host is imported
-            to know that.
+def load_config(path: str) -> Config:
+    """Read a config file, which is executed as Python.
 
     Raises:
-        UserError: If it cannot be read, or would execute what it must not.
+        UserError: If the file does not exist, is not Python, or fails.
     """
+    if Path(path).suffix != '.py':
+        raise UserError(f'the config {path} is not a Python file; name one '
+                        'that ends in .py')
     if not osp.isfile(path):
         raise UserError(f'the config {path} does not exist'
                         + _similar_config(Path(path)))
     try:
-        if Path(path).suffix in PLAIN:
-            cfg = read_plain_config(path)
-            if build:
-                check_registered(cfg)
-            return cfg
-        read_yaml_as_data()  # it may inherit from YAML
-        return Config.fromfile(path)
-    except UserError:
-        raise
+        cfg = Config.fromfile(path)
     except SyntaxError as error:
         raise UserError(f'the config {path} is not valid Python: {error}; '
                         'correct that line') from error
@@ -105,6 +90,7 @@ def load_config(path: str, build: bool = True) -> Config:
         text = f'{type(error).__name__}: {error}'.rstrip(': ')
         raise UserError(f'the config {path} cannot be read: {text}; correct '
                         'the file') from error
+    return cfg
 
 
 def _similar_config(path: Path) -> str:

@@ -23,7 +23,7 @@ OPTIONS = [
     ('optim_wrapper.paramwise_cfg.layer_decay_rat=1', 'layer_decay_rat',
      'mean layer_decay_rate?'),
     ('optim_wrapper.optimizer.type=AdamV', 'AdamV', 'mean Adam'),
-    ('optim_wrapper.constructor=hpvit_mm.Foo', 'hpvit_mm.Foo', 'correct'),
+    ('optim_wrapper.constructor=hpvit_mm.Foo', 'hpvit_mm.Foo', 'allowed are'),
     ('train_cfg.max_epoch=3', 'max_epoch', 'mean max_epochs?'),
     ('train_cfg.type=EpochBasedTrainLop', 'Lop', 'mean EpochBasedTrainLoop?'),
     ('train_dataloader.batchsize=3', 'batchsize', 'mean batch_size?'),

@@ -4,6 +4,7 @@ import warnings
 from typing import Dict, List, Optional
 
 import torch
+from mmengine.model import BaseTTAModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
@@ -11,7 +12,6 @@ from hpvit_mm.checkpoints import read_checkpoint
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
 
-from .optimizer import check_optimizer_state
 
 RESUMED = ('optimizer', 'message_hub', 'meta')
 
@@ -29,6 +29,8 @@ def check_checkpoint(model: nn.Module, file: str,
         new_heads: Whether the heads may differ, as for fine-tuning on other
             classes.
     """
+    if isinstance(model, BaseTTAModel):
+        model = model.module  # into which mmengine loads, too
     # what is resumed has been looked at before
     content = read_checkpoint(file, verify=not resume)
     if resume:
@@ -114,3 +116,22 @@ def likely_cause(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
                 'with which it was trained (number of classes, head, neck)')
     return ('use the config with which it was trained (arch, stage_depths, '
             'pooling, img_size, head)')
+
+
+def check_optimizer_state(wrapper: OptimWrapper, content: dict,
+                          file: str) -> None:
+    """A run continues only with the parameter groups it was made with."""
+    saved = content['optimizer'].get('param_groups')
+    if saved is None:  # several optimizers, each with its own
+        return
+    groups = wrapper.optimizer.param_groups
+    if _sizes(saved) != _sizes(groups):
+        raise UserError(
+            f'--resume {file}: its optimizer has {len(saved)} groups of '
+            f'parameters, and that of the config {len(groups)}, or of other '
+            'sizes; resume with the optim_wrapper (optimizer, constructor, '
+            'paramwise_cfg) and the frozen_stages of the first start')
+
+
+def _sizes(groups: List[dict]) -> List[int]:
+    return [len(group['params']) for group in groups]

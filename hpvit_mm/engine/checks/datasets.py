@@ -4,6 +4,7 @@ import os
 from typing import Any, Iterator, List, Optional, Tuple
 
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from torch import nn
 
@@ -11,11 +12,9 @@ from hpvit_mm.datasets.prepare import expected
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
 
+from .build import building, classes_of, quiet
 from .labels import check_labels
-from .model import check_classes, unheard
-from .refusal import refusals
-from .signature import accepted_arguments
-from .types import entries_at, find_type
+from .parts import entries
 
 
 def check_dataset(cfg: Config, loader: str,
@@ -71,13 +70,13 @@ def check_root(entry: dict, path: str) -> None:
 
 def build_lazily(entry: dict, path: str) -> Any:
     """The data set without its list of samples."""
-    target = find_type(entry['type'], DATASETS, path)
+    target = next((target for registry, target in classes_of(entry['type'])
+                   if registry is DATASETS), None)
     check_choice(entry, target, path)
-    check_classes(entry, path, DATASETS)
     entry = copy.deepcopy(entry)
-    if 'lazy_init' in accepted_arguments(target)[0]:
+    if target and issubclass(target, BaseDataset):
         entry['lazy_init'] = True
-    with refusals(entry, path), unheard():
+    with building(entry, path), quiet():
         return DATASETS.build(entry)
 
 
@@ -123,7 +122,7 @@ def check_evaluators(cfg: Config, loader: str, dataset: Any) -> None:
     validation.
     """
     name = loader.replace('dataloader', 'evaluator')
-    for path, entry in entries_at(cfg, name):
+    for path, entry in entries(cfg, name):
         file = entry.get('ann_file')
         if not file or not is_local(entry):
             continue

@@ -1,104 +1,43 @@
-"""Builds the model of a config without memory for its weights."""
+"""Check that the model agrees with its data and with the machine."""
 import contextlib
-import copy
-import io
 import os
-import warnings
-from typing import Iterator, Optional
+from pathlib import Path
+from typing import Any, Iterator, List, Optional, Tuple
 
+import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, Registry
-from torch import nn
+from mmengine.registry import DATASETS, MODELS
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import BaseBackbone
 
-from .refusal import refusals
-from .types import find_anywhere, hint_type, typed_dicts
-from .values import check_texts
+from ..distributed import world_size
+from .build import quiet, typed_dicts
+from .parts import build_skeleton
+
+__all__ = ['build_skeleton', 'quiet']
 
 # Initialisations that read a checkpoint.
 PRETRAINED = ('Pretrained', 'hpvit_mm.PretrainedHead')
+DRAWS = 16  # samples that are read to see labels, or sizes
 
 
-def build_skeleton(cfg: Config) -> Optional[nn.Module]:
-    """The model with parameters that have shapes but no values.
-
-    It takes a fraction of a second for the largest models, and brings to
-    light what is wrong with the model's config before anything else is done.
-
-    Returns:
-        The model, or None where only the run itself can build it.
-
-    Raises:
-        UserError: If a class of the model refuses its values.
-    """
-    model = copy.deepcopy(cfg.model)
-    if cfg.get('data_preprocessor') is not None:
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    check_classes(model, 'model', MODELS)
-    # Some constructors compute with values, and so fail on the meta device:
-    # what counts is what they say where the run will build them.
-    with contextlib.suppress(Exception):
-        return _build(model, 'meta')
-    try:
-        with refusals(model, 'model'):
-            return _build(model, 'cpu').to('meta')
-    except UserError:
-        raise
-    except Exception:  # the run will say what it is
-        return None
+def check_training(cfg: Config, model: nn.Module) -> None:
+    """Check what fails, or is wrong without a word, in training only."""
+    check_batch_norm(cfg, model)
+    check_mixing(model)
+    if cfg.get('default_scope') == 'mmseg':
+        check_segmentation_losses(cfg, model)
 
 
-def _build(model: dict, device: str) -> nn.Module:
-    with unheard(), torch.device(device):
-        # a copy, because constructors may change what they are given
-        return MODELS.build(copy.deepcopy(model)).to(device)
+def check_pretrained(cfg: Config, model: nn.Module) -> None:
+    """Check that pre-trained weights exist, and fit the backbone.
 
-
-def check_classes(entry: dict, path: str, registry: Registry) -> None:
-    """Check, before anything is built, paths to classes, and values.
-
-    Args:
-        entry: The dict in the config from which something is built.
-        path: Where it stands.
-        registry: The one that builds it, for the sentence.
-    """
-    for inner, one in typed_dicts(entry, path):
-        name = one['type']
-        scope = name.rpartition('.')[0] if isinstance(name, str) else ''
-        target = find_anywhere(name)
-        if scope and scope not in registry.children and target is None:
-            raise UserError(f'{inner}: there is no {name} among the '
-                            f'{registry.name}s; {hint_type(name)}')
-        if target is not None:
-            check_texts(one, target, inner)
-
-
-@contextlib.contextmanager
-def unheard() -> Iterator[None]:
-    """Say nothing: what is built for a check is built again and says it."""
-    logger = MMLogger.get_current_instance()
-
-    def drop(record) -> bool:
-        return False
-
-    logger.addFilter(drop)
-    try:
-        with warnings.catch_warnings(), \
-                contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.removeFilter(drop)
-
-
-def check_pretrained(cfg: Config, model: Optional[nn.Module]) -> None:
-    """Pre-trained weights must exist, and fit the backbone.
-
-    Those at an address are fetched, and looked at, by the run itself.
+    Those of a URL are fetched, and checked, by the run itself.
     """
     for path, entry in typed_dicts(cfg.model, 'model'):
         file = entry.get('checkpoint')
@@ -107,6 +46,210 @@ def check_pretrained(cfg: Config, model: Optional[nn.Module]) -> None:
             raise UserError(
                 f'{path}.checkpoint: the file {file} does not exist; put the '
                 f'pre-trained weights there, or set {path}.checkpoint')
-    for module in model.modules() if model else ():
+    for module in model.modules():
         if isinstance(module, BaseBackbone):
             module.check_pretrained()
+
+
+def check_channels(model: nn.Module) -> None:
+    """Check that the images have the channels of the backbone."""
+    mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
+    channels = getattr(getattr(model, 'backbone', None), 'in_channels', None)
+    if isinstance(mean, Tensor) and isinstance(channels, int) \
+            and mean.numel() not in (1, channels):
+        raise UserError(
+            f'model.data_preprocessor.mean is of images with {mean.numel()} '
+            f'channels, but model.backbone.in_channels is {channels}; '
+            'correct one of them')
+
+
+# ---------------------------------------------------------------- training
+
+
+def heads_of(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
+    """The heads that take the features of the neck or the backbone."""
+    for name in ('head', 'decode_head', 'auxiliary_head'):
+        head = getattr(model, name, None)
+        if isinstance(head, nn.ModuleList):
+            for index, one in enumerate(head):
+                yield f'model.{name}.{index}', one
+        elif isinstance(head, nn.Module):
+            yield f'model.{name}', head
+
+
+def check_batch_norm(cfg: Config, model: nn.Module) -> None:
+    """Check that BN gets more than one value per channel in training.
+
+    It gets one where a single image is pooled to 1x1, as in UperNet. SyncBN
+    counts the images of all GPUs.
+    """
+    norms = [one for one in model.modules() if isinstance(one, _BatchNorm)]
+    images = cfg.train_dataloader.get('batch_size')
+    if torch.cuda.is_available() and all(
+            isinstance(one, nn.SyncBatchNorm) for one in norms):
+        images *= world_size(cfg.get('launcher', 'none'))
+    if not norms or images != 1:
+        return
+    size = getattr(model.data_preprocessor, 'size', None) or (224, 224)
+    batch = torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size,
+                        device='meta')
+    model.train()
+    path = 'model'
+    try:
+        with quiet(), torch.no_grad():
+            features = model.extract_feat(batch)
+            for path, head in heads_of(model):
+                head(features)
+    except ValueError as error:
+        if 'more than 1 value per channel' in str(error):
+            raise UserError(
+                'train_dataloader.batch_size is 1, but BatchNorm in '
+                f'{path} needs more than one value per channel in training; '
+                'set batch_size to 2 or more, train with SyncBN on several '
+                "GPUs, or use another norm_cfg, such as dict(type='GN', "
+                'num_groups=32)') from error
+    except Exception:  # not everything runs without values
+        return
+
+
+def check_mixing(model: nn.Module) -> None:
+    """Check the number of classes of Mixup's and CutMix's soft labels."""
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    number = getattr(preprocessor, 'num_classes', None)
+    own = getattr(getattr(model, 'head', None), 'num_classes', None)
+    if getattr(preprocessor, 'to_onehot', False) and number and own \
+            and number != own:
+        raise UserError(
+            f'model.data_preprocessor.num_classes is {number}, but '
+            f'model.head.num_classes is {own}; set both to the number of '
+            'classes of the data')
+
+
+# ------------------------------------------------------------ segmentation
+
+
+def check_segmentation_losses(cfg: Config, model: nn.Module) -> None:
+    """Compute each loss of mmseg on a few labels, and on those to ignore."""
+    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+    stated = [(f'{path}.ignore_index', entry['ignore_index'])
+              for path, entry in typed_dicts(cfg.train_dataloader.dataset,
+                                             'train_dataloader.dataset')
+              if entry.get('ignore_index') is not None]
+    for path, head in heads_of(model):
+        if not isinstance(head, BaseDecodeHead) or \
+                type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
+            continue
+        for place, label in stated:
+            if label != head.ignore_index:
+                raise UserError(
+                    f'{place} is {label}, but {path}.ignore_index is '
+                    f'{head.ignore_index}; set it to {label} in each head')
+        check_loss(cfg, model, path, head)
+
+
+def check_loss(cfg: Config, model: nn.Module, path: str,
+               head: nn.Module) -> None:
+    """Check that a loss takes all labels that the training set gives."""
+    classes = list(range(head.num_classes))
+    error = loss_error(head, classes)
+    if error is not None:
+        if 'meta' in str(error):  # only the run itself can compute it
+            return
+        raise UserError(
+            f'{path}.loss_decode cannot be computed for {len(classes)} '
+            f'classes ({error}); correct its arguments, such as '
+            'class_weight, one per class')
+    padding = getattr(model.data_preprocessor, 'seg_pad_val', 255)
+    for label in sorted({255, padding, head.ignore_index} - set(classes)):
+        error = loss_error(head, [*classes, label])
+        file = first_with(cfg, label) if error is not None else None
+        if file:
+            remedy = f'set {path}.ignore_index to it' \
+                if label != head.ignore_index else \
+                'remove class_weight, or use a loss that allows both, such ' \
+                'as FocalLoss'
+            raise UserError(
+                f'{path}.loss_decode fails on the label {label} '
+                f'({type(error).__name__}: {error}), which training gives '
+                f'to pixels of {file}, those to ignore or of padding; '
+                f'{remedy}')
+
+
+def loss_error(head: nn.Module, labels: List[int]) -> Optional[Exception]:
+    """The error of a head's loss on some labels, None if it has none."""
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+    target = torch.tensor(labels).resize_(1, 1, len(labels))
+    logits = torch.zeros(1, head.out_channels, 1, len(labels))
+    sample = SegDataSample(gt_sem_seg=PixelData(data=target))
+    try:
+        with quiet():
+            head.loss_by_feat(logits, [sample])
+    except Exception as error:
+        return error
+    return None
+
+
+def first_with(cfg: Config, label: int) -> Optional[str]:
+    """The file of a training sample that has a label, of a few samples."""
+    with quiet(), contextlib.suppress(Exception):  # data have other checks
+        preprocessor = MODELS.build(cfg.model.data_preprocessor)
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+        for index in spread(len(dataset), DRAWS):
+            sample = dataset[index]
+            batch = preprocessor(dict(
+                inputs=[sample['inputs']],
+                data_samples=[sample['data_samples']]), training=True)
+            found, = batch['data_samples']
+            if (found.gt_sem_seg.data == label).any():
+                return Path(found.img_path).name
+    return None
+
+
+# ------------------------------------------------------------- evaluation
+
+
+def check_batches(cfg: Config, loader: str) -> None:
+    """Check that mmseg can stack the images of a batch in evaluation.
+
+    It pads them in training only. Images that differ in size are read, to see
+    what the pipeline makes of them.
+    """
+    if cfg.get('default_scope') != 'mmseg' or cfg[loader].batch_size == 1:
+        return
+    with quiet(), contextlib.suppress(OSError):
+        dataset = DATASETS.build(cfg[loader].dataset)
+        of_size = {}
+        for index in spread(len(dataset), 200):
+            file = dataset.get_data_info(index)['img_path']
+            with Image.open(file) as image:
+                of_size.setdefault(image.size, (index, file))
+        shapes = {}
+        for index, file in list(of_size.values())[:DRAWS]:
+            shape = tuple(dataset[index]['inputs'].shape[1:])
+            shapes.setdefault(shape, Path(file).name)
+        if len(shapes) > 1:
+            (one, first), (other, second) = list(shapes.items())[:2]
+            raise UserError(
+                f'{loader}.batch_size is {cfg[loader].batch_size}, but mmseg '
+                'cannot stack images of different sizes in evaluation, and '
+                f'{first} is of {one} pixels and {second} of {other}; set '
+                'batch_size to 1, or give Resize keep_ratio=False')
+
+
+def check_topk(metric: Any, path: str, heads: List[Tuple[str, int]]) -> None:
+    """Check that there are as many classes as a metric ranks."""
+    topk = getattr(metric, 'topk', None)
+    if type(metric).__name__ != 'Accuracy' or not topk:
+        return
+    for name, number in heads:
+        if max(topk) > number:
+            raise UserError(
+                f'{path}.topk is {tuple(topk)}, but model.{name} has '
+                f'{number} classes; set topk to numbers up to {number}')
+
+
+def spread(count: int, limit: int) -> List[int]:
+    """At most ``limit`` of ``count`` indices, evenly spread."""
+    return np.linspace(0, count - 1, min(count, limit)).round().astype(
+        int).tolist()
