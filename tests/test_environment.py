@@ -89,7 +89,10 @@ def test_the_hosts_import_without_a_word():
             'torch.zeros(3, 8, 8))')
     out = subprocess.run([sys.executable, '-c', code], capture_output=True,
                          text=True)
-    assert (out.returncode, out.stdout, out.stderr) == (0, '', '')
+    # the onedl forks say that a client library of theirs is missing
+    said = [line for line in (out.stdout + out.stderr).splitlines()
+            if 'Could not import OneDL' not in line]
+    assert (out.returncode, said) == (0, [])
 
 
 def test_torchvision_ops_are_left_alone_where_its_extension_loads(monkeypatch):

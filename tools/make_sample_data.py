@@ -23,9 +23,9 @@ def parse_args():
         '--seed', type=int, default=0, help='default: %(default)s')
     parser.add_argument(
         '--counts', choices=('default', 'tiny'), default='default',
-        help='tiny: about 20 pictures per split, for tests')
+        help='tiny: about 20 images per split, for tests')
     parser.add_argument(
-        '--force', action='store_true', help='replace older sample data')
+        '--force', action='store_true', help='replace other sample data in that folder')
     return parser.parse_args()
 
 

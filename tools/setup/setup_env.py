@@ -263,7 +263,8 @@ def install(env, stack, path):
                    'never replaced)')
     # From here on, nothing that pip installs may bring another torch.
     constraints = env.folder / 'setup_env.constraints'
-    constraints.write_text(f'torch=={torch["version"]}\n')
+    # (torch.__version__ may have a suffix that pip does not know)
+    constraints.write_text(f'torch=={installed("torch")}\n')
     keep = ('-c', constraints)
     force = os.environ.get('FORCE_CUDA')
     cuda = force == '1' or (force != '0' and torch['gpu'])
