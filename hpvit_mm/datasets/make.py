@@ -11,7 +11,7 @@ from . import ade20k, cityscapes, coco, imagenet
 from .sources import PHOTOS, SPLITS, TEXTURES, Sources
 
 # Increases when the same size and seed give other bytes.
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 NAME = 'hpvit_mm sample data'
 SETS = dict(
     imagenet=(imagenet, 'imagenet'),
