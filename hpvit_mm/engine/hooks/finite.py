@@ -1,41 +1,37 @@
-"""Losses and gradients that are no numbers."""
+"""Hook that ends a run whose losses or gradients are not finite."""
 import math
 from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub
 from mmengine.optim import AmpOptimWrapper
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import HOOKS
 
 from .. import agreement
-
-SHOWN = 5  # iterations in the table of the log
+from .runtime_info import DeferredRuntimeInfoHook
 
 
 @HOOKS.register_module()
 class FiniteHook(Hook):
-    """Ends a run whose losses or gradients' norm are NaN or infinite.
+    """End a run when a loss or the norm of the gradients is NaN or infinite.
 
-    They are looked at every ``interval`` iterations, where they are read from
-    the GPU to be logged anyway, and SafeCheckpointHook has them looked at in
-    front of each checkpoint, and so of each validation. The log then has a
-    table of the losses, and the files of the batch. The norm of the gradients
-    is known where they are clipped.
+    They are checked every ``interval`` iterations, because reading them waits
+    for the GPU, and by SafeCheckpointHook in front of each checkpoint and so
+    of each validation. The log names the files of the batch. The norm of the
+    gradients is known where they are clipped.
 
-    In float16 with scaled losses, mmengine's AmpOptimWrapper leaves out
-    updates whose gradients are not finite; that is no error as long as it is
-    not the rule.
+    In float16, AmpOptimWrapper skips updates whose gradients are not finite;
+    up to ``max_skipped`` in a row are normal.
 
     Args:
-        interval: Iterations between two looks. Defaults to 50.
-        max_skipped: How many updates in a row an AmpOptimWrapper may leave
-            out. Defaults to 25.
+        interval: Iterations between two checks. Defaults to 50.
+        max_skipped: Updates in a row that AmpOptimWrapper may skip. Defaults
+            to 25.
 
     Raises:
-        UserError: If an argument is no such number; in training, of what was
-            found, in all processes.
+        UserError: If an argument is out of range; in training, in all
+            processes, if a value is not finite.
     """
 
     # after the losses are noted, before a checkpoint is saved
@@ -44,118 +40,104 @@ class FiniteHook(Hook):
     def __init__(self, interval: int = 50, max_skipped: int = 25) -> None:
         if interval < 1 or max_skipped < 0:
             raise UserError(
-                'FiniteHook needs interval from 1 and max_skipped from 0 on, '
-                f'not {interval} and {max_skipped}')
+                'FiniteHook needs interval >= 1 and max_skipped >= 0, not '
+                f'{interval} and {max_skipped}')
         self.interval = interval
         self.max_skipped = max_skipped
-        # number of the iteration, counted from 1, and files of its batch
-        self.waiting: List[Tuple[int, List[str]]] = []
-        self.skipped = 0
+        # iteration, counted from 1, and the files of its batch
+        self.unchecked: List[Tuple[int, List[str]]] = []
 
     def before_train(self, runner) -> None:
-        """Start anew."""
-        self.waiting.clear()
+        """Reset the counters."""
+        self.unchecked.clear()
         self.skipped = 0
-        scaler = self._scaler(runner)
+        scaler = loss_scaler(runner)
         self.least_scale = scaler.get_scale() / 2**self.max_skipped \
             if scaler else 0
 
     def after_train_iter(self, runner, batch_idx: int, data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
-        """Note the files of the batch, and look now and then."""
-        self.waiting.append((runner.iter + 1, files_of(data_batch)))
-        if len(self.waiting) >= self.interval:
-            self.look(runner)
+        """Remember the files of the batch; check at the interval."""
+        self.unchecked.append((runner.iter + 1, files_of(data_batch)))
+        if len(self.unchecked) >= self.interval:
+            self.check(runner)
 
     def after_train(self, runner) -> None:
-        """Look at the last iterations."""
-        self.look(runner)
+        """Check the last iterations."""
+        self.check(runner)
 
-    def look(self, runner) -> None:
-        """Look at all iterations since the last time, in all processes."""
-        if not self.waiting:  # in none of them
+    def check(self, runner) -> None:
+        """Check all iterations since the last time, in all processes."""
+        if not self.unchecked:  # the same in all processes
             return
+        for hook in runner.hooks:
+            if isinstance(hook, DeferredRuntimeInfoHook):
+                hook.catch_up()
         errors = agreement.of_all(self._find(runner))
-        self.waiting.clear()
+        self.unchecked.clear()
         for rank, error in enumerate(errors):
             if error:
                 where = f'in process {rank}, ' if len(errors) > 1 else ''
                 raise UserError(where + error)
 
     def _find(self, runner) -> Optional[str]:
-        """What is to be said about the iterations that wait."""
-        values = recent(runner.message_hub, len(self.waiting))
-        scaler = self._scaler(runner)
-        for i, (iteration, files) in enumerate(self.waiting):
-            bad = [name for name, column in values.items()
-                   if not math.isfinite(column[i] or 0)]
+        """Explain what is not finite in the iterations to check, if any."""
+        curves = recent(runner.message_hub.log_scalars, len(self.unchecked))
+        scaler = loss_scaler(runner)
+        for i, (iteration, files) in enumerate(self.unchecked):
+            bad = [name for name, values in curves.items()
+                   if not math.isfinite(values[i] or 0)]
             self.skipped = self.skipped + 1 if bad else 0
             if not bad or scaler and self.skipped <= self.max_skipped:
                 continue
-            runner.logger.error(
-                f'Losses up to iteration {iteration}:\n'
-                + table(values, self.waiting, i))
-            runner.logger.error(
-                f'The batch of iteration {iteration}:\n  '
-                + '\n  '.join(files or ['unknown files']))
-            text = f'{bad[0]} is {values[bad[0]][i]} at iteration {iteration}'
+            runner.logger.error(f'The batch of iteration {iteration}:\n  '
+                                + '\n  '.join(files))
+            text = f'{bad[0]} is {curves[bad[0]][i]} at iteration {iteration}'
             if scaler:
-                text += f', and {self.skipped} updates were left out in a row'
+                text += f', and {self.skipped} updates in a row were skipped'
             return text + (
-                ': the log names the files of this batch. Look at them; '
+                ': the log names the files of this batch. Check them, or '
                 'resume from the last checkpoint with a lower learning rate '
                 'or with clipped gradients (optim_wrapper.clip_grad)'
                 + (', or in bfloat16' if scaler else ''))
         if scaler and scaler.get_scale() < self.least_scale:
-            return (f'the scale of the loss has fallen to '
-                    f'{scaler.get_scale():g}, because of gradients that are '
-                    'not finite: use --amp-dtype bfloat16')
+            return (f'the loss scale has fallen to {scaler.get_scale():g}, '
+                    'because of gradients that are not finite: use '
+                    '--amp-dtype bfloat16')
         return None
 
-    def _scaler(self, runner):
-        wrapper = runner.optim_wrapper
-        scaler = getattr(wrapper, 'loss_scaler', None)
-        return scaler if isinstance(wrapper, AmpOptimWrapper) and \
-            scaler.is_enabled() else None
+
+def loss_scaler(runner):
+    """The enabled GradScaler of a run in float16, else None."""
+    wrapper = runner.optim_wrapper
+    scaler = getattr(wrapper, 'loss_scaler', None)
+    return scaler if isinstance(wrapper, AmpOptimWrapper) and \
+        scaler.is_enabled() else None
 
 
 def files_of(batch: Any) -> List[str]:
-    """The images of a batch."""
+    """The image files of a batch."""
     samples = batch.get('data_samples') if isinstance(batch, dict) else None
     return [getattr(sample, 'img_path', None) or 'unknown'
             for sample in samples or ()]
 
 
-def recent(hub: MessageHub, count: int) -> Dict[str, List[Optional[float]]]:
-    """The losses, and the norm of the gradients, of the last iterations.
+def recent(scalars: Dict[str, Any],
+           count: int) -> Dict[str, List[Optional[float]]]:
+    """Losses and gradient norms of the last iterations, by name.
 
     Args:
-        hub: Where they are noted.
-        count: Of how many iterations.
+        scalars: ``log_scalars`` of the message hub.
+        count: Number of iterations.
 
     Returns:
-        Name -> values, the last one of the last iteration. None in front
-        where one was not noted each time.
+        Name -> values. A value that was not logged at each iteration is
+        padded in front with None.
     """
-    values = {}
-    for name, curve in hub.log_scalars.items():
-        # others are metrics of validations, which may be what they like
-        prefix, _, name = name.partition('/')
+    curves = {}
+    for name, curve in scalars.items():
+        prefix, _, name = name.partition('/')  # not those of a validation
         if prefix == 'train' and ('loss' in name or 'grad_norm' in name):
-            column = curve.data[0][-count:].tolist()
-            values[name] = [None] * (count - len(column)) + column
-    return values
-
-
-def table(values: Dict[str, List[Optional[float]]],
-          iterations: List[Tuple[int, List[str]]], last: int) -> str:
-    """Losses of a few iterations, up to the one at an index."""
-    width = max(map(len, values)) + 2
-    rows = [f'{"iteration":>10}' + ''.join(f'{name:>{width}}'
-                                           for name in values)]
-    for i in range(max(0, last + 1 - SHOWN), last + 1):
-        row = ['-' if column[i] is None else f'{column[i]:.5g}'
-               for column in values.values()]
-        rows.append(f'{iterations[i][0]:>10}'
-                    + ''.join(f'{text:>{width}}' for text in row))
-    return '\n'.join(rows)
+            values = curve.data[0][-count:].tolist()
+            curves[name] = [None] * (count - len(values)) + values
+    return curves

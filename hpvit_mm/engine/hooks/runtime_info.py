@@ -1,216 +1,141 @@
-"""Losses that stay on their device until somebody reads them."""
-from collections import defaultdict
+"""Hook that logs losses without a wait for the GPU at each iteration."""
 from functools import partial
 from typing import Any, Callable, Dict, List, Optional
 
-import numpy as np
 import torch
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
-from mmengine.logging import HistoryBuffer
-from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.runner import EpochBasedTrainLoop, LogProcessor
+from mmengine.optim import OptimWrapper
+from mmengine.runner import LogProcessor
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import HOOKS
 
-ALL = HistoryBuffer().max_length  # as many values as mmengine keeps
 MAX_WAITING = 1000  # iterations
 
 
 @HOOKS.register_module()
 class DeferredRuntimeInfoHook(RuntimeInfoHook):
-    """mmengine's RuntimeInfoHook, without a wait for the GPU per iteration.
+    """mmengine's RuntimeInfoHook, but losses stay on the GPU until logged.
 
-    In mmengine 0.10.7 RuntimeInfoHook reads every loss at every iteration,
-    OptimWrapper the norm of the gradients, and each time the GPU runs dry.
-    Here they stay where they are, and all of them are read in one transfer
-    when somebody asks the message hub for a curve: a LoggerHook at its
-    interval, a checkpoint, a hook of your own. So what is read is never out
-    of date, and what is logged is the same.
+    In mmengine 0.10.7 RuntimeInfoHook reads each loss at each iteration, and
+    OptimWrapper the norm of the gradients; each read waits for the GPU. Here
+    they are read in one transfer when a LoggerHook logs, when a checkpoint is
+    saved, before a validation and at the end. The log is the same. A hook of
+    your own that reads the curves in between calls :meth:`catch_up` first.
 
-    mmengine also copies the whole of each curve to add a value, up to a
-    million of them, and saves them in each checkpoint. Here a curve holds
-    what ``log_processor`` averages over, and at least ``history`` values; all
-    of them only where it asks for all. ::
+    mmengine also keeps, and saves, up to a million values of each curve and
+    copies them all to add one. Here a curve has ``history`` values, or as
+    many as ``log_processor`` averages over; all, where it asks for that. ::
 
         default_hooks = dict(
             runtime_info=dict(type='hpvit_mm.DeferredRuntimeInfoHook'))
 
     Args:
-        history: How many values of each training curve are kept at least,
-            for hooks of your own that read more than is logged. Defaults to
-            1000.
+        history: Least number of values to keep per curve. Defaults to 1000.
 
     Raises:
-        UserError: If ``history`` is not a number of values.
+        UserError: If ``history`` is not a positive integer.
     """
 
     def __init__(self, history: int = 1000) -> None:
-        if not isinstance(history, int) or history < 0:
-            raise UserError('DeferredRuntimeInfoHook needs a whole number as '
-                            f'history, how many values to keep, not {history}')
+        if not isinstance(history, int) or history < 1:
+            raise UserError('history of DeferredRuntimeInfoHook must be a '
+                            f'positive integer, not {history}')
         self.history = history
-        # device -> names and values (N) of each iteration, oldest first
-        self.waiting = defaultdict(list)
+        # names and values (N) of each iteration, oldest first
+        self.waiting = []
 
     def before_train(self, runner) -> None:
-        """Take over the curves of a checkpoint, and the gradients' norm."""
+        """Bound the curves of a checkpoint, and defer the gradient norm."""
         super().before_train(runner)
-        self.scalars = runner.message_hub.log_scalars
+        self.hub = runner.message_hub
+        self.length = curve_length(runner.log_processor, self.history)
         self.loggers = [hook for hook in runner.hooks
                         if isinstance(hook, LoggerHook)]
         self.waiting.clear()
-        self._take_over(runner)
-        wrappers = runner.optim_wrapper
-        for wrapper in wrappers.values() if isinstance(
-                wrappers, OptimWrapperDict) else [wrappers]:
-            self._defer_norm(wrapper)
+        self._bound()
+        wrapper = runner.optim_wrapper
+        clip = getattr(wrapper, 'clip_func', None)
+        if isinstance(wrapper, OptimWrapper) and clip is not None and \
+                getattr(clip, 'func', None) != self._clip:
+            # OptimWrapper logs what it returns, unless that is None
+            wrapper.clip_func = partial(self._clip, clip, wrapper.grad_name)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
-        """Keep the losses; mmengine takes what cannot wait."""
+        """Keep the losses; read them if they are about to be logged."""
         super().after_train_iter(runner, batch_idx, data_batch,
                                  self._defer(outputs or {}))
-        self._take_over(runner)
-        # A LoggerHook reads after IterTimerHook has taken the time: what is
-        # waited for then would count as time for the next batch of data.
-        if any(hook.every_n_inner_iters(batch_idx, hook.interval)
-               for hook in self.loggers):
+        # before IterTimerHook takes the time of this iteration
+        if self.end_of_epoch(runner.train_dataloader, batch_idx) or any(
+                hook.every_n_inner_iters(batch_idx, hook.interval)
+                for hook in self.loggers):
             self.catch_up()
 
+    def before_val(self, runner) -> None:
+        """Read the losses."""
+        super().before_val(runner)
+        self.catch_up()
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Put all losses until now into the checkpoint."""
+        if self.waiting:
+            self.catch_up()
+            checkpoint['message_hub'] = runner.message_hub.state_dict()
+
     def after_train(self, runner) -> None:
-        """Leave nothing on the device."""
+        """Read the last losses."""
         super().after_train(runner)
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Read all that waits, with one transfer per device."""
-        waiting, self.waiting = self.waiting, defaultdict(list)
-        values = defaultdict(list)
-        for rows in waiting.values():
-            numbers = iter(torch.cat([row for _, row in rows]).tolist())
-            for names, _ in rows:
+        """Read all that waits, in one transfer."""
+        waiting, self.waiting = self.waiting, []
+        if waiting:
+            rows = [row.to(waiting[0][1].device) for _, row in waiting]
+            values = iter(torch.cat(rows).tolist())
+            for names, _ in waiting:
                 for name in names:
-                    values[name].append(next(numbers))
-        for name, new in values.items():
-            self.scalars[name].extend(new)
+                    self.hub.update_scalar(name, next(values))
+            self._bound()
 
     def _defer(self, values: Dict[str, Any]) -> Dict[str, Any]:
-        """Keep what can wait, and return the rest.
+        """Keep the values that can wait; return the others.
 
-        A curve begins with a value that does not wait: so mmengine itself
-        makes it, in its order. Integers do not wait, because they would
-        become floats, nor what is on a second device.
+        The first value of a curve does not wait, so that mmengine creates the
+        curves in its order. Integers do not, because they would become floats.
         """
-        ready, rest, device = {}, {}, None
-        for name, value in values.items():
-            if (isinstance(value, Tensor) and value.is_floating_point()
-                    and value.ndim == 0 and device in (None, value.device)
-                    and isinstance(self.scalars.get(f'train/{name}'), Curve)):
-                ready[f'train/{name}'] = value
-                device = value.device
-            else:
-                rest[name] = value
-        if ready:
-            # A copy, because what a CUDA graph has computed is overwritten
-            # by the next iteration. Types are promoted, which is exact.
+        names = [name for name, value in values.items()
+                 if isinstance(value, Tensor) and value.is_floating_point()
+                 and value.ndim == 0
+                 and f'train/{name}' in self.hub.log_scalars]
+        if names:
+            device = values[names[0]].device
+            # a copy, because a CUDA graph overwrites its outputs
             with torch.no_grad():
-                row = torch.stack(list(ready.values()))
-            for name in ready:
-                self.scalars[name].behind = True
-            rows = self.waiting[device]
-            rows.append((list(ready), row))
-            if len(rows) >= MAX_WAITING:
+                row = torch.stack([values[name].to(device) for name in names])
+            self.waiting.append(([f'train/{name}' for name in names], row))
+            if len(self.waiting) >= MAX_WAITING:
                 self.catch_up()
-        return rest
-
-    def _defer_norm(self, wrapper: OptimWrapper) -> None:
-        """Have the norm of the gradients wait, too.
-
-        OptimWrapper logs what its ``clip_func`` returns, unless that is None.
-        """
-        clip = getattr(wrapper, 'clip_func', None)
-        if clip is None or getattr(clip, 'func', None) == self._clip:
-            return
-        wrapper.clip_func = partial(self._clip, clip, wrapper.grad_name)
+        return {name: value for name, value in values.items()
+                if name not in names}
 
     def _clip(self, clip: Callable, name: str, params: List[Tensor],
               **options) -> Any:
         return self._defer({name: clip(params, **options)}).get(name)
 
-    def _take_over(self, runner) -> None:
-        """Bound the curves that mmengine has begun or loaded."""
-        for name, buffer in self.scalars.items():
-            if type(buffer) is HistoryBuffer and name.startswith('train/'):
-                length = self._length(runner, name[len('train/'):])
-                self.scalars[name] = Curve(
-                    self.catch_up, *(part[-length:] for part in buffer.data),
-                    max_length=length)
-
-    def _length(self, runner, name: str) -> int:
-        """How many values of a curve may be read."""
-        processor = runner.log_processor
-        if type(processor) is not LogProcessor:
-            return ALL
-        windows = [processor.window_size]
-        for entry in processor.custom_cfg:
-            if entry['data_src'] == name:
-                known = entry.get('method_name') in ('mean', 'min', 'max')
-                windows.append(entry.get('window_size') if known else ALL)
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            epoch = len(runner.train_dataloader)
-            windows = [epoch if one == 'epoch' else one for one in windows]
-        # None, 0 and 'global' mean all
-        if not all(isinstance(one, int) and one > 0 for one in windows):
-            return ALL
-        return min(ALL, max(self.history, *windows))
+    def _bound(self) -> None:
+        for name, curve in self.hub.log_scalars.items():
+            if name.startswith('train/') and self.length:
+                curve.max_length = self.length
 
 
-class Curve(HistoryBuffer):
-    """A HistoryBuffer whose last values may still be on the device.
-
-    Args:
-        catch_up: Brings them here, by :meth:`extend`.
-        args: As those of a HistoryBuffer.
-        kwargs: As those of a HistoryBuffer.
-    """
-
-    def __init__(self, catch_up: Callable[[], None], *args, **kwargs) -> None:
-        self.catch_up = catch_up
-        self.behind = False
-        super().__init__(*args, **kwargs)
-
-    def extend(self, values: List[float]) -> None:
-        """Add values, each of which counts once."""
-        self.behind = False
-        length = self.max_length
-        self._log_history = np.append(self._log_history, values)[-length:]
-        self._count_history = np.append(
-            self._count_history, np.ones(len(values), int))[-length:]
-
-    # The names by which all methods of HistoryBuffer, and statistics that are
-    # registered there, know the values.
-    @property
-    def _log_history(self) -> np.ndarray:
-        if self.behind:
-            self.catch_up()
-        return self._values
-
-    @_log_history.setter
-    def _log_history(self, values: np.ndarray) -> None:
-        self._values = values
-
-    @property
-    def _count_history(self) -> np.ndarray:
-        if self.behind:
-            self.catch_up()
-        return self._counts
-
-    @_count_history.setter
-    def _count_history(self, counts: np.ndarray) -> None:
-        self._counts = counts
-
-    def __reduce__(self) -> tuple:
-        """In a checkpoint, and wherever it is copied, mmengine's own."""
-        return HistoryBuffer, self.data
+def curve_length(processor: LogProcessor, history: int) -> Optional[int]:
+    """How many values of a curve may be read; None for all of them."""
+    windows = [processor.window_size] + [
+        entry.get('window_size') for entry in processor.custom_cfg]
+    if type(processor) is not LogProcessor or not all(
+            isinstance(one, int) and one > 0 for one in windows):
+        return None  # 'epoch', 'global', or a processor that we do not know
+    return max(history, *windows)
