@@ -1,30 +1,54 @@
-"""What the processes of a run agree upon, beside the gradients.
+"""Collectives for plain data, between the CPUs of a run.
 
-On the CPU, in a group of their own: nobody waits for a GPU.
+They use a gloo group of their own, so that nobody waits for a GPU. In a
+single process they return what they are given.
 """
-from contextlib import suppress
+from datetime import timedelta
 from typing import Any, List, Optional
 
 import torch
 import torch.distributed as dist
 from torch.distributed import ProcessGroup
 
-END = 'hpvit_mm/end'  # a key in the store of the processes
+from hpvit_mm.errors import RankError
+
 _group: Optional[ProcessGroup] = None
 
 
-def group() -> Optional[ProcessGroup]:
-    """The group; None of a single process. All ask for it at once."""
+def group(timeout: Optional[timedelta] = None) -> Optional[ProcessGroup]:
+    """Return the gloo group; None in a single process.
+
+    The first call is a collective one, which creates the group.
+
+    Args:
+        timeout: How long a collective may take. Defaults to gloo's own.
+
+    Raises:
+        RankError: If the processes cannot connect.
+    """
     global _group
     if not (dist.is_available() and dist.is_initialized()):
         _group = None
     elif _group is None and dist.get_world_size() > 1:
-        _group = dist.new_group(backend='gloo')
+        try:
+            _group = dist.new_group(backend='gloo', timeout=timeout)
+        except RuntimeError as error:
+            raise no_connection(error) from error
     return _group
 
 
+def no_connection(error: Exception) -> RankError:
+    """The error of processes that cannot connect by gloo."""
+    return RankError(
+        'the processes of this run cannot connect by gloo '
+        f'({str(error).splitlines()[0]}): if the host name of a node resolves '
+        'to a loopback address (see getent hosts $(hostname)), set '
+        'GLOO_SOCKET_IFNAME to the network interface of the nodes, for '
+        'example eth0')
+
+
 def of_first(value: Any) -> Any:
-    """What rank 0 gives, plain data, in all processes."""
+    """Return the value that rank 0 passes."""
     if group() is None:
         return value
     values = [value]
@@ -34,7 +58,7 @@ def of_first(value: Any) -> Any:
 
 
 def of_all(value: Any) -> List[Any]:
-    """What each process gives, by rank, in all processes."""
+    """Return the values of all processes, by rank."""
     if group() is None:
         return [value]
     values = [None] * dist.get_world_size()
@@ -43,7 +67,7 @@ def of_all(value: Any) -> List[Any]:
 
 
 def to_first(value: Any) -> Optional[List[Any]]:
-    """What each process gives, by rank, in rank 0; None in the others."""
+    """Return the values of all processes in rank 0, None in the others."""
     if group() is None:
         return [value]
     values = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
@@ -51,47 +75,28 @@ def to_first(value: Any) -> Optional[List[Any]]:
     return values
 
 
-def announce_end() -> None:
-    """Tell the others that this process ends because it was asked to."""
-    if _group is not None:
-        with suppress(RuntimeError):  # nobody else is there any more
-            _store().set(END, '1')
-
-
-def end_was_announced() -> bool:
-    """Whether a process that has gone had said so."""
-    try:
-        return _group is not None and _store().check([END])
-    except RuntimeError:  # it kept the store
-        return False
-
-
-def _store():
-    return dist.distributed_c10d._get_default_store()
-
-
 class AnyProcess:
-    """Asks at each iteration whether something holds in any process.
+    """Ask at each iteration whether something is true in any process.
 
-    The answer is that to the question of the iteration before, the same in
-    all processes: so nobody waits for it.
+    To avoid a wait, the answer is that to the question of the iteration
+    before. It is the same in all processes.
     """
 
     def __init__(self) -> None:
         self.question = None
 
-    def ask(self, holds: bool) -> bool:
-        """Whether it holds here; returns whether it held anywhere."""
+    def ask(self, value: bool) -> bool:
+        """Pass the value of this process; return whether any was true."""
         if group() is None:
-            return holds
+            return value
         answer = self.answer()
-        flag = torch.tensor([float(holds)])
+        flag = torch.tensor([float(value)])
         self.question = flag, dist.all_reduce(
             flag, dist.ReduceOp.MAX, group=group(), async_op=True)
         return answer
 
     def answer(self) -> bool:
-        """The answer to the last question; the end of asking."""
+        """Return the answer to the last question, if there is one."""
         if self.question is None:
             return False
         flag, work = self.question

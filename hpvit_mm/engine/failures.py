@@ -1,4 +1,4 @@
-"""Failures of a running training, in one sentence that names the cause."""
+"""Failures of a running training, told in one sentence."""
 import re
 from contextlib import contextmanager
 from typing import Any, Iterator, Optional
@@ -8,13 +8,11 @@ import torch
 from hpvit_mm.cli import user_error_text
 from hpvit_mm.errors import Preempted, RankError, UserError
 
-from . import agreement
-
-# What a data loader says when one of its processes has ended. All but the
-# first are what reading from that process gives.
+# torch, of a DataLoader worker
 WORKER_ENDED = re.compile(
     r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (exited unexpectedly|'
     r'is killed by signal: [\w ]+)')
+# gloo, of another process of the run
 PEER_ENDED = re.compile(
     'Connection closed by peer|Connection reset by peer|Broken pipe|'
     'Connection refused|Socket Timeout')
@@ -24,71 +22,70 @@ NO_MEMORY = re.compile("can't allocate memory|[Nn]ot enough memory")
 @contextmanager
 def explained(runner, batch: Any = None, loading: bool = False,
               loader: str = 'train_dataloader') -> Iterator[None]:
-    """Tell a user's failures from those of the code.
+    """Turn failures of the machine or the data into one sentence.
 
     Args:
         runner: The runner.
-        batch: What is computed on; its shapes are told where memory does not
-            suffice.
+        batch: The batch that is computed on, whose shapes are told when
+            memory runs out.
         loading: Whether batches are loaded inside.
-        loader: What the config calls the loader of the batches.
+        loader: The name of the DataLoader in the config.
 
     Raises:
-        RankError: For what is known to come from the machine or the data. It
-            is said by each process that it happens to.
-        Preempted: If another process has gone because it was asked to.
+        RankError: For a failure that is known; each process tells its own.
+        Preempted: If this process was asked to end and another one is gone.
     """
     try:
         yield
     except UserError as error:
         if not str(error).startswith('Caught '):
             raise
-        # raised in a process that loads data, and again by torch
+        # from a DataLoader worker, raised again by torch
         raise RankError(user_error_text(error)) from error
     except (RuntimeError, OSError, EOFError, MemoryError) as error:
-        if PEER_ENDED.search(str(error)) and agreement.end_was_announced():
-            raise Preempted('another process was asked to') from error
+        if PEER_ENDED.search(str(error)) and asked_to_end(runner):
+            raise Preempted('so was another process') from error
         text = sentence(error, runner, batch, loading, loader)
         if text is None:
             raise
         raise RankError(text) from error
 
 
+def asked_to_end(runner) -> bool:
+    """Whether a scheduler has signalled this process."""
+    watches = (getattr(hook, 'watch', None) for hook in runner.hooks)
+    return any(watch and watch.received is not None for watch in watches)
+
+
 def sentence(error: Exception, runner, batch: Any, loading: bool,
              loader: str) -> Optional[str]:
-    """What a failure means; None if that is not known."""
+    """Explain a failure; None if it is not known."""
     text = str(error)
     again = 'then start it again' if loader == 'test_dataloader' else \
         'then continue with --resume'
+    fewer = ('most often the machine ran out of memory (see dmesg); use '
+             f'fewer {loader}.num_workers, {again}')
     ended = WORKER_ENDED.search(text)
     if ended:
-        return (f'a process that loads data (pid {ended[1]}) '
-                f'{ended[2]}: most often the memory of the machine did not '
-                f'suffice (see dmesg); use fewer {loader}.num_workers, '
-                + again)
+        return f'a DataLoader worker (pid {ended[1]}) {ended[2]}: {fewer}'
     if loading and isinstance(error, (ConnectionError, EOFError)):
-        return (f'a process that loads data ended unexpectedly ({error!r}): '
-                'most often the memory of the machine did not suffice (see '
-                f'dmesg); use fewer {loader}.num_workers, {again}')
+        return f'a DataLoader worker ended unexpectedly ({error!r}): {fewer}'
     if loading and 'DataLoader timed out' in text:
-        return (f'{text}: no batch was loaded in this time; look at the '
-                'storage of the data, or allow more time (timeout of the '
-                f'data loader), {again}')
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) \
-            or NO_MEMORY.search(text):
-        where = 'of the GPU' if isinstance(
-            error, torch.OutOfMemoryError) else 'of the machine'
-        shapes = ', '.join(shapes_of(batch))
-        what = f', for a batch of {shapes}' if shapes else ''
-        remedy = ' with --auto-scale-lr, or model.backbone.with_cp=True' \
-            if loader == 'train_dataloader' else ''
-        return (f'the memory {where} does not suffice at iteration '
-                f'{runner.iter}{what} '
-                f'({text.splitlines()[0] if text else "no more is known"}): '
-                f'use a smaller {loader}.batch_size{remedy}, {again}')
+        return (f'{text}: no batch was loaded in this time; check the storage '
+                f'of the data, or raise {loader}.timeout, {again}')
     if PEER_ENDED.search(text):
         return ('another process of this run has ended: see its message, or '
                 'the log of its machine')
+    on_gpu = isinstance(error, torch.OutOfMemoryError)
+    if on_gpu or isinstance(error, MemoryError) or NO_MEMORY.search(text):
+        shapes = ', '.join(shapes_of(batch))
+        what = f', for a batch of {shapes}' if shapes else ''
+        reason = f' ({text.splitlines()[0]})' if text else ''
+        remedy = ' with --auto-scale-lr, or model.backbone.with_cp=True' \
+            if loader == 'train_dataloader' else ''
+        return (f'the {"GPU" if on_gpu else "machine"} ran out of memory at '
+                f'iteration {runner.iter}{what}{reason}: use a smaller '
+                f'{loader}.batch_size{remedy}, {again}')
     return None
 
 

@@ -1,4 +1,4 @@
-"""Runs that a scheduler asks to end."""
+"""Hook that ends a run when a scheduler asks it to."""
 from typing import Any, Optional, Sequence
 
 from mmengine.hooks import Hook
@@ -14,16 +14,16 @@ from .checkpoint import SafeCheckpointHook
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Saves a checkpoint and ends, when any process got SIGTERM or SIGUSR1.
+    """Save a checkpoint and end when any process gets SIGTERM or SIGUSR1.
 
-    All processes finish the same iteration, and save together; ``tools/
-    train.py`` then ends with status 75, and ``--resume`` continues at the next
-    iteration. A validation is not finished: the checkpoint in front of it is
-    there, and resuming does it again. A second signal ends at once, and so
-    does the first one where an iteration takes longer than ``grace``.
+    All processes finish the same iteration and save together; then
+    ``tools/train.py`` ends with status 75, and ``--resume`` continues at the
+    next iteration. A validation is interrupted: resuming starts it again from
+    the checkpoint in front of it. A second signal ends the run at once, and
+    so does the first one if the iteration takes longer than ``grace``.
 
     Args:
-        grace: Seconds between the signal and the beginning of the saving.
+        grace: Seconds between the signal and the start of the saving.
             Defaults to 25, which leaves 5 of the 30 that torchrun and slurm
             give by default.
 
@@ -35,13 +35,13 @@ class PreemptionHook(Hook):
 
     def __init__(self, grace: float = 25) -> None:
         if not grace > 0:
-            raise UserError('grace of PreemptionHook must be a number of '
-                            f'seconds above 0, not {grace}')
+            raise UserError('grace of PreemptionHook must be a positive '
+                            f'number of seconds, not {grace}')
         self.grace = grace
         self.watch: Optional[SignalWatch] = None
 
     def before_train(self, runner) -> None:
-        """Listen to the signals, before there are processes for the data."""
+        """Listen, before there are DataLoader workers."""
         self.checkpoints = SafeCheckpointHook.of(runner)
         self.any_process = agreement.AnyProcess()
         self.watch = self.checkpoints.watch = SignalWatch(self.grace)
@@ -49,29 +49,35 @@ class PreemptionHook(Hook):
 
     def after_train_iter(self, runner, batch_idx: int, data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
-        """End together, at the same iteration."""
-        if self.any_process.ask(self.watch.received is not None):
+        """Save and end, in all processes at the same iteration."""
+        if self._asked():
             loop = runner.train_loop
-            # mmengine's would begin the epoch again, and count it twice
+            # mmengine's epoch loop restarts the epoch: it would count it twice
             if getattr(loop, 'resumes_anywhere', False) or not isinstance(
                     loop, EpochBasedTrainLoop):
                 self.checkpoints.save_interim(
                     runner, runner.epoch, runner.iter + 1)
             raise Preempted(f'{self.checkpoints.last} is saved')
 
+    def before_val(self, runner) -> None:
+        """Find the number of batches that all processes validate."""
+        self.common = min(agreement.of_all(len(runner.val_dataloader)))
+
     def after_val_iter(self, runner, batch_idx: int, data_batch: Any = None,
                        outputs: Optional[Sequence] = None) -> None:
-        """Leave a validation, which the checkpoint before it remembers."""
-        if self.watch and self.watch.received is not None:
-            agreement.announce_end()  # others may wait for this process
+        """Leave a validation, in all processes at the same batch."""
+        if self.watch and batch_idx < self.common and self._asked():
             raise Preempted('the validation will be done again')
 
     def after_train(self, runner) -> None:
-        """Leave signals alone."""
+        """Restore the signal handlers."""
         self.any_process.answer()
         self.close()
 
     def close(self) -> None:
-        """Stop listening, however a run has ended."""
+        """Restore the signal handlers, however the run ended."""
         if self.watch:
             self.watch.stop()
+
+    def _asked(self) -> bool:
+        return self.any_process.ask(self.watch.received is not None)
