@@ -1,4 +1,4 @@
-"""Mixed precision without scaled losses."""
+"""Mixed precision in bfloat16, without loss scaling."""
 from contextlib import ExitStack, contextmanager
 from typing import Any, Iterable, Iterator, List
 
@@ -13,14 +13,13 @@ from hpvit_mm.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """Computes losses in bfloat16; weights and gradients stay in float32.
+    """Compute losses under bfloat16 autocast; weights stay in float32.
 
-    bfloat16 has the range of float32: no gradient underflows, and nothing
-    needs scaling. mmengine's AmpOptimWrapper scales all the same, and waits
-    for the GPU at every step to learn whether a gradient is infinite. Here a
-    step, a state and a checkpoint are those of an OptimWrapper, so a run may
-    change from one to the other when it is resumed. Validation and tests are
-    none of its business: they compute in float32.
+    bfloat16 has the range of float32, so gradients do not underflow and need
+    no scaling. mmengine's AmpOptimWrapper scales anyway, and waits for the GPU
+    at every step to find out whether a gradient is infinite. Here steps, state
+    and checkpoints are those of an OptimWrapper, so a resumed run may change
+    from one to the other. Validation and tests compute in float32.
     """
 
     _model = None
@@ -28,7 +27,7 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Compute in bfloat16 what torch holds to be accurate enough."""
+        """Autocast to bfloat16, except for boxes."""
         if model is not self._model:  # a detector has hundreds of modules
             self._model, self._makers = model, box_makers(model)
         with super().optim_context(model), \
@@ -38,9 +37,10 @@ class BFloat16OptimWrapper(OptimWrapper):
 
 
 def box_makers(model: nn.Module) -> List[nn.Module]:
-    """What makes boxes in mmdet's detectors: extractors of regions, heads.
+    """The modules of mmdet's detectors that compute boxes.
 
-    They are known by what they have, because a classifier needs no mmdet.
+    These are RoI extractors and heads, found by their attributes, so that a
+    classifier does not import mmdet.
     """
     return [module for module in model.modules()
             if hasattr(module, 'roi_layers')
@@ -49,15 +49,14 @@ def box_makers(model: nn.Module) -> List[nn.Module]:
 
 @contextmanager
 def exact_boxes(makers: Iterable[nn.Module]) -> Iterator[None]:
-    """Let the :func:`box_makers` of a detector compute in float32.
+    """Cast the tensors of the :func:`box_makers` to float32.
 
-    bfloat16 tells 1000 from 1004 and nothing between, so that boxes must not
-    become bfloat16 like the features they are cut from; and mmcv 2.1.0's
-    RoIAlign, and its NMS on the CPU, refuse it.
+    Near 1000 bfloat16 has steps of 4, too coarse for coordinates; and mmcv
+    2.1.0's RoIAlign, and its NMS on the CPU, do not support it.
     """
     with ExitStack() as hooks:
         for module in makers:
-            if hasattr(module, 'roi_layers'):  # cuts regions from features
+            if hasattr(module, 'roi_layers'):  # a RoI extractor
                 hook = module.register_forward_pre_hook(
                     lambda _, inputs: to_float32(inputs))
             else:  # a head
@@ -68,7 +67,7 @@ def exact_boxes(makers: Iterable[nn.Module]) -> Iterator[None]:
 
 
 def to_float32(data: Any) -> Any:
-    """Nested data whose tensors of bfloat16 are float32."""
+    """Cast the bfloat16 tensors of nested data to float32."""
     return apply_to(data,
                     lambda one: getattr(one, 'dtype', None) is torch.bfloat16,
                     torch.Tensor.float)

@@ -1,4 +1,4 @@
-"""Which checkpoint a run starts from, and that none is lost."""
+"""Decide which checkpoint a run starts from."""
 import json
 import logging
 import os
@@ -6,9 +6,9 @@ import random
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import List, Optional
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 
 from hpvit_mm.checkpoints import read_checkpoint
 from hpvit_mm.errors import UserError
-from hpvit_mm.utils import replacing
+from hpvit_mm.utils import replacing, shorten
 
 from . import agreement
 from .arguments import NEWEST
@@ -25,21 +25,21 @@ from .checks.work_dir import check_work_dir
 from .hooks.checkpoint import POINTER
 from .hooks.record import RECORD
 
-# What a training can be resumed from, and what CheckpointHook's filename_tmpl
-# names.
+# Checkpoints that can be resumed, beside those of CheckpointHook's
+# filename_tmpl.
 NUMBERED = r'(?:interim_)?iter_\d+\.pth|epoch_\d+\.pth'
-RUN = 'run.json'  # what a run must know before its first checkpoint
+RUN = 'run.json'  # holds the seed, for runs without a checkpoint
 LEAST_FREE = 1e6  # bytes, for logs and the copy of the config
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run keeps its checkpoints, and how it calls them.
+    """Where a run keeps its checkpoints.
 
     Attributes:
         work_dir: The work dir.
-        folder: Where CheckpointHook writes; mostly the work dir.
-        numbered: The names of what a training can be resumed from.
+        folder: Where CheckpointHook writes; by default the work dir.
+        numbered: Pattern of the names of checkpoints that can be resumed.
     """
     work_dir: Path
     folder: Path
@@ -47,7 +47,7 @@ class Place:
 
     @staticmethod
     def of(cfg: Config) -> 'Place':
-        """As CheckpointHook understands a config."""
+        """Read it from a config, as CheckpointHook does."""
         hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
         work_dir = os.path.abspath(cfg.work_dir)
         folder = cfg.work_dir
@@ -60,27 +60,25 @@ class Place:
         return Place(Path(cfg.work_dir), Path(folder), numbered)
 
     def checkpoints(self) -> List[Path]:
-        """What a training can be resumed from, in the order of its progress.
+        """All checkpoints that can be resumed, by iteration.
 
-        Files that cannot be read come last, as the newest.
+        Files that cannot be read come last, as the newest. Of one iteration
+        the periodic checkpoint comes last.
         """
-        found: Dict[Path, float] = {}
-        for path in self.folder.glob('*.pth'):
-            if re.fullmatch(self.numbered, path.name):
-                reached = iteration(path)
-                found[path] = float('inf') if reached is None else reached
-        # of one iteration the periodic one
-        return sorted(found, key=lambda path: (
-            found[path], not path.name.startswith('interim'), path.name))
+        def order(path: Path) -> tuple:
+            reached = iteration(path)
+            return (float('inf') if reached is None else reached,
+                    not path.name.startswith('interim'), path.name)
+
+        return sorted((path for path in self.folder.glob('*.pth')
+                       if re.fullmatch(self.numbered, path.name)), key=order)
 
     def own_files(self) -> List[Path]:
-        """All that belongs to a run, and that another one might replace."""
-        # with those that were renamed, because they are broken
+        """All files of a run that another run might overwrite."""
         own = re.compile(rf'(?:{self.numbered}|best_.+\.pth)(?:\.broken.*)?')
-        found = [path for path in {*self.folder.glob('*.pth*')}
-                 if own.fullmatch(path.name)]
-        return sorted(found) + [path for path in [self.pointer]
-                                if path.exists()]
+        found = sorted(path for path in {*self.folder.glob('*.pth*')}
+                       if own.fullmatch(path.name))
+        return found + [self.pointer] * self.pointer.exists()
 
     @property
     def pointer(self) -> Path:
@@ -89,35 +87,28 @@ class Place:
 
 @dataclass
 class Start:
-    """Where a run begins.
+    """Where a run starts.
 
     Attributes:
-        checkpoint: What is resumed, None for a start from scratch.
-        seed: Of all random numbers.
-        notes: What the log is told, each with its level.
+        checkpoint: The checkpoint to resume; None for a start from scratch.
+        seed: Seed of all random numbers.
     """
     checkpoint: Optional[str]
     seed: int
-    notes: List[Tuple[str, int]] = field(default_factory=list)
 
 
-def settle_start(cfg: Config, resume: Optional[str], restart: bool
-                 ) -> List[Tuple[str, int]]:
-    """Decide where to begin, for all processes, and enter it into the config.
+def settle_start(cfg: Config, resume: Optional[str], restart: bool) -> None:
+    """Decide where to start, and set ``resume``, ``load_from`` and the seed.
 
-    Rank 0 looks at the work dir, others hear of it: they may not see the same
-    yet. Then ``cfg.resume``, ``cfg.load_from`` and the seed are set.
+    Rank 0 decides for all, because others may not see the same files yet.
 
     Args:
         cfg: The config; its ``work_dir`` holds the checkpoints.
-        resume: A path, ``NEWEST``, or None for a fresh start.
-        restart: Whether a fresh start may put aside what an earlier run left.
-
-    Returns:
-        What was said on the way, each with its level, for :func:`note`.
+        resume: A path, ``NEWEST``, or None for a start from scratch.
+        restart: Whether to move the files of an earlier run aside.
 
     Raises:
-        UserError: If there is no good checkpoint, or a run would be replaced.
+        UserError: If no checkpoint is usable, or a run would be overwritten.
     """
     start = error = None
     if is_main_process():
@@ -128,8 +119,6 @@ def settle_start(cfg: Config, resume: Optional[str], restart: bool
     start, error = agreement.of_first((start, error))
     if error:
         raise UserError(error)
-    for text, level in start.notes:
-        print_log(text, logger='current', level=level)
     if start.checkpoint:
         cfg.resume = True
         cfg.load_from = start.checkpoint
@@ -137,43 +126,32 @@ def settle_start(cfg: Config, resume: Optional[str], restart: bool
         cfg.resume = False
     cfg.randomness = cfg.get('randomness') or ConfigDict()
     cfg.randomness.seed = start.seed
-    return start.notes
-
-
-def note(texts: List[Tuple[str, int]], logger: logging.Logger) -> None:
-    """Write into the log files what was said before there were any."""
-    for text, level in texts:
-        record = logger.makeRecord(logger.name, level, __file__, 0, text, (),
-                                   None)
-        for handler in logger.handlers:
-            if isinstance(handler, logging.FileHandler):
-                handler.handle(record)
 
 
 def find_start(cfg: Config, resume: Optional[str], restart: bool) -> Start:
-    """Look at the work dir, in one process."""
+    """Decide where to start, in one process; see :func:`settle_start`."""
     place = Place.of(cfg)
-    start = Start(None, (cfg.get('randomness') or {}).get('seed'))
     if resume is None and cfg.get('resume') and not restart:
         resume = cfg.get('load_from') or NEWEST
     check_writable(place)
+    checkpoint = None
     if restart:
         if resume is not None:
-            raise UserError('--restart begins anew, and --resume goes on: '
-                            'give one of them')
-        put_aside(place, start)
+            raise UserError('--restart starts from scratch and --resume '
+                            'continues: give one of them')
+        put_aside(place)
     elif resume is None:
         refuse_overwriting(place)
     elif resume == NEWEST:
-        newest_good(place, start)
+        checkpoint = newest_good(place)
     else:
-        start.checkpoint = named(resume, place)
-    settle_seed(place.work_dir, start)
-    return start
+        checkpoint = named(resume, place)
+    seed = (cfg.get('randomness') or {}).get('seed')
+    return Start(checkpoint, settle_seed(place.work_dir, checkpoint, seed))
 
 
 def check_writable(place: Place) -> None:
-    """Before anything is renamed: there must be room for a run."""
+    """Check that there is room for a run, before anything is renamed."""
     if place.pointer.is_dir():
         raise UserError(f'{place.pointer} is a folder, but it is the name of '
                         'a file that each run writes; rename it')
@@ -189,7 +167,7 @@ def check_writable(place: Place) -> None:
 
 
 def named(path: str, place: Place) -> str:
-    """The checkpoint of ``--resume PATH``, if it is a good one."""
+    """Check the checkpoint of ``--resume PATH``."""
     if '://' in path:
         refuse_overwriting(place)
         return path
@@ -211,69 +189,46 @@ def named(path: str, place: Place) -> str:
              if (iteration(one) or 0) > reached]
     if later:
         raise UserError(
-            f'--resume {path}: {later[-1].name} in the same folder is from '
-            'later, and would be replaced on the way; name another '
+            f'--resume {path}: the run would overwrite {later[-1].name} in '
+            'the same folder, which is from a later iteration; name another '
             '--work-dir, or move later checkpoints away')
     return path
 
 
-def newest_good(place: Place, start: Start) -> None:
-    """Find the newest checkpoint that can be read, and say what cannot."""
-    found = place.checkpoints()
-    say_pointer(place, found, start)
+def newest_good(place: Place) -> Optional[str]:
+    """Find the newest checkpoint that is whole; rename the broken ones.
+
+    They are renamed because this run will write files of the same names.
+    """
     broken = {}
-    while found:
-        path = found.pop()
+    for path in reversed(place.checkpoints()):
         error = damage(path)
         if error:
             broken[path] = error
             continue
-        start.checkpoint = str(path)
-        # out of the way: this run will write some of the same names
         for bad, error in broken.items():
             aside = unused(bad.with_name(bad.name + '.broken'))
             bad.rename(aside)
-            start.notes.append((
-                f'{bad} cannot be resumed from, {error}. It is renamed to '
+            say(f'{bad} cannot be resumed from, {error}. It is renamed to '
                 f'{aside.name}, and the next older checkpoint is tried.',
-                logging.WARNING))
-        return
+                logging.WARNING)
+        return str(path)
     own = place.own_files()
     if own:
-        reasons = '; '.join(f'{path.name}: {error}'
-                            for path, error in list(broken.items())[:3])
+        reasons = [f'{path.name}: {error}' for path, error in broken.items()]
         raise UserError(
             f'{place.work_dir} is the work dir of an earlier run, but has no '
             'checkpoint that training can continue from ('
-            + (reasons or ', '.join(path.name for path in own[:5]))
-            + '): restore one, or begin anew with --restart, which puts '
-            'these aside')
-    start.notes.append((f'{place.work_dir} holds no checkpoint to resume '
-                        'from: starting from scratch', logging.INFO))
-
-
-def say_pointer(place: Place, found: List[Path], start: Start) -> None:
-    """Say what is wrong with ``last_checkpoint``; it is not relied upon."""
-    if not found:
-        return
-    pointer = place.pointer
-    text = pointer.read_text(errors='replace').strip() \
-        if pointer.is_file() else None
-    if text is None:
-        problem = 'is missing'
-    elif not text:
-        problem = 'is empty'
-    elif not (place.work_dir / text).is_file() and not \
-            (place.folder / os.path.basename(text)).is_file():
-        problem = f'names {text}, which is not there'
-    else:
-        return
-    start.notes.append((f'{pointer} {problem}: the newest checkpoint is '
-                        'looked for', logging.WARNING))
+            + shorten(reasons or [path.name for path in own], sep='; ')
+            + '): restore one, or add --restart to move these aside and start '
+            'from scratch')
+    say(f'{place.work_dir} holds no checkpoint to resume from: starting from '
+        'scratch')
+    return None
 
 
 def iteration(path: Path) -> Optional[int]:
-    """How many iterations a checkpoint has behind it, None if unreadable."""
+    """The iteration of a checkpoint, None if it cannot be read."""
     try:
         reached = read_checkpoint(path, verify=False)['meta']['iter']
     except (UserError, KeyError, TypeError):
@@ -293,22 +248,22 @@ def damage(path: Path) -> Optional[str]:
     meta = content['meta']
     if not isinstance(meta, dict) or not all(
             isinstance(meta.get(key), int) for key in ('epoch', 'iter')):
-        return 'its meta does not tell epoch and iter'
+        return 'its meta has no epoch or iter'
     return None
 
 
 def refuse_overwriting(place: Place) -> None:
-    """What an earlier run has reached must not be replaced."""
+    """Raise if a new run would overwrite the checkpoints of an earlier one."""
     if place.own_files():
         raise UserError(
             f'the work dir {place.work_dir} holds checkpoints of an earlier '
             'run, which this one would overwrite; add --resume, without a '
-            'path, to continue it, --restart to put them aside and begin '
-            'anew, or name another --work-dir')
+            'path, to continue it, --restart to move them aside and start '
+            'from scratch, or name another --work-dir')
 
 
-def put_aside(place: Place, start: Start) -> None:
-    """Move what an earlier run left, into a folder beside it."""
+def put_aside(place: Place) -> None:
+    """Move the files of an earlier run into a folder beside them."""
     files = place.own_files()
     if (place.work_dir / RUN).exists():
         files.append(place.work_dir / RUN)
@@ -319,14 +274,12 @@ def put_aside(place: Place, start: Start) -> None:
         aside.mkdir(exist_ok=True)
         path.rename(aside / path.name)
     if files:
-        start.notes.append((
-            f'--restart: {len(files)} files of an earlier run are in '
-            + ' and '.join(sorted(map(str, asides.values()))) + ' now',
-            logging.INFO))
+        say(f'--restart: {len(files)} files of an earlier run are in '
+            + ' and '.join(sorted(map(str, asides.values()))) + ' now')
 
 
 def unused(path: Path) -> Path:
-    """A path, or the first of path_2, path_3, ... that does not exist."""
+    """The first of path, path_2, path_3, ... that does not exist."""
     number, free = 1, path
     while free.exists():
         number += 1
@@ -334,25 +287,32 @@ def unused(path: Path) -> Path:
     return free
 
 
-def settle_seed(work_dir: Path, start: Start) -> None:
-    """The seed of the config, of the run that is resumed, or a drawn one.
+def settle_seed(work_dir: Path, checkpoint: Optional[str],
+                seed: Optional[int]) -> int:
+    """The seed of the config, of the resumed run, or a random one.
 
-    A drawn one is written down before the first step, for the case that there
-    is no checkpoint when the run is killed.
+    It is written to run.json before the first step, for the case that the
+    run is killed before its first checkpoint.
     """
-    if start.seed is None and start.checkpoint:
-        meta = read_checkpoint(start.checkpoint, verify=False)['meta']
+    if seed is None and checkpoint:
+        meta = read_checkpoint(checkpoint, verify=False)['meta']
         record = meta.get(RECORD)
-        start.seed = (record if isinstance(record, dict) else meta).get('seed')
+        seed = (record if isinstance(record, dict) else meta).get('seed')
     file = work_dir / RUN
     known = {}
     with suppress(OSError, ValueError):
         read = json.loads(file.read_text())
         known = read if isinstance(read, dict) else {}
-    if start.seed is None and isinstance(known.get('seed'), int):
-        start.seed = known['seed']
-    if start.seed is None:
-        start.seed = random.SystemRandom().randrange(2**31)
-    if known.get('seed') != start.seed:
+    if seed is None and isinstance(known.get('seed'), int):
+        seed = known['seed']
+    if seed is None:
+        seed = random.SystemRandom().randrange(2**31)
+    if known.get('seed') != seed:
         with replacing(file) as part:
-            part.write_text(json.dumps(dict(known, seed=start.seed)) + '\n')
+            part.write_text(json.dumps(dict(known, seed=seed)) + '\n')
+    return seed
+
+
+def say(text: str, level: int = logging.INFO) -> None:
+    """Log, before there is a runner."""
+    print_log(text, logger='current', level=level)

@@ -92,10 +92,10 @@ def test_late_positions_come_at_once():
 
 
 def test_no_batches():
-    sampler = ResumableBatchSampler(DefaultSampler(Dice()), 20, seed=0,
-                                    drop_last=True, endless=True)
     with pytest.raises(UserError, match='gives no batches'):
-        next(iter(sampler))
+        next(iter(ResumableBatchSampler(
+            DefaultSampler(Dice()), 20, seed=0, drop_last=True,
+            endless=True)))
 
 
 def test_a_draw_is_an_index():

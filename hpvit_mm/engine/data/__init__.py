@@ -1,4 +1,4 @@
-"""What lies around the data sets and samplers of the hosts."""
+"""Wrappers of datasets and samplers."""
 from .dataset import GuardedDataset
 from .sampler import Draw, ResumableBatchSampler
 

@@ -1,13 +1,12 @@
-"""Data sets whose random numbers and mistakes have a place."""
+"""Dataset wrapper: per-sample seeds, and errors that name the file."""
 import multiprocessing
-import os
 import sys
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional
 
 import mmcv
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset
 
 from hpvit_mm.errors import RankError, UserError
 from hpvit_mm.registry import DATASETS
@@ -16,48 +15,41 @@ from ..seeds import seed_for, seed_generators
 from ..signals import protect_worker
 from .sampler import Draw, ResumableBatchSampler
 
-
-# Files of other names may be read by means of their own.
 IMAGES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff',
           '.webp')
 
 
 @DATASETS.register_module()
 class GuardedDataset(Dataset):
-    """Another data set, with seeds per sample and a name for what is broken.
+    """Wrapper of a dataset, with per-sample seeds and errors that name a file.
 
-    The augmentation of a :class:`Draw` depends on its seed alone: not on the
-    process that loads it, nor on what was loaded before. A sample of which a
-    file is missing or damaged is an error that names the file, or, where that
-    is allowed, another one takes its place. All else is that of the data set
-    inside, which whoever reads or sets an attribute here reaches.
+    The augmentation of a :class:`Draw` depends on its seed alone: neither on
+    the worker that loads it nor on what was loaded before. A sample whose
+    image is missing or damaged raises an error that names the file, or is
+    replaced by the next one, up to a limit. All other attributes are those of
+    the dataset inside, also when they are set.
 
     Args:
-        dataset: The data set, or a dict to build it.
+        dataset: The dataset, or a dict to build it.
         name: What messages call it, such as 'train_dataloader'.
-        max_corrupt: How many samples of which a file cannot be read may be
-            replaced, per process of the run. Defaults to 0: none.
+        max_corrupt: Number of samples, per process of the run, that may be
+            replaced. Defaults to 0.
     """
 
-    OWN = ('dataset', 'name', 'max_corrupt', 'corrupt', 'process')
+    OWN = ('dataset', 'name', 'max_corrupt', 'corrupt')
 
     def __init__(self, dataset: Any, name: str, max_corrupt: int = 0) -> None:
         if isinstance(dataset, dict):
             dataset = MMENGINE_DATASETS.build(dataset)
         self.dataset = dataset
-        if type(dataset).__name__ == 'MultiImageMixDataset':
-            # mixed-in samples have files, too; they are replaced in there
-            dataset.dataset = GuardedDataset(dataset.dataset, name,
-                                             max_corrupt)
         self.name = name
         self.max_corrupt = max_corrupt
         # counted by all workers together
         self.corrupt = multiprocessing.Value('q', 0) if max_corrupt else None
-        self.process = os.getpid()
 
     def __getattr__(self, name: str) -> Any:
         if name in self.OWN or name.startswith('__'):
-            raise AttributeError(name)  # while being unpickled
+            raise AttributeError(name)  # while it is unpickled
         return getattr(self.dataset, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -66,82 +58,80 @@ class GuardedDataset(Dataset):
         else:
             setattr(self.dataset, name, value)
 
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if multiprocessing.parent_process():  # a worker that is not forked
+            protect_worker()
+
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        if self.process != os.getpid():
-            self.process = os.getpid()
-            if get_worker_info():
-                protect_worker()  # where fork did not
         tried = int(index)
         while True:
             if isinstance(index, Draw):
-                # what replaces a sample has random numbers of its own
                 seed_generators(index.seed if tried == index else
                                 seed_for(index.seed, tried))
             try:
                 return self.dataset[tried]
-            except UserError:  # of the data set inside of this one's
+            except UserError:
                 raise
             except Exception as error:
-                self._explain(tried, error)
+                file = self._unreadable(tried, error)
+                if file is None:
+                    if hasattr(error, 'add_note'):  # Python 3.11
+                        files = ', '.join(self._files(tried)) or '?'
+                        error.add_note(
+                            f'(sample {tried} of {self.name}: {files})')
+                    raise
+                self._count(tried, file)
             tried = (tried + 1) % len(self.dataset)
-
-    def _explain(self, index: int, error: Exception) -> None:
-        """Count an unreadable file, or raise what is to be said."""
-        file = next(self._unreadable(index, error), None)
-        if file is None:
-            if hasattr(error, 'add_note'):  # Python 3.11
-                error.add_note(f'(sample {index} of {self.name}: '
-                               f'{next(self._files(index), "?")})')
-            raise error
-        what = 'is missing' if not Path(file).exists() else \
-            'cannot be read as an image, it is damaged or empty'
-        if not self.max_corrupt:
-            remedy = 'restore it, or take it out of the data set'
-            if self.name.startswith('train'):
-                remedy += ('; or let up to N such samples be replaced by '
-                           'others with --max-corrupt N')
-            raise RankError(
-                f'{file}, of sample {index} of {self.name}, {what}: {remedy}')
-        with self.corrupt.get_lock():
-            self.corrupt.value += 1
-            count = self.corrupt.value
-        if count > self.max_corrupt:
-            raise RankError(
-                f'{file}, of sample {index} of {self.name}, {what}, and it is '
-                f'not the first: more than {self.max_corrupt} samples could '
-                'not be read; restore the files that the log names, or allow '
-                'more with --max-corrupt')
-        worker = get_worker_info()
-        print(f'warning: {file} {what}: another sample takes its place '
-              f'({count} of at most {self.max_corrupt}'
-              + (f', worker {worker.id})' if worker else ')'),
-              file=sys.stderr, flush=True)
 
     def _files(self, index: int) -> Iterator[str]:
         """The image of a sample, and its label map."""
         try:
             info = self.dataset.get_data_info(index)
-        except Exception:  # a data set that is not of mmengine
+        except Exception:  # not a dataset of mmengine
             return
         for key in ('img_path', 'seg_map_path'):
             if isinstance(info.get(key), (str, Path)):
                 yield str(info[key])
 
-    def _unreadable(self, index: int, error: Exception) -> Iterator[str]:
-        """Those of the files that are missing, or no images."""
+    def _unreadable(self, index: int, error: Exception) -> Optional[str]:
+        """The file of a sample that is missing or not an image, if any."""
         for file in self._files(index):
             if Path(file).exists():
                 if file.lower().endswith(IMAGES) and not readable(file):
-                    yield file
+                    return file
             elif isinstance(error, FileNotFoundError):
-                yield file
+                return file
+        return None
+
+    def _count(self, index: int, file: str) -> None:
+        """Warn that a sample is replaced, or raise if it may not be."""
+        what = 'cannot be read as an image' if Path(file).exists() \
+            else 'is missing'
+        text = f'{file}, of sample {index} of {self.name}, {what}'
+        if not self.max_corrupt:
+            remedy = 'restore it, or remove it from the dataset'
+            if self.name.startswith('train'):
+                remedy += ('; or let up to N such samples be replaced by '
+                           'others with --max-corrupt N')
+            raise RankError(f'{text}: {remedy}')
+        with self.corrupt.get_lock():
+            self.corrupt.value += 1
+            count = self.corrupt.value
+        if count > self.max_corrupt:
+            raise RankError(
+                f'{text}, and more than {self.max_corrupt} samples could not '
+                'be read: restore the files that the log names, or raise '
+                '--max-corrupt')
+        print(f'warning: {text}: the next sample replaces it ({count} of at '
+              f'most {self.max_corrupt})', file=sys.stderr, flush=True)
 
 
 def readable(file: str) -> bool:
-    """Whether a file is an image."""
+    """Whether a file can be decoded as an image."""
     try:
         return mmcv.imfrombytes(Path(file).read_bytes(),
                                 flag='unchanged') is not None
@@ -150,7 +140,7 @@ def readable(file: str) -> bool:
 
 
 def guarded(loader: dict, name: str, max_corrupt: int = 0) -> dict:
-    """The dict of a data loader, around whose data set this is put."""
+    """Wrap the dataset in the config of a DataLoader."""
     return dict(loader, dataset=dict(
         type=GuardedDataset, dataset=loader['dataset'], name=name,
         max_corrupt=max_corrupt))
@@ -158,11 +148,11 @@ def guarded(loader: dict, name: str, max_corrupt: int = 0) -> dict:
 
 def resumable(loader: dict, seed: int, endless: bool,
               max_corrupt: int = 0) -> dict:
-    """The dict of a data loader that can begin at any of its batches.
+    """Make the config of a DataLoader one that can start at any batch.
 
     Args:
-        loader: The dict, as in configs.
-        seed: Of the run, the same in all processes.
+        loader: The config.
+        seed: Seed of the run, the same in all processes.
         endless: As in :class:`ResumableBatchSampler`.
         max_corrupt: As in :class:`GuardedDataset`.
     """

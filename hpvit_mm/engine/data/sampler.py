@@ -1,4 +1,4 @@
-"""Batches that can begin anywhere, each sample with a seed of its own."""
+"""Batch sampler that can start at any batch, with per-sample seeds."""
 import itertools
 from numbers import Integral
 from typing import Iterator, List, Optional
@@ -14,7 +14,7 @@ from ..seeds import seed_for
 
 
 class Draw(int):
-    """The index of a sample, with the seed of this one use of it."""
+    """Index of a sample, with the seed of its augmentation."""
 
     def __new__(cls, index: int, seed: int) -> 'Draw':
         draw = super().__new__(cls, index)
@@ -27,22 +27,21 @@ class Draw(int):
 
 @DATA_SAMPLERS.register_module()
 class ResumableBatchSampler:
-    """Batches of another sampler, from any position, without loading data.
+    """Batch sampler that starts at any position, without loading data.
 
-    Works with each sampler whose order depends on its seed and the epoch, as
-    that of all samplers of mmengine does. Skipped batches cost their indices.
+    Works with every sampler whose order depends on its seed and the epoch
+    alone, as in mmengine. Of skipped batches only the indices are computed.
 
     Args:
-        sampler: Gives indices.
+        sampler: Sampler of indices.
         batch_size: Indices per batch.
         seed: Of the run; the same in all processes.
-        batch_sampler: Dict to build what makes batches of the indices, such
-            as mmdet's AspectRatioBatchSampler. Defaults to None: one after
-            another.
-        drop_last: Whether to leave out a last batch of fewer indices. Only
-            without ``batch_sampler``. Defaults to False.
-        endless: Whether one epoch follows the other without an end, for loops
-            that count iterations. Defaults to False.
+        batch_sampler: Dict to build a batch sampler, such as mmdet's
+            AspectRatioBatchSampler. Defaults to None: consecutive indices.
+        drop_last: Whether to drop an incomplete last batch. Only without
+            ``batch_sampler``. Defaults to False.
+        endless: Whether to go through epochs without an end, for loops that
+            count iterations. Defaults to False.
     """
 
     def __init__(self, sampler: Sampler, batch_size: int, seed: int,
@@ -62,11 +61,11 @@ class ResumableBatchSampler:
         self.epoch = self.position = 0
 
     def begin(self, epoch: int, position: int = 0) -> None:
-        """Let the next iteration start at a batch of an epoch.
+        """Set where the next iteration over the batches starts.
 
         Args:
-            epoch: The epoch; 0 where there is no end.
-            position: How many batches are left out.
+            epoch: The epoch; 0 if ``endless``.
+            position: Number of batches to skip.
         """
         self.epoch, self.position = epoch, position
 
@@ -94,6 +93,6 @@ class ResumableBatchSampler:
                 yield batch
             if empty and self.endless:
                 raise UserError(
-                    'train_dataloader gives no batches: its data set has '
-                    f'fewer samples than a batch of {self.batch_size}; '
-                    'correct the data set, or the batch_size')
+                    'train_dataloader gives no batches: its dataset has fewer '
+                    f'samples than a batch of {self.batch_size}; correct the '
+                    'dataset, or the batch_size')

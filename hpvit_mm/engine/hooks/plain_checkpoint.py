@@ -1,4 +1,4 @@
-"""Checkpoints that torch loads without trusting them."""
+"""Hook for checkpoints that torch loads with weights_only=True."""
 from typing import Any
 
 import numpy as np
@@ -12,25 +12,25 @@ WEIGHTS = ('state_dict', 'ema_state_dict', 'optimizer')
 
 @HOOKS.register_module()
 class PlainCheckpointHook(Hook):
-    """Keeps checkpoints to tensors and plain Python values.
+    """Restrict checkpoints to tensors and plain Python values.
 
-    mmengine stores its loss curves as pickled ``HistoryBuffer`` objects.
-    ``torch.load(weights_only=True)``, the default since torch 2.6, refuses
-    such files, and so mmengine 0.10.7 cannot resume from its own checkpoints.
-    This hook writes the curves as lists and rebuilds them on loading. It can
-    go when mmengine does so itself.
+    mmengine pickles its loss curves as ``HistoryBuffer`` objects, which
+    ``torch.load(weights_only=True)``, the default since torch 2.6, refuses; so
+    mmengine 0.10.7 cannot resume from its own checkpoints. This hook writes
+    the curves as lists and restores them on loading. It can go when mmengine
+    does so itself.
     """
 
-    # after the hooks that add something to the checkpoint
+    # after the hooks that add entries to the checkpoint
     priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Replace everything that is no tensor by plain values."""
+        """Convert everything but the weights to plain values."""
         for key in checkpoint.keys() - set(WEIGHTS):
             checkpoint[key] = to_plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Rebuild the curves, which a resumed run continues."""
+        """Restore the curves, which a resumed run continues."""
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
         for name, curve in scalars.items():
             if isinstance(curve, dict):
@@ -38,7 +38,7 @@ class PlainCheckpointHook(Hook):
 
 
 def to_plain(value: Any) -> Any:
-    """Copy nested values, with NumPy's and mmengine's types replaced."""
+    """Copy nested values, with types of NumPy and mmengine replaced."""
     if isinstance(value, HistoryBuffer):
         log_history, count_history = value.data
         return dict(

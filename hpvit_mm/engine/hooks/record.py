@@ -1,4 +1,4 @@
-"""What a run was, kept in its checkpoints, and compared when it is resumed."""
+"""Hook that refuses to resume a run as another one."""
 import hashlib
 import os
 import re
@@ -9,17 +9,18 @@ from mmengine.hooks import Hook
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import HOOKS
+from hpvit_mm.utils import shorten
 
 RECORD = 'hpvit_mm'  # its key in the checkpoint's meta
-SAMPLES = 1000  # of the data set, which stand for all
+SAMPLES = 1000  # samples of the dataset that are compared
 SHOWN = 8  # changes in a message
-# Entries of the config that make an experiment what it is.
+# Entries of the config that define the experiment.
 ENTRIES = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
            'train_cfg', 'default_hooks', 'custom_hooks', 'randomness',
            'val_dataloader.dataset', 'val_evaluator')
 VALIDATION = ('val_dataloader', 'val_evaluator')
-# Parts of these that may change: weights to start from, places (what lies
-# there is compared itself), how fast data are loaded, what is logged and kept.
+# Parts of these that may change: initial weights, paths (the data itself is
+# compared), the speed of loading, what is logged and kept.
 FREE = re.compile(
     r'.*\binit_cfg\b.*|.*\.with_cp|'
     r'.*\b(data_root|data_prefix|ann_file|seg_map_path|backend_args)\b.*|'
@@ -33,21 +34,20 @@ FREE = re.compile(
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Refuses to resume a run as another one.
+    """Compare a resumed run with the one that saved the checkpoint.
 
-    Each checkpoint has a record: number of processes, batch size, seed,
-    config and data set. Where a run that is resumed differs from it, the
-    learning rate would not fit, batches would be seen twice or never, or the
-    model be trained by another schedule than the config says. That is an
-    error, unless it is allowed; then it is noted in the checkpoints to come,
-    ``meta['hpvit_mm']['changes']``.
+    Each checkpoint has a record of the number of processes, batch size, seed,
+    config and dataset. If the resumed run differs, the learning rate may not
+    fit, batches may be seen twice or never, or the schedule may not be that of
+    the config. That is an error, unless it is allowed; then it is noted in
+    later checkpoints, ``meta['hpvit_mm']['changes']``.
 
     Args:
         allow_drift: Whether differences are allowed. Defaults to False.
             ``--allow-drift`` of tools/train.py.
 
     Raises:
-        UserError: When a checkpoint is resumed, if something differs.
+        UserError: If something differs when a checkpoint is resumed.
     """
 
     def __init__(self, allow_drift: bool = False) -> None:
@@ -56,15 +56,14 @@ class RunRecordHook(Hook):
         self.now: Optional[dict] = None
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Compare, where training is resumed."""
+        """Compare the records, if training is resumed."""
         if not runner.cfg.get('resume'):
             return
         before = checkpoint['meta'].get(RECORD)
         if not isinstance(before, dict):
             runner.logger.warning(
-                'The checkpoint has no record of its run, as those have that '
-                'other tools wrote: whether batch size, config and data are '
-                'the same was not compared')
+                'The checkpoint has no record of its run (another tool wrote '
+                'it): batch size, config and data were not compared')
             return
         self.changes = list(before.get('changes', []))
         if hasattr(runner.train_loop, 'epoch_length_before'):
@@ -72,15 +71,14 @@ class RunRecordHook(Hook):
         found = differences(before, self._record(runner))
         if not found:
             return
-        text = '; '.join(found[:SHOWN]) + (
-            f'; and {len(found) - SHOWN} more' if found[SHOWN:] else '')
+        text = shorten(found, SHOWN, sep='; ')
         if not self.allow_drift:
             raise UserError(
                 'this is not the run that saved the checkpoint '
                 f'{runner.cfg.get("load_from")}: {text}. Restore that, or add '
-                '--allow-drift, whereupon weights, optimizer, learning rates '
-                'and schedule are those of the checkpoint, and all else is '
-                'what you give now')
+                '--allow-drift to continue with the weights, optimizer, '
+                'learning rates and schedule of the checkpoint and everything '
+                'else as given now')
         runner.logger.warning(
             f'This is not the run that saved the checkpoint, as --allow-drift '
             f'allows: {text}. Weights, optimizer, learning rates and schedule '
@@ -109,7 +107,7 @@ class RunRecordHook(Hook):
 
 
 def differences(before: dict, now: dict) -> List[str]:
-    """What differs between two records, in words."""
+    """Describe each difference between two records."""
     words = dict(
         world_size='processes', batch_size='images per process and batch',
         accumulative_counts='accumulated batches', seed='seed',
@@ -117,9 +115,10 @@ def differences(before: dict, now: dict) -> List[str]:
     found = [f'{words[key]}: {before.get(key)}, now {now[key]}'
              for key in words if before.get(key) != now[key]]
     old, new = before.get('config', {}), now['config']
-    covered = r'train_dataloader\.batch_size|optim_wrapper\.accumulative_counts'
+    covered = (r'train_dataloader\.batch_size|'
+               r'optim_wrapper\.accumulative_counts')
     if not all(any(key.startswith(VALIDATION) for key in one)
-               for one in (old, new)):  # --no-validate, of one of them
+               for one in (old, new)):  # one was run with --no-validate
         covered += '|' + '|'.join(f'{name}.*' for name in VALIDATION)
     covered = re.compile(covered)
     for key in dict.fromkeys((*old, *new)):
@@ -130,14 +129,14 @@ def differences(before: dict, now: dict) -> List[str]:
 
 
 def fingerprint(dataset: Any) -> str:
-    """A data set in a few words: the same files and labels, wherever."""
+    """Hash the files and labels of a dataset, but not its location."""
     length = len(dataset)
     result = hashlib.sha256()
     step = max(1, length // SAMPLES)
     for index in range(0, length, step):
         try:
             info = dataset.get_data_info(index)
-        except Exception:  # not of mmengine
+        except Exception:  # not a dataset of mmengine
             break
         labels = [(one.get('bbox_label'), one.get('bbox'))
                   for one in info.get('instances', ())]
@@ -149,7 +148,7 @@ def fingerprint(dataset: Any) -> str:
 
 
 def label_map(path: Optional[str]) -> Optional[Tuple[str, int]]:
-    """Folder, name and size of a file, wherever its folder lies."""
+    """Folder name, name and size of a label map."""
     if path is None:
         return None
     folder, name = os.path.split(str(path))
@@ -158,7 +157,7 @@ def label_map(path: Optional[str]) -> Optional[Tuple[str, int]]:
 
 
 def flat_config(cfg: Config) -> Iterator[Tuple[str, str]]:
-    """Each value of a config that makes the experiment: path and text."""
+    """The values of a config that define the experiment: path and text."""
     for entry in ENTRIES:
         node = cfg
         for key in entry.split('.'):
@@ -176,7 +175,7 @@ def _flat(node: Any, path: str) -> Iterator[Tuple[str, str]]:
             isinstance(one, (dict, list, tuple)) for one in node):
         for i, value in enumerate(node):
             yield from _flat(value, f'{path}.{i}')
-    elif callable(node):  # whose repr tells where it is in memory
+    elif callable(node):  # its repr has a memory address
         yield path, getattr(node, '__qualname__', type(node).__qualname__)
     elif node is not None:
         yield path, repr(list(node) if isinstance(node, tuple) else node)

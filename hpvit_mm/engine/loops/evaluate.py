@@ -1,4 +1,4 @@
-"""Validation and tests whose failures name the file, shape or process."""
+"""Validation and test loops whose failures name the file or the shape."""
 from typing import Any, Union
 
 from mmengine.runner import TestLoop, ValLoop
@@ -10,43 +10,34 @@ from ..data.dataset import guarded
 from ..failures import explained
 
 
+class Guarded:
+    """What both loops share: the guarded dataset, and explained failures."""
+    loader: str  # its name in the config
+
+    def __init__(self, runner, dataloader: Union[DataLoader, dict], *args,
+                 **kwargs) -> None:
+        if isinstance(dataloader, dict):
+            dataloader = guarded(dataloader, self.loader)
+        super().__init__(runner, dataloader, *args, **kwargs)
+
+    def run(self) -> dict:
+        """Evaluate."""
+        with explained(self.runner, loading=True, loader=self.loader):
+            return super().run()
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Evaluate one batch."""
+        with explained(self.runner, data_batch, loader=self.loader):
+            super().run_iter(idx, data_batch)
+
+
 @LOOPS.register_module()
-class GuardedValLoop(ValLoop):
+class GuardedValLoop(Guarded, ValLoop):
     """mmengine's ValLoop; a file that cannot be read is named."""
-
-    def __init__(self, runner, dataloader: Union[DataLoader, dict], *args,
-                 **kwargs) -> None:
-        if isinstance(dataloader, dict):
-            dataloader = guarded(dataloader, 'val_dataloader')
-        super().__init__(runner, dataloader, *args, **kwargs)
-
-    def run(self) -> dict:
-        """Validate."""
-        with explained(self.runner, loading=True, loader='val_dataloader'):
-            return super().run()
-
-    def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Validate on a batch."""
-        with explained(self.runner, data_batch, loader='val_dataloader'):
-            super().run_iter(idx, data_batch)
+    loader = 'val_dataloader'
 
 
 @LOOPS.register_module()
-class GuardedTestLoop(TestLoop):
+class GuardedTestLoop(Guarded, TestLoop):
     """mmengine's TestLoop; a file that cannot be read is named."""
-
-    def __init__(self, runner, dataloader: Union[DataLoader, dict], *args,
-                 **kwargs) -> None:
-        if isinstance(dataloader, dict):
-            dataloader = guarded(dataloader, 'test_dataloader')
-        super().__init__(runner, dataloader, *args, **kwargs)
-
-    def run(self) -> dict:
-        """Test."""
-        with explained(self.runner, loading=True, loader='test_dataloader'):
-            return super().run()
-
-    def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Test on a batch."""
-        with explained(self.runner, data_batch, loader='test_dataloader'):
-            super().run_iter(idx, data_batch)
+    loader = 'test_dataloader'

@@ -1,4 +1,4 @@
-"""k-nearest-neighbour classification with features as they are."""
+"""Test loop for k-nearest-neighbour classification."""
 from typing import List, Sequence, Tuple, Union
 
 import torch
@@ -19,23 +19,22 @@ from .evaluate import GuardedTestLoop
 
 @LOOPS.register_module()
 class KNNTestLoop(GuardedTestLoop):
-    """Give each image the class of its nearest neighbours in another set.
+    """Classify each image by its nearest neighbours in a bank of images.
 
-    A measure of features without any training. Neighbours vote with the
-    weight ``exp(cosine similarity / temperature)``: the protocol of DINO
-    (facebookresearch/dino, eval_knn.py). The features are the last ones that
-    the model returns without a head, (B, C). The bank is kept on the model's
-    device: 4 * C bytes per image, 3.9 GB for ImageNet and C = 768.
+    It evaluates features without training. Neighbours vote with the weight
+    ``exp(cosine similarity / temperature)``, the protocol of DINO
+    (facebookresearch/dino, eval_knn.py). The features are the last output of
+    the model without a head, (B, C). The bank is kept on the model's device:
+    4 * C bytes per image, 3.9 GB for ImageNet and C = 768.
 
     Args:
         runner: The runner.
         dataloader: The images to classify, or a dict to build their loader.
         evaluator: The metrics, or a dict to build them.
-        bank: Dict to build the loader of the labelled images, without
-            augmentation and in their order.
-        num_neighbours: How many neighbours vote. Defaults to 20.
-        temperature: The smaller, the more the nearest ones count. Defaults
-            to 0.07.
+        bank: Dict to build the DataLoader of the labelled images, without
+            augmentation or shuffling.
+        num_neighbours: Number of neighbours that vote. Defaults to 20.
+        temperature: Temperature of the vote. Defaults to 0.07.
         fp16: As for mmengine's TestLoop. Defaults to False.
 
     Raises:
@@ -87,9 +86,9 @@ class KNNTestLoop(GuardedTestLoop):
 
     @torch.no_grad()
     def _fill_bank(self) -> Tuple[Tensor, Tensor]:
-        """Features (N, C) and labels (N, ) of all images of the bank.
+        """Features (N, C) and labels (N, ) of the bank.
 
-        Each process computes its part.
+        Each process computes a part.
         """
         features, labels = [], []
         for idx, batch in enumerate(self.bank):
@@ -104,7 +103,7 @@ class KNNTestLoop(GuardedTestLoop):
                 _gather(torch.cat(labels).to(features[0].device), number))
 
     def _extract(self, batch: Sequence[dict]) -> Tuple[Tensor, list]:
-        """Normalised features (B, C), and the samples that they are of."""
+        """Normalised features (B, C), and their data samples."""
         model = self.runner.model
         model = model.module if is_model_wrapper(model) else model
         data = model.data_preprocessor(batch, training=False)
@@ -115,14 +114,14 @@ class KNNTestLoop(GuardedTestLoop):
 
 def knn_scores(queries: Tensor, bank: Tensor, labels: Tensor,
                num_neighbours: int, temperature: float) -> Tensor:
-    """The share of the vote that each class gets.
+    """Compute the share of the vote of each class.
 
     Args:
         queries: Normalised features of shape (B, C).
         bank: Normalised features of shape (N, C).
         labels: Classes of the bank, (N, ).
-        num_neighbours: How many neighbours vote.
-        temperature: Their votes are ``exp(similarity / temperature)``.
+        num_neighbours: Number of neighbours that vote.
+        temperature: Votes are ``exp(similarity / temperature)``.
 
     Returns:
         Shares of shape (B, classes), which sum to 1.
@@ -135,10 +134,10 @@ def knn_scores(queries: Tensor, bank: Tensor, labels: Tensor,
 
 
 def _gather(part: Tensor, number: int) -> Tensor:
-    """All parts in the order of the data set, without what fills them up.
+    """Gather the parts in the order of the dataset, without padding.
 
-    Process r of n has the samples r, r + n, r + 2n and so on, and the first
-    ones again at its end, where the number does not divide.
+    Process r of n has the samples r, r + n, r + 2n and so on; the first
+    samples are repeated at the end where n does not divide the number.
     """
     if get_world_size() == 1:
         return part

@@ -1,11 +1,11 @@
-"""Training loops that can be killed anywhere and go on from there."""
+"""Training loops that resume bit for bit, from any iteration."""
 from typing import Any, Iterator, List, Optional, Tuple, Union
 
+import torch
 from mmengine.dist import broadcast, get_world_size
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import LOOPS
@@ -23,17 +23,17 @@ END = object()
 class Resumable:
     """What both loops share.
 
-    All random numbers are functions of the seed and the place: those of a
-    sample of its batch, those of an iteration, such as dropped paths, of its
-    number and the rank. A resumed run begins at the next batch, without
-    loading those before. If a validation was due it begins with that, as
-    nobody knows whether it was complete.
+    Random numbers depend on the seed and the position only: those of a sample
+    on its batch, those of an iteration, such as dropped paths, on its number
+    and the rank. A resumed run starts at the next batch, without loading the
+    ones before. If a validation was due it starts with that, because it may
+    have been interrupted.
 
     Args:
         runner: The runner.
-        dataloader: Dict to build the data loader.
-        max_corrupt: How many samples that cannot be read are replaced by
-            others, per process. Defaults to 0: they are errors.
+        dataloader: Dict to build the DataLoader.
+        max_corrupt: Number of samples, per process, that may be replaced
+            because their image cannot be read. Defaults to 0.
         endless: Whether batches are counted over all epochs.
         kwargs: As those of mmengine's loop.
     """
@@ -41,7 +41,7 @@ class Resumable:
 
     def __init__(self, runner, dataloader: Union[DataLoader, dict], *,
                  endless: bool, max_corrupt: int, **kwargs) -> None:
-        # With diff_rank_seed that of mmengine is another one in each process.
+        # with diff_rank_seed mmengine has another one in each process
         self.seed = agreement.of_first(runner.seed)
         if isinstance(dataloader, dict):
             dataloader = runner.build_dataloader(
@@ -49,9 +49,12 @@ class Resumable:
                 seed=self.seed)
         if not isinstance(dataloader.batch_sampler, ResumableBatchSampler):
             raise UserError(
-                'train_dataloader is a DataLoader already, which cannot begin '
-                'anywhere: give a dict, from which it is built')
-        super().__init__(runner, NotYet(dataloader.dataset), **kwargs)
+                'train_dataloader is a DataLoader, which cannot start at any '
+                'batch: give a dict to build it from')
+        # mmengine's loops would start the workers now, before the position is
+        # known: they get a DataLoader without workers
+        super().__init__(runner, DataLoader(
+            dataloader.dataset, generator=torch.Generator()), **kwargs)
         self.dataloader = dataloader
         # of the run that is resumed, if it was another one
         self.epoch_length_before: Optional[int] = None
@@ -69,16 +72,16 @@ class Resumable:
             yield batch
 
     def seed_iteration(self) -> None:
-        """Give this iteration random numbers of its own."""
+        """Seed the generators for this iteration."""
         seed_generators(seed_for(self.seed, 'iteration', self.runner.rank,
                                  self._iter))
 
     def validate_if_due(self, done: int, last: int) -> None:
-        """Validate, with a checkpoint in front of it.
+        """Save a checkpoint and validate, if a validation is due.
 
         Args:
-            done: How many epochs, or iterations, are complete.
-            last: How many there will be.
+            done: Number of complete epochs, or iterations.
+            last: Number of epochs, or iterations, of the run.
         """
         self._decide_current_val_interval()
         if self.runner.val_loop is None or done < self.val_begin or not (
@@ -93,9 +96,9 @@ class Resumable:
 
 @LOOPS.register_module()
 class ResumableEpochLoop(Resumable, EpochBasedTrainLoop):
-    """mmengine's EpochBasedTrainLoop, whose runs resume bit for bit.
+    """mmengine's EpochBasedTrainLoop, but resumable from any iteration.
 
-    Also from within an epoch. See :class:`Resumable`.
+    See :class:`Resumable`.
     """
 
     def __init__(self, runner, dataloader: Union[DataLoader, dict],
@@ -122,10 +125,10 @@ class ResumableEpochLoop(Resumable, EpochBasedTrainLoop):
         return self.runner.model
 
     def run_epoch(self, start: int = 0) -> None:
-        """Train for an epoch, or what is left of it.
+        """Train for an epoch, or the rest of it.
 
         Args:
-            start: How many of its batches have been used.
+            start: Number of its batches that have been used.
         """
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
@@ -137,7 +140,7 @@ class ResumableEpochLoop(Resumable, EpochBasedTrainLoop):
         self._epoch += 1
 
     def start(self) -> int:
-        """How many batches of the epoch a resumed run has used."""
+        """Number of batches of the epoch that a resumed run has used."""
         length = len(self.dataloader)
         before = self.epoch_length_before or length
         used = self._iter - self._epoch * before
@@ -148,9 +151,8 @@ class ResumableEpochLoop(Resumable, EpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class ResumableIterLoop(Resumable, IterBasedTrainLoop):
-    """mmengine's IterBasedTrainLoop, whose runs resume bit for bit.
+    """mmengine's IterBasedTrainLoop, but resumable from any iteration.
 
-    At once, however late: skipped batches cost no more than their indices.
     See :class:`Resumable`.
     """
 
@@ -171,8 +173,10 @@ class ResumableIterLoop(Resumable, IterBasedTrainLoop):
         if self._iter:
             self.validate_if_due(self._iter, self._max_iters)
         batches = self.batches(0, self._iter)
+        self.runner.model.train()
         while self._iter < self._max_iters and not self.stop_training:
-            self.runner.model.train()
+            if not self.runner.model.training:  # after a validation
+                self.runner.model.train()
             batch = next(batches)
             self.seed_iteration()
             with explained(self.runner, batch):
@@ -184,35 +188,15 @@ class ResumableIterLoop(Resumable, IterBasedTrainLoop):
 
 
 def share_statistics(model: nn.Module) -> None:
-    """Give all processes the statistics of rank 0's BatchNorm layers.
+    """Broadcast the BatchNorm statistics of rank 0.
 
-    They are those that a checkpoint has. Without it each process would
-    validate with its own, and a resumed run find other metrics.
+    A checkpoint has those. Otherwise each process would validate with its
+    own, and a resumed run would get other metrics.
     """
     if get_world_size() == 1:
         return
     for module in model.modules():
-        if isinstance(module, _BatchNorm) and not isinstance(
-                module, nn.SyncBatchNorm):
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d,
+                               nn.BatchNorm3d)):
             for buffer in module.buffers(recurse=False):
                 broadcast(buffer)
-
-
-class NotYet:
-    """What mmengine's loops take for a data loader while they are built.
-
-    Two of the three start its processes at once, before it is known where to
-    begin.
-
-    Args:
-        dataset: The data set, of which they read the metadata.
-    """
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return 0
-
-    def __iter__(self) -> Iterator:
-        return iter(())
