@@ -26,12 +26,10 @@ def local_rank() -> int:
     """Index of this process among those on this machine.
 
     It is read from the environment, so that it is known before any process
-    group exists.
+    group exists. LOCAL_RANK is 0 in each task of slurm that sees one GPU.
     """
-    for name in LOCAL_RANK_VARIABLES:
-        if os.environ.get(name):
-            return int(os.environ[name])
-    return 0
+    return max(int(os.environ.get(name) or 0)
+               for name in LOCAL_RANK_VARIABLES)
 
 
 def user_error_text(error: UserError) -> str:

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import sys
 import warnings
 
@@ -21,6 +22,8 @@ STACKS = {
     'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection',
               'onedl-mmsegmentation', 'onedl-mmpretrain'),
 }
+
+OLDEST_TORCH = (2, 6)
 
 # Component -> the distributions that may bring it, and the import that proves
 # it works (the hosts' top packages import almost nothing; `apis` does).
@@ -82,8 +85,14 @@ def check_stack(path=None):
 
     Raises:
         UserError: If none is installed, or both, which own the same folders:
-            the second has overwritten the first.
+            the second has overwritten the first; or if torch is too old.
     """
+    torch = version_of('torch', path)
+    if torch and tuple(map(int, re.findall(r'\d+', torch)[:2])) < OLDEST_TORCH:
+        raise UserError(
+            f'torch {torch} is too old: install {OLDEST_TORCH[0]}.'
+            f'{OLDEST_TORCH[1]} or newer, before which torch.load executes '
+            'code by default')
     found = installed_stacks(path)
     if all(found.values()):
         names = (', '.join(f'{k} {v}' for k, v in part.items())

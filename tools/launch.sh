@@ -1,4 +1,4 @@
-# What the dist_*.sh and slurm_*.sh scripts share; sourced, not run.
+# Functions of the dist_*.sh and slurm_*.sh scripts; source this file.
 
 # The interpreter: PYTHON, else the environment of this checkout.
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -7,7 +7,7 @@ if [ -z "${PYTHON:-}" ]; then
     [ -x "$PYTHON" ] || PYTHON=python
 fi
 
-# One thread per process, torchrun's own default, so that it need not say so.
+# The default of torchrun, which would otherwise print that it sets it.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 # launch PROCESSES SCRIPT [ARGUMENTS]: start the processes of this machine.
@@ -35,6 +35,6 @@ launch_slurm() {
     exec srun -p "$partition" --job-name="$job_name" \
         --gres="gpu:$per_node" --ntasks="$gpus" \
         --ntasks-per-node="$per_node" \
-        --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 \
+        --cpus-per-task="${CPUS_PER_TASK:-8}" --kill-on-bad-exit=1 \
         ${SRUN_ARGS:-} "$PYTHON" -u "$@"
 }

@@ -1,10 +1,10 @@
-"""torchrun, but short about what the tool has explained itself.
+"""torchrun that keeps the exit status and the last line of the tools.
 
-torchrun follows every failure of a process with a report of some thirty
-lines, and ends with status 1. The tools end with status 2 after one sentence
-for the user, and with 75 when they were asked to end and have saved their
-state; this keeps the sentence the last line, and the status. SIGUSR1, too, is
-passed on to the processes, and they get a minute after a signal.
+torchrun follows each failure of a process with a report of thirty lines and
+ends with status 1. The tools end with status 2 after one sentence for the
+user, and with 75 when they were asked to end and have saved their state. Also,
+SIGUSR1 is passed on to the processes, as SIGTERM, which all versions of
+torchrun pass on; and they get a minute to end, where torchrun can be told.
 """
 import logging
 import os
@@ -16,19 +16,19 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
 EXPLAINED = (2, 75)  # hpvit_mm.errors
-SIGNALS = 'SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1'
 
 
 def main() -> int:
     """Run torchrun and return its exit status."""
-    # it logs what the report of a failure says again
-    logging.getLogger('torch.distributed.elastic.multiprocessing.api'
-                      ).setLevel(logging.CRITICAL)
-    logging.getLogger('torch.distributed.elastic.agent.server.api'
-                      ).setLevel(logging.CRITICAL)
+    for module in ('multiprocessing.api', 'agent.server.api'):
+        # they log what the report of a failure says again
+        logging.getLogger(f'torch.distributed.elastic.{module}').setLevel(
+            logging.CRITICAL)
     os.environ.setdefault('TORCH_ELASTIC_SHUTDOWN_TIMEOUT', '60')
+    signal.signal(signal.SIGUSR1,
+                  lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
-        run(parse_args(['--signals-to-handle', SIGNALS, *sys.argv[1:]]))
+        run(parse_args(sys.argv[1:]))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode in EXPLAINED:
@@ -36,15 +36,13 @@ def main() -> int:
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
             print(f'error: process {rank} was ended by {name}'
-                  + ('; most often the memory of the machine did not suffice '
-                     '(see dmesg)' if name == 'SIGKILL' else ''),
-                  file=sys.stderr)
+                  + ('; most often the machine ran out of memory (see dmesg)'
+                     if name == 'SIGKILL' else ''), file=sys.stderr)
             return 128 - failure.exitcode
         raise
     except SignalException as error:
-        if error.sigval in (signal.SIGTERM, signal.SIGUSR1):
-            return 75  # the processes have saved their state
-        return 128 + error.sigval
+        # after SIGTERM the processes have saved their state
+        return 75 if error.sigval == signal.SIGTERM else 128 + error.sigval
     return 0
 
 

@@ -1,6 +1,8 @@
-"""Several processes, on GPUs or without."""
+"""Process groups, on GPUs or without."""
+import logging
 import os
 import subprocess
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -10,7 +12,9 @@ from mmengine.logging import print_log
 
 from hpvit_mm.errors import UserError
 
-# What a launcher tells its processes: (its name, torch's name).
+from . import agreement
+
+# environment variables: those of a launcher -> those of torch
 VARIABLES = {
     'pytorch': {name: name for name in (
         'RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')},
@@ -20,22 +24,23 @@ VARIABLES = {
                 OMPI_COMM_WORLD_SIZE='WORLD_SIZE',
                 OMPI_COMM_WORLD_LOCAL_RANK='LOCAL_RANK'),
 }
-# Strategies of mmengine whose checkpoints are folders.
+# strategies of mmengine whose checkpoints are folders
 IN_PARTS = ('ColossalAIStrategy', 'DeepSpeedStrategy')
 REMEDIES = dict(
     pytorch='start it with tools/dist_train.sh or tools/dist_test.sh',
     slurm='start it with tools/slurm_train.sh or tools/slurm_test.sh',
     mpi='start it with mpirun')
+DRIVER = '/proc/driver/nvidia/version'
 
 
 def check_launcher(launcher: str) -> None:
-    """Stop where the named launcher did not start this process."""
+    """Raise if the named launcher did not start this process."""
     for name in VARIABLES.get(launcher, ()):
         if name not in os.environ:
             raise UserError(
                 f'--launcher {launcher} expects the environment variable '
-                f'{name}, which is not set; {REMEDIES[launcher]}, or leave '
-                '--launcher away for a single process')
+                f'{name}, which is not set; {REMEDIES[launcher]}, or omit '
+                '--launcher for a single process')
 
 
 def world_size(launcher: str) -> int:
@@ -47,7 +52,7 @@ def world_size(launcher: str) -> int:
 
 
 def check_strategy(cfg: Config) -> None:
-    """Stop where a strategy was asked for what it cannot do here."""
+    """Raise if a strategy cannot do what the config asks for."""
     strategy = cfg.get('strategy') or {}
     kind = strategy.get('type', '')
     if isinstance(kind, type):
@@ -58,90 +63,132 @@ def check_strategy(cfg: Config) -> None:
     if kind.rpartition('.')[2] in IN_PARTS or (
             fsdp and 'full' not in str(layout).lower()):
         raise UserError(
-            f'{kind} would write checkpoints in parts, from which no training '
-            'here continues; use strategy.type=hpvit_mm.FSDPStrategy, which '
-            'writes whole ones (state_dict_cfg=full)')
+            f'{kind} would write sharded checkpoints, which --resume cannot '
+            'read; use strategy.type=hpvit_mm.FSDPStrategy, which writes '
+            'whole ones (state_dict_cfg=full)')
     if not fsdp:
         return
     if cfg.launcher == 'none':
         raise UserError(
-            f'{kind} needs processes to share the parameters out; start it '
-            'with tools/dist_train.sh, on one GPU too, or leave runner_type '
-            'and strategy out of the config')
+            f'{kind} needs a process group to shard the parameters; start it '
+            'with tools/dist_train.sh, also on one GPU, or remove runner_type '
+            'and strategy from the config')
     hooks = [*(cfg.get('default_hooks') or {}).values(),
              *(cfg.get('custom_hooks') or [])]
     if any('EMAHook' in str(hook.get('type')) for hook in hooks if hook):
         raise UserError(
-            f'EMAHook averages whole models, and {kind} has only parts of '
-            'one; remove the hook, or leave runner_type and strategy out of '
-            'the config')
+            f'EMAHook averages whole models, but {kind} shards them; remove '
+            'the hook, or runner_type and strategy, from the config')
 
 
 def set_up(cfg: Config) -> None:
-    """Let the processes of a distributed run find one another.
+    """Create the process groups of a distributed run.
 
-    Before the Runner does, because they must agree on where to begin. With
-    GPUs all is as mmengine does it. Without, mmengine would fail: it selects
-    a GPU for the process and for DistributedDataParallel.
+    This is done before the Runner does it, because the processes must agree
+    on where to start. Collectives wait longer than the watchdog, so that the
+    watchdog tells what hangs. Without GPUs mmengine would fail: it selects a
+    GPU for the process and for DistributedDataParallel.
     """
     if cfg.launcher == 'none':
         return
-    # One thread per process, torchrun's default; set here, so that
-    # mmengine does not warn that it sets the same.
+    # the default of torchrun; mmengine would warn that it sets the same
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
         os.environ.setdefault(name, '1')
+    translate_variables(cfg.launcher)
+    watchdog = cfg.default_hooks.watchdog.get('timeout', 1800)
+    options = dict((cfg.get('env_cfg') or {}).get('dist_cfg') or {})
+    timeout = options.setdefault('timeout', watchdog + 600)
+    if 'port' in options:
+        os.environ['MASTER_PORT'] = str(options.pop('port'))
     if torch.cuda.is_available():
-        options = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
-        init_dist(cfg.launcher, **options)
+        init_dist('pytorch', **options)
     else:
-        init_gloo(cfg.launcher)
+        try:
+            dist.init_process_group('gloo', timeout=timedelta(seconds=timeout))
+        except RuntimeError as error:
+            raise agreement.no_connection(error) from error
         wrap_without_gpu(cfg)
         replace_sync_bn(cfg)
+    agreement.group(timedelta(seconds=timeout))
+
+
+def translate_variables(launcher: str) -> None:
+    """Set the environment variables of torchrun from those of a launcher."""
+    for name, torch_name in VARIABLES[launcher].items():
+        os.environ[torch_name] = os.environ[name]
+    if launcher == 'slurm':
+        if torch.cuda.device_count() == 1:  # each task may see its own GPU
+            os.environ['LOCAL_RANK'] = '0'
+        # jobs, and steps of a job, may share their first node
+        number = 10 * int(os.environ.get('SLURM_JOB_ID', 0)) + int(
+            os.environ.get('SLURM_STEP_ID', 0))
+        os.environ.setdefault('MASTER_PORT', str(10000 + number % 20000))
+        if 'MASTER_ADDR' not in os.environ:
+            hosts = subprocess.run(
+                ['scontrol', 'show', 'hostnames',
+                 os.environ['SLURM_NODELIST']],
+                capture_output=True, text=True, check=True).stdout
+            os.environ['MASTER_ADDR'] = hosts.split()[0]
+    elif launcher == 'mpi':
+        os.environ.setdefault('MASTER_PORT', '29500')
+        if 'MASTER_ADDR' not in os.environ:
+            raise UserError('--launcher mpi expects the environment variable '
+                            'MASTER_ADDR; set it to the name of the first '
+                            'host')
+
+
+def check_gpu(cfg: Config) -> None:
+    """Raise if mmcv's ops do not run on the GPU; warn if it is not used.
+
+    Call it after :func:`set_up`, which selects the GPU. Of our hosts only
+    mmdet needs the ops.
+    """
+    if not torch.cuda.is_available():
+        if os.path.exists(DRIVER) and \
+                os.environ.get('CUDA_VISIBLE_DEVICES') not in ('', '-1'):
+            print_log(
+                'This machine has an NVIDIA driver, but torch finds no GPU '
+                f'(torch {torch.__version__}, CUDA {torch.version.cuda}): the '
+                'run uses the CPU', logger='current', level=logging.WARNING)
+        return
+    if cfg.get('default_scope') != 'mmdet':
+        return
+    from mmcv.ops import nms
+    try:
+        nms(torch.tensor([[0., 0., 1., 1.]], device='cuda'),
+            torch.ones(1, device='cuda'), 0.5)
+    except RuntimeError as error:
+        major, minor = torch.cuda.get_device_capability()
+        raise UserError(
+            "mmcv's ops do not run on this GPU "
+            f'({str(error).splitlines()[0]}): build them again where the CUDA '
+            'toolkit is installed, with FORCE_CUDA=1 '
+            f'TORCH_CUDA_ARCH_LIST={major}.{minor} bash tools/setup_env.sh '
+            'after rm -rf .venv') from error
 
 
 def leave() -> None:
-    """Leave the process group together, at the end of a run that succeeded.
-    """
+    """Destroy the process group at the end of a run that succeeded."""
     if dist.is_available() and dist.is_initialized():
         dist.barrier()
         if dist.get_backend() != 'gloo':  # the end of the process is enough
             dist.destroy_process_group()
 
 
-def init_gloo(launcher: str) -> None:
-    """Start the process group of a run without GPUs."""
-    for name, torch_name in VARIABLES[launcher].items():
-        os.environ[torch_name] = os.environ[name]
-    if launcher != 'pytorch':
-        os.environ.setdefault('MASTER_PORT', '29500')
-        os.environ.setdefault('MASTER_ADDR', _first_host(launcher))
-    dist.init_process_group('gloo')
-
-
-def _first_host(launcher: str) -> str:
-    if launcher == 'slurm':
-        hosts = subprocess.run(
-            ['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']],
-            capture_output=True, text=True, check=True).stdout
-        return hosts.split()[0]
-    raise UserError('--launcher mpi expects the environment variable '
-                    'MASTER_ADDR; set it to the name of the first host')
-
-
 def wrap_without_gpu(cfg: Config) -> None:
-    """Synchronise gradients on the CPU."""
+    """Configure DistributedDataParallel for the CPU."""
     wrapper = dict(
         type='MMDistributedDataParallel', device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
     cfg.setdefault('model_wrapper_cfg', wrapper)
-    if cfg.get('runner_type') == 'FlexibleRunner':  # its place for the same
+    if cfg.get('runner_type') == 'FlexibleRunner':  # reads it here
         cfg.setdefault(
             'strategy', dict(type='DDPStrategy', model_wrapper=wrapper))
 
 
 def replace_sync_bn(cfg: Config) -> None:
-    """Replace SyncBN, which exists on GPUs only, by BN."""
+    """Replace SyncBN, which needs GPUs, by BN."""
     count = _replace_type(cfg.model, 'SyncBN', 'BN')
     if count:
         print_log(f'SyncBN needs GPUs: replaced by BN in {count} places of '

@@ -28,13 +28,12 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     skeleton = check_run(cfg, training=True)
     distributed.check_strategy(cfg)
     distributed.set_up(cfg)
-    said = resume.settle_start(cfg, args.resume, args.restart)
+    distributed.check_gpu(cfg)
+    resume.settle_start(cfg, args.resume, args.restart)
     check_resumed(cfg, skeleton)
     settings.name_copy(cfg, Path(args.config).stem)
     runner = build_runner(cfg)
-    resume.note(said, runner.logger)
-    for text in survival.exceptions(cfg):
-        runner.logger.warning(text)
+    survival.warn(cfg, runner.logger)
     settle_batch_size(runner)
     check_batches_of_epoch(runner)
     with closing_hooks(runner), explained(runner):
@@ -51,6 +50,7 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
     cfg = settings.test_config(args)
     check_run(cfg, training=False)
     distributed.set_up(cfg)
+    distributed.check_gpu(cfg)
     runner = build_runner(cfg)
     if args.untrained:
         initialise_weights(runner)

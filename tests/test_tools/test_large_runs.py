@@ -1,4 +1,4 @@
-"""What large runs need, on tiny experiments."""
+"""bfloat16, EMA, compilation and FSDP, on tiny experiments."""
 import re
 from pathlib import Path
 
@@ -16,7 +16,7 @@ COMPILE = ['default_hooks.compile.type=hpvit_mm.CompileHook',
 @pytest.mark.slow
 def test_detector_in_bfloat16_with_averaged_weights(write_config, run,
                                                     tmp_path):
-    """mmcv's ops know no bfloat16."""
+    """mmcv's ops do not support bfloat16."""
     run('train.py', write_config('detection'), '--no-validate',
         '--cfg-options', BFLOAT16, 'default_hooks.ema.type=EMAHook',
         'default_hooks.ema.momentum=1e-4')
@@ -27,7 +27,7 @@ def test_detector_in_bfloat16_with_averaged_weights(write_config, run,
 
 @pytest.mark.slow
 def test_compiled_with_shared_parameters(write_config, run, tmp_path):
-    """By FSDP; the checkpoint is tested as any other."""
+    """FSDP; the checkpoint is tested as any other."""
     config = write_config('classification', SHARED)
     log = run('dist_train.sh', config, 2, '--auto-scale-lr', '--cfg-options',
               BFLOAT16, 'optim_wrapper.clip_grad.max_norm=1.0', *COMPILE)
@@ -41,12 +41,8 @@ def test_compiled_with_shared_parameters(write_config, run, tmp_path):
 
 @pytest.mark.parametrize('option, says', [
     ('strategy.type=hpvit_mm.FSDPStrategy', 'tools/dist_train.sh'),
-    ('strategy.type=hpvit_mm.FSDPStrateyg', 'mean hpvit_mm.FSDPStrategy?'),
-    ('strategy.type=FSDPStrategy', 'in parts'),
-    ('strategy.state_dict_cfg=local', 'in parts'),
-    ('strategy.type=DeepSpeedStrategy', 'in parts'),
-    ('strategy.type=mmengine.ColossalAIStrategy', 'in parts'),
-    ('strategy.modle_wrapper=1', 'mean model_wrapper?'),
+    ('strategy.state_dict_cfg=local', 'sharded checkpoints'),
+    ('strategy.type=DeepSpeedStrategy', 'sharded checkpoints'),
     ('default_hooks.ema.type=EMAHook', 'EMAHook')])
 def test_mistakes_of_shared_parameters(option, says, write_config, tool,
                                        monkeypatch):
