@@ -262,7 +262,7 @@ def comparable(content: dict) -> dict:
     hub = content['message_hub']
     hub['runtime_info'] = {
         key: value for key, value in hub['runtime_info'].items()
-        if key not in ('cfg', 'experiment_name')
+        if key not in ('cfg', 'experiment_name', 'mmengine_version')
         and not key.startswith(('best_ckpt', 'last_ckpt'))}
     hub['log_scalars'] = {
         key: value for key, value in hub['log_scalars'].items()

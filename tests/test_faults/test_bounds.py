@@ -60,13 +60,6 @@ def measure(experiment, iterations: int, workers: int) -> list:
 
 
 @pytest.mark.slow
-def test_300_iterations(experiment):
-    """Of memory they tell nothing: pages of the fork's parent count when they
-    are touched."""
-    measure(experiment, 300, 2)
-
-
-@pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.parametrize('workers', [0, 2])
 def test_5000_iterations(workers, experiment, fault_table):

@@ -7,14 +7,26 @@ import torch
 from harness import Experiment
 
 
+TWO_EPOCHS = 'train_cfg.update(max_epochs=2)\n'
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, sample_data):
+    """A run of two epochs."""
+    run = Experiment(tmp_path_factory.mktemp('finished'), 'classification',
+                     sample_data, TWO_EPOCHS)
+    run.run()
+    return run
+
+
 @pytest.fixture
-def stopped(tmp_path, sample_data):
-    """A run of two epochs, of which the second is missing."""
+def stopped(tmp_path, sample_data, finished):
+    """A copy of it that lacks the second epoch, with its own data."""
     data = tmp_path / 'samples'
     shutil.copytree(sample_data / 'imagenet', data / 'imagenet')
-    run = Experiment(tmp_path / 'run', 'classification', data,
-                     'train_cfg.update(max_epochs=2)\n')
-    run.run()
+    run = Experiment(tmp_path / 'run', 'classification', data, TWO_EPOCHS)
+    shutil.copytree(finished.work_dir, run.work_dir)
+    shutil.copy(finished.folder / 'diary.0', run.folder)
     (run.work_dir / 'epoch_2.pth').unlink()
     run.data = data / 'imagenet'
     return run
@@ -40,14 +52,12 @@ def another_place(run):
 DRIFTS = [
     (['train_dataloader.batch_size=8'], None, 1,
      ['images per process and batch: 4, now 8']),
-    (['optim_wrapper.optimizer.lr=0.5'], None, 1,
-     ['optim_wrapper.optimizer.lr: 0.002, now 0.5']),
-    (['optim_wrapper.accumulative_counts=2'], None, 1,
-     ['accumulated batches: 1, now 2']),
     (['model.backbone.drop_path_rate=0.1', 'train_cfg.max_epochs=3'], None, 1,
      ['drop_path_rate: 0.3, now 0.1', 'train_cfg.max_epochs: 2, now 3']),
-    (['randomness.seed=9'], None, 1, ['seed: 3, now 9']),
-    ([], None, 2, ['processes: 1, now 2']),
+    pytest.param(['randomness.seed=9'], None, 1, ['seed: 3, now 9'],
+                 marks=pytest.mark.faults),
+    pytest.param([], None, 2, ['processes: 1, now 2'],
+                 marks=pytest.mark.faults),
     ([], another_order, 1, ['training data: ', 'samples, fingerprint']),
 ]
 
@@ -66,7 +76,7 @@ def test_drift(pairs, change, processes, says, stopped, fault_table):
     assert all(part in error for part in says), error
     assert [path.name for path in stopped.work_dir.glob('epoch_*')] == [
         'epoch_1.pth']
-    if says[0].startswith(('seed', 'optim', 'accum')):
+    if says[0].startswith('seed'):
         return  # others are enough
     log = stopped.run('--allow-drift', *flags, processes=processes)
     assert 'as --allow-drift allows' in log
@@ -98,6 +108,7 @@ def test_no_drift(pairs, change, stopped):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_from_within_an_epoch_of_another_length(stopped):
     """The same part of the epoch is left out."""
     running = stopped.start('--restart')

