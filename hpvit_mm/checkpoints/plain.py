@@ -282,8 +282,8 @@ def _sort(tensors: Dict[str, Tensor], plain: PlainViT,
         what = kind.replace('_', ' ')
         if names and kind not in drop:
             raise UserError(
-                f'{plain.source} has {what}s ({shorten(names, 3)}), which HPViT '
-                f'cannot represent: {_remedy(kind)}.')
+                f'{plain.source} has {what}s ({shorten(names, 3)}), which '
+                f'HPViT cannot represent: {_remedy(kind)}.')
         plain.ignored.update(dict.fromkeys(
             names, f'{what}, dropped as you allowed'))
     if 'pos_embed' not in plain.tensors and not dropped['relative_position'] \

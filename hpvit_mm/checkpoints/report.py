@@ -71,5 +71,5 @@ def check_finite(tensors: dict, source: str,
     if bad:
         raise UserError(
             f'{source} has NaN{"" if allow_infinity else " or infinity"} in '
-            f'{shorten(bad, 3)}: its training diverged, or the file is damaged; '
+            f'{shorten(bad, 3)}: its training diverged, or it is damaged; '
             'use another checkpoint. Nothing was loaded.')

@@ -162,19 +162,6 @@ def test_values_that_are_not_finite(value, tmp_path):
     assert torch.equal(model.blocks[0].attn.qkv.weight, before)
 
 
-def test_i_jepa():
-    """facebookresearch/ijepa, src/train.py, save_checkpoint."""
-    tensors = encoder(rows=0)
-    del tensors['cls_token']
-    wrapped = [{f'module.{name}': tensor for name, tensor in one.items()}
-               for one in (encoder(0), {'predictor_embed.weight':
-                                        torch.ones(2)}, tensors)]
-    found = plain(dict(zip(('encoder', 'predictor', 'target_encoder'),
-                           wrapped), opt=dict(state={}), scaler=None, epoch=3))
-    assert torch.equal(found.tensors['norm.bias'], tensors['norm.bias'])
-    assert found.grid == (4, 4)
-
-
 def test_the_entries_of_an_unknown_file_are_named():
     with pytest.raises(UserError, match='no tensors .*generator, critic'):
         plain(dict(generator=encoder(), critic=encoder()))

@@ -63,29 +63,6 @@ def test_every_tensor_of_mae_arrives(mae_file):
     assert 'resampled' not in str(report)
 
 
-def test_a_plain_backbone_takes_the_last_norm_too(mae_file):
-    path, tensors = mae_file
-    model = hpvit(patch_stride=16, stage_depths=(4, ))
-    report = load_pretrained(model, path)
-    assert torch.equal(model.norms['0'].weight, tensors['norm.weight'])
-    assert report.new == {}
-
-
-def test_averaged_features_take_the_norm_that_was_fine_tuned_for_them(
-        tmp_path):
-    tensors = mae_tensors()
-    for part in ('weight', 'bias'):
-        tensors[f'fc_norm.{part}'] = torch.randn(32)
-    torch.save({'model': tensors}, tmp_path / 'finetuned.pth')
-    for out_type, name in (('featmap', 'norm'), ('avg_featmap', 'fc_norm')):
-        model = hpvit(out_type=out_type)
-        report = load_pretrained(model, tmp_path / 'finetuned.pth')
-        assert torch.equal(model.norms['3'].weight,
-                           tensors[f'{name}.weight'])
-        other = {'norm', 'fc_norm'} - {name}
-        assert f'{other.pop()}.bias' in report.ignored
-
-
 def test_the_last_norm_stays_out_where_not_all_blocks_are_built(mae_file):
     path, _ = mae_file
     model = hpvit(out_indices=(0, 1))
@@ -96,14 +73,6 @@ def test_the_last_norm_stays_out_where_not_all_blocks_are_built(mae_file):
     assert 'norm.weight' in report.ignored
 
 
-def test_cls_token_and_its_position_arrive(mae_file):
-    path, tensors = mae_file
-    model = hpvit(with_cls_token=True)
-    load_pretrained(model, path)
-    assert torch.equal(model.cls_token, tensors['cls_token'])
-    assert torch.equal(model.prefix_pos_embed, tensors['pos_embed'][:, :1])
-
-
 def test_position_is_resampled_to_another_grid(mae_file):
     path, tensors = mae_file
     model = hpvit(img_size=(96, 48))
@@ -111,45 +80,6 @@ def test_position_is_resampled_to_another_grid(mae_file):
     expected = resample_pos_embed(tensors['pos_embed'][:, 1:], (4, 4), (6, 3))
     assert torch.equal(model.pos_embed, expected.flatten(1, 2))
     assert report.resampled == {'pos_embed': ((4, 4), (6, 3))}
-
-
-def test_position_without_a_row_for_cls(tmp_path):
-    # DeiT-III has a cls token that gets no position
-    tensors = mae_tensors(cls_token=False)
-    tensors['cls_token'] = torch.randn(1, 1, 32)
-    torch.save(tensors, tmp_path / 'deit3.pth')
-    model = hpvit()
-    load_pretrained(model, tmp_path / 'deit3.pth')
-    assert torch.equal(model.pos_embed, tensors['pos_embed'])
-
-
-@pytest.mark.parametrize('wrap', [
-    lambda t: t, lambda t: {'state_dict': t}, lambda t: {'model': t},
-    lambda t: {'state_dict': {'backbone.' + k: v for k, v in t.items()}},
-    lambda t: {'model': {'module.' + k: v for k, v in t.items()}},
-    lambda t: {'state_dict': {'module.backbone.' + k: v
-                              for k, v in t.items()}},
-])
-def test_wrappers_and_prefixes(tmp_path, wrap):
-    source = hpvit()
-    for param in source.parameters():
-        torch.nn.init.normal_(param)
-    torch.save(wrap(source.state_dict()), tmp_path / 'own.pth')
-    model = hpvit()
-    report = load_pretrained(model, tmp_path / 'own.pth')
-    for name, tensor in source.state_dict().items():
-        assert torch.equal(model.state_dict()[name], tensor)
-    assert report.new == report.ignored == {}
-
-
-def test_safetensors(tmp_path):
-    from safetensors.torch import save_file
-    tensors = mae_tensors()
-    save_file(tensors, tmp_path / 'mae.safetensors')
-    model = hpvit()
-    load_pretrained(model, tmp_path / 'mae.safetensors')
-    assert torch.equal(model.blocks[3].mlp.fc2.weight,
-                       tensors['blocks.3.mlp.fc2.weight'])
 
 
 def test_the_last_norm_of_one_stage_is_not_that_of_the_first(tmp_path):
