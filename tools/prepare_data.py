@@ -14,7 +14,7 @@ from hpvit_mm.errors import UserError  # noqa: E402
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
-    from hpvit_mm.datasets.prepare import LAYOUTS
+    from hpvit_mm.datasets.rules.layouts import LAYOUTS
     parser = argparse.ArgumentParser(
         description='Check that a data set is there as the configs read it, '
         "and make what is derived: Cityscapes' labelTrainIds and the lists "

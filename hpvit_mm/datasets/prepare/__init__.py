@@ -1,15 +1,16 @@
-"""Checking the four real data sets, and making what is derived from them."""
-import warnings
+"""Check the four real data sets, and make the files derived from them."""
 from importlib import import_module
 
 from hpvit_mm.errors import UserError
 
-from .layouts import LAYOUTS, expected
+from ..rules.layouts import LAYOUTS
+from .files import check_places, check_root
+from .report import Report
 
-__all__ = ['LAYOUTS', 'expected', 'prepare']
+__all__ = ['prepare']
 
 
-def prepare(name: str, path: str, subset: bool = False):
+def prepare(name: str, path: str, subset: bool = False) -> Report:
     """Check a data set and make the files that its configs read besides.
 
     Nothing is deleted, downloaded or overwritten.
@@ -20,23 +21,17 @@ def prepare(name: str, path: str, subset: bool = False):
         subset: Accept other counts and other classes than the original's.
 
     Returns:
-        Report: What was found.
+        What was found.
 
     Raises:
         UserError: If there is no such folder, or it cannot be written.
     """
-    # late, because the checks before a run import the layouts alone
-    from .files import check_places, check_root
-    from .report import Report
     layout = LAYOUTS[name]
     report = Report(layout, check_root(path, layout), subset)
     module = import_module(f'{__name__}.{name}')
     try:
-        with warnings.catch_warnings():
-            # Pillow's, of odd EXIF data in good images
-            warnings.simplefilter('ignore')
-            for split in check_places(report):
-                module.check(report, split)
+        for split in check_places(report):
+            module.check(report, split)
     except OSError as error:
         raise UserError(f'{error.filename} cannot be read ({error.strerror}); '
                         'check its permissions and its disk') from error

@@ -2,6 +2,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Set
 
 import numpy as np
 from PIL import Image
@@ -9,9 +10,11 @@ from PIL import Image
 from hpvit_mm.utils import replacing
 
 from ..cityscapes import LABELS, Thing, draw
-from .files import Fault, check_each, check_images, listing
-from .label_maps import check_size, pairs, read_labels
-from .report import AGAIN, Report
+from ..rules.images import check_size
+from ..rules.label_maps import check_ids, ids_in, read_labels
+from ..rules.problems import AGAIN, Fault, examine
+from .files import RELEASE, check_images, listing, pairs
+from .report import Report
 
 IMAGE = '_leftImg8bit.png'
 TARGET = '_gtFine_labelTrainIds.png'
@@ -43,12 +46,12 @@ def check(report: Report, split: str) -> None:
         if settle(f'{labels / one}', images / f'{one}{IMAGE}'):
             made.append(one)
 
-    flawless = check_each(report, work, both,
-                          f'label maps of {label_folder}', label_folder)
+    flawless = report.add(examine(
+        work, both, f'label maps of {label_folder}', label_folder))
     if made:
-        report.made(f'{label_folder}: {len(made):,} *{TARGET}')
+        report.note('made', f'{label_folder}: {len(made):,} *{TARGET}')
     if flawless and both:
-        report.fine(f'{label_folder}: {len(both):,} label maps')
+        report.note('fine', f'{label_folder}: {len(both):,} label maps')
 
 
 def settle(base: str, image: Path) -> bool:
@@ -65,8 +68,7 @@ def settle(base: str, image: Path) -> bool:
     there = os.path.lexists(target)
     wanted = None
     if os.path.exists(base + LABEL_IDS):
-        wanted = BY_ID[read_labels(Path(base + LABEL_IDS), image, IDS,
-                                   '0 to 33')]
+        wanted = BY_ID[checked(Path(base + LABEL_IDS), image, IDS, '0 to 33')]
     elif not there:
         wanted = from_polygons(Path(base + POLYGONS))
         check_size(Path(base + POLYGONS), wanted.shape[::-1], image)
@@ -74,11 +76,19 @@ def settle(base: str, image: Path) -> bool:
         with replacing(target) as part:
             Image.fromarray(wanted).save(part, 'PNG')
         return True
-    found = read_labels(target, image, TRAIN_IDS, '0 to 18 and 255')
+    found = checked(target, image, TRAIN_IDS, '0 to 18 and 255')
     if wanted is not None and (found != wanted).any():
         raise Fault(target, 'differ from the *_labelIds.png beside them',
                     'move them away, and this makes them again')
     return False
+
+
+def checked(path: Path, image: Path, allowed: Set[int],
+            words: str) -> np.ndarray:
+    """Read a label map (H, W), whose ids must be allowed."""
+    labels = read_labels(path, image)
+    check_ids(path, ids_in(labels), allowed, words, RELEASE)
+    return labels
 
 
 def from_polygons(path: Path) -> np.ndarray:

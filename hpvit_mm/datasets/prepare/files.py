@@ -1,32 +1,19 @@
-"""Finding and reading the files of a data set."""
+"""Finding the files of a data set, and looking at its images."""
 import os
-from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import (Any, Callable, Iterable, Iterator, List, Sequence,
-                    Tuple)
-
-import numpy as np
-from PIL import Image
+from typing import Callable, Iterator, List, Sequence, Set, Tuple
 
 from hpvit_mm.errors import UserError
-from hpvit_mm.utils import progress, usable_cores
+from hpvit_mm.utils import shorten
 
-from .layouts import SPLITS, Layout, expected
-from .report import AGAIN, Report
+from ..rules.images import AS_STORED, decode_whole, header, is_rotated
+from ..rules.layouts import SPLITS, Layout, expected
+from ..rules.problems import (AGAIN, HEADERS, Fault, evenly, examine,
+                              in_threads)
+from .report import Report
 
-SAMPLE = 200  # images decoded per split
-THREADS = min(16, usable_cores())
+RELEASE = 'take them from the release, unchanged'
 ARCHIVES = ('.zip', '.tar', '.tgz', '.gz')
-
-
-class Fault(Exception):
-    """What is wrong with one file, and how to mend it."""
-
-    def __init__(self, path: Path, what: str, remedy: str, detail: str = ''):
-        super().__init__(what)
-        self.path, self.what = Path(path), what
-        self.remedy, self.detail = remedy, detail
 
 
 # ------------------------------------------------------------------ places
@@ -82,7 +69,7 @@ def packed(folder: Path) -> str:
     """The archives that lie in a folder, if any."""
     found = sorted(path.name for path in folder.glob('*')
                    if path.suffix in ARCHIVES)
-    return f' (still packed: {some_of(found, 3)})' if found else ''
+    return f' (still packed: {shorten(found, 3)})' if found else ''
 
 
 def below(folder: Path, depth: int = 3) -> Iterator[Path]:
@@ -114,86 +101,42 @@ def listing(folder: Path, suffixes: Tuple[str, ...]) -> List[str]:
     return sorted(found)
 
 
-# ----------------------------------------------------------------- reading
-
-
-def read(path: Path) -> np.ndarray:
-    """The pixels of an image, (H, W) or (H, W, C)."""
-    return _opened(path, np.asarray)
-
-
-def size_of(path: Path) -> Tuple[int, int]:
-    """Width and height, from the head of the file."""
-    return _opened(path, lambda image: image.size)
-
-
-def _opened(path: Path, use: Callable) -> Any:
-    try:
-        with Image.open(path) as image:
-            return use(image)
-    # Pillow has a dozen exceptions for damaged files, SyntaxError among them
-    except Exception as error:
-        text = ' '.join(str(error).split())
-        raise Fault(path, 'cannot be read', AGAIN,
-                    'no image' if 'identify' in text else text) from error
-
-
-def each(work: Callable, items: Sequence, title: str) -> Iterator:
-    """The results of a function for many items, in threads.
-
-    Threads suffice: Pillow decodes and encodes without holding the lock.
-    """
-    pool = ThreadPoolExecutor(THREADS)
-    try:
-        yield from progress(pool.map(work, items), title, len(items))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def check_each(report: Report, work: Callable, items: Sequence, files: str,
-               title: str) -> bool:
-    """Call a function that raises a Fault for what is wrong.
-
-    Faults of one kind share a line of the report.
-
-    Returns:
-        Whether there are none.
-    """
-    faults = defaultdict(list)
-
-    def faulty(item):
-        try:
-            work(item)
-        except Fault as fault:
-            return fault
-
-    for fault in each(faulty, items, title):
-        if fault:
-            faults[fault.what, fault.remedy].append(
-                (fault.path.name, fault.detail))
-    for (what, remedy), found in faults.items():
-        report.some(found, len(items), files, what, remedy)
-    return not faults
+# ------------------------------------------------------------------ images
 
 
 def check_images(report: Report, where: str, names: Sequence[str],
-                 work: Callable = read) -> None:
+                 work: Callable = decode_whole) -> None:
     """Decode an evenly spread sample of the images of a folder."""
     folder = report.root / where
-    check_each(report, lambda name: work(folder / name), evenly(names),
-               f'images of {where} looked at', where)
+    report.add(examine(lambda name: work(folder / name), evenly(names),
+                       f'images of {where} looked at', where))
 
 
-def evenly(items: Sequence[str], number: int = SAMPLE) -> List[str]:
-    """All of a few, or an evenly spread sample of many."""
-    if len(items) <= number:
-        return list(items)
-    return [items[i] for i in
-            np.linspace(0, len(items) - 1, number).round().astype(int)]
+def note_rotated(report: Report, where: str, names: Sequence[str],
+                 annotations: str) -> None:
+    """Say which images a run rotates by their EXIF orientation."""
+    def rotated(name):
+        path = report.root / where / name
+        try:
+            return is_rotated(path) and (name, header(path)[1])
+        except Fault:  # reported by others
+            return False
+
+    looked = evenly(names, HEADERS)
+    found = [one for one in in_threads(rotated, looked, where) if one]
+    if found:
+        report.note('look', '{:,} of {:,} images of {} looked at are rotated '
+                    'or mirrored in a run, by their EXIF orientation, first '
+                    '{} ({}): {} must be of the rotated images; {}'.format(
+                        len(found), len(looked), where, *found[0],
+                        annotations, AS_STORED))
 
 
-def some_of(values: Iterable, number: int = 5) -> str:
-    """The first of many values."""
-    values = [str(value) for value in values]
-    return ', '.join(values[:number]) + (', ...' if len(values) > number
-                                         else '')
+def pairs(report: Report, images: Set[str], labels: Set[str], where: str,
+          label_folder: str) -> List[str]:
+    """Return the names with both image and label map; report the others."""
+    report.some(sorted(images - labels), len(images), f'images of {where}',
+                'have no label map', AGAIN)
+    report.some(sorted(labels - images), len(labels),
+                f'label maps of {label_folder}', 'have no image', AGAIN)
+    return sorted(images & labels)

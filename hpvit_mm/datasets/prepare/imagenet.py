@@ -12,11 +12,12 @@ from typing import Dict, List, Optional
 
 from scipy.io import loadmat
 
-from hpvit_mm.utils import replacing
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import replacing
 
-from .files import below, check_images, each, folders_in, listing, packed
-from .report import AGAIN, Report
+from ..rules.problems import AGAIN, in_threads
+from .files import below, check_images, folders_in, listing, packed
+from .report import Report
 
 SUFFIXES = ('.JPEG', '.JPG', '.PNG', '.jpeg', '.jpg', '.png')
 CLASSES = 1000
@@ -45,7 +46,8 @@ def check_train(report: Report, wnids: List[str]) -> None:
         report.wrong(f'train: {len(wnids):,} folders of classes, but '
                      f'ImageNet-1K has {CLASSES:,}',
                      AGAIN + packed(folder))
-    found = each(lambda wnid: listing(folder / wnid, SUFFIXES), wnids, 'train')
+    found = in_threads(lambda wnid: listing(folder / wnid, SUFFIXES), wnids,
+                       'train')
     images = {wnid: [f'{wnid}/{name}' for name in names]
               for wnid, names in zip(wnids, found)}
     report.some([wnid for wnid in wnids if not images[wnid]], len(wnids),
@@ -102,7 +104,7 @@ def settle(report: Report, split: str, lines: List[str]) -> None:
                 + (f', first other line: {strange[0]}' if strange else ''),
                 'move it away, and this makes it again')
         else:
-            report.fine(f'{name}: {len(lines):,} lines')
+            report.note('fine', f'{name}: {len(lines):,} lines')
     elif not report.problems:
         try:
             with replacing(path) as part:
@@ -112,7 +114,7 @@ def settle(report: Report, split: str, lines: List[str]) -> None:
                          'give a folder of your own with links to train and '
                          'val')
         else:
-            report.made(f'{name}: {len(lines):,} lines')
+            report.note('made', f'{name}: {len(lines):,} lines')
 
 
 def read_list(path: Path) -> List[str]:
@@ -149,7 +151,7 @@ def check_list(report: Report, names: List[str], classes: int) -> None:
     report.some(absent, len(names), 'images of val', 'are not in meta/val.txt',
                 remedy)
     if not absent and not any(found for _, found in faults):
-        report.fine(f'meta/val.txt: {len(lines):,} lines')
+        report.note('fine', f'meta/val.txt: {len(lines):,} lines')
 
 
 def truth(report: Report, names: List[str]) -> Optional[Dict[str, str]]:

@@ -1,61 +1,52 @@
 """What was found in a data set, on one screen."""
 from pathlib import Path
-from typing import List, Sequence, Tuple
+from typing import Iterable, List, Sequence, Tuple
 
-from .layouts import Layout
-
-AGAIN = 'unpack it again'
+from hpvit_mm.datasets.rules.layouts import Layout
+from hpvit_mm.datasets.rules.problems import AGAIN, Problem, some
 
 
 class Report:
-    """What is fine, what was made, what is wrong and how to mend it.
+    """What is fine, what was made, what is wrong and what to do.
 
     Args:
         layout: The layout of the data set.
         root: Its folder.
-        subset: Whether counts and classes may be others than the original's.
+        subset: Whether to accept other counts and classes than the original's.
     """
     LIMIT = 15  # problems shown
 
-    def __init__(self, layout: Layout, root: Path, subset: bool):
+    def __init__(self, layout: Layout, root: Path, subset: bool) -> None:
         self.layout, self.root, self.subset = layout, root, subset
         self.notes: List[Tuple[str, str]] = []
         self.problems: List[str] = []
         self.incomplete = False  # then the tree is shown
 
-    def fine(self, text: str) -> None:
-        self.notes.append(('fine', text))
-
-    def made(self, text: str) -> None:
-        self.notes.append(('made', text))
+    def note(self, kind: str, text: str) -> None:
+        """Add a line that is 'fine', 'made' or to be looked at ('look')."""
+        self.notes.append((kind, text))
 
     def wrong(self, what: str, remedy: str) -> None:
+        """Add a problem."""
         self.problems.append(f'{what}; {remedy}')
 
-    def some(self, found: Sequence, total: int, files: str, what: str,
-             remedy: str) -> None:
-        """One line for all files with the same fault; none, no line.
+    def add(self, problems: Iterable[Problem]) -> bool:
+        """Add problems; return whether there are none."""
+        before = len(self.problems)
+        for problem in problems:
+            self.wrong(*problem)
+        return len(self.problems) == before
 
-        Args:
-            found: Their names, or pairs of a name and a detail.
-            total: How many were looked at.
-            files: What they are, and where.
-            what: The fault.
-            remedy: How to mend it.
-        """
-        if found:
-            first = found[0]
-            if not isinstance(first, str):
-                name, detail = first
-                first = f'{name} ({detail})' if detail else name
-            self.wrong(f'{len(found):,} of {total:,} {files} {what}, '
-                       f'first {first}', remedy)
+    def some(self, found: Sequence, total: int, things: str, what: str,
+             remedy: str) -> None:
+        """Add one problem for all things with the same fault, if any."""
+        self.add(some(found, total, things, what, remedy))
 
     def count(self, where: str, found: int, split: str) -> None:
-        """The number of images of a split must be the original's."""
+        """Check the number of images of a split."""
         number = self.layout.counts[split]
         if found and (found == number or self.subset):
-            self.fine(f'{where}: {found:,} images')
+            self.note('fine', f'{where}: {found:,} images')
         else:
             self.incomplete = True
             self.wrong(f'{where}: {found:,} images, but {self.layout.title} '

@@ -71,7 +71,7 @@ def check_parts(cfg: Config, training: bool) -> Skeleton:
         if not cfg.get(loader) or cfg.get(f'{kind}_cfg') is None:
             continue
         build_loop(cfg, kind)
-        check_dataset(cfg, loader, heads)
+        check_dataset(cfg, loader, heads, model)
         if kind == 'train':
             check_training(cfg, model)
             continue

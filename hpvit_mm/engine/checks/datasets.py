@@ -1,40 +1,61 @@
-"""Whether the data of a run is there, with the classes it should have."""
+"""Check that the data of a run is there, and agrees with the model."""
 import copy
 import os
 from typing import Any, Iterator, List, Optional, Tuple
 
+import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from torch import nn
 
-from hpvit_mm.datasets.prepare import expected
+from hpvit_mm.datasets.rules.folders import class_folders
+from hpvit_mm.datasets.rules.images import check_depth, header
+from hpvit_mm.datasets.rules.layouts import expected
+from hpvit_mm.datasets.rules.problems import Fault, examine
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
 
+from ..data.dataset import readable
 from .build import building, classes_of, quiet
-from .labels import check_labels
+from .labels import check_labels, loader_of, refuse
 from .parts import entries
 
 
-def check_dataset(cfg: Config, loader: str,
-                  heads: List[Tuple[str, int]]) -> None:
+def check_dataset(cfg: Config, loader: str, heads: List[Tuple[str, int]],
+                  model: Optional[nn.Module] = None) -> None:
     """Check the data sets of one loader.
 
     Args:
         cfg: The config, inside of its default scope.
         loader: The name of the loader, such as 'train_dataloader'.
         heads: Names of the model's heads and their numbers of classes.
+        model: The model without values, to compare the images with.
     """
+    training = loader == 'train_dataloader'
+    metrics = [one for _, one in metrics_of(cfg, loader)
+               if not one.get('format_only')]
     for path, entry in leaves(cfg[loader].dataset, f'{loader}.dataset'):
         check_root(entry, path)
         dataset = build_lazily(entry, path)
         check_paths(dataset, path)
         classes = class_names(dataset, path)
         check_heads(heads, classes, path)
-        number = len(classes) if classes else heads[0][1] if heads else None
-        check_labels(dataset, path, number)
+        if not training:
+            check_agreement(cfg, dataset, path)
         check_evaluators(cfg, loader, dataset)
+        if not is_local(dataset):
+            continue
+        number = len(classes) if classes else heads[0][1] if heads else None
+        samples = check_labels(dataset, path, number, metrics, training,
+                               model)
+        check_samples(dataset, path, samples, model)
+
+
+def metrics_of(cfg: Config, loader: str) -> List[Tuple[str, dict]]:
+    """The places and configs of the metrics of a loader's evaluator."""
+    name = loader.replace('dataloader', 'evaluator')
+    return list(entries(cfg, name)) if name != loader else []
 
 
 def leaves(entry: dict, path: str) -> Iterator[Tuple[str, dict]]:
@@ -116,13 +137,12 @@ def check_paths(dataset: Any, path: str) -> None:
 
 
 def check_evaluators(cfg: Config, loader: str, dataset: Any) -> None:
-    """A metric with an annotation file of its own must have the same one.
+    """Check that a metric reads the annotation file of the data set.
 
-    COCO's has; who changes the data set's alone learns it after the first
-    validation.
+    COCO's names a file of its own; who changes that of the data set alone
+    would learn it after the first validation.
     """
-    name = loader.replace('dataloader', 'evaluator')
-    for path, entry in entries(cfg, name):
+    for path, entry in metrics_of(cfg, loader):
         file = entry.get('ann_file')
         if not file or not is_local(entry):
             continue
@@ -134,6 +154,94 @@ def check_evaluators(cfg: Config, loader: str, dataset: Any) -> None:
         if not os.path.samefile(file, dataset.ann_file):
             raise UserError(f'{path}.ann_file is {file}, but the data set of '
                             f'{loader} has another; {remedy}')
+
+
+def check_agreement(cfg: Config, dataset: Any, path: str) -> None:
+    """Check that classes have the numbers that they have in training."""
+    train = cfg.get('train_dataloader')
+    if not train:
+        return
+    place, entry = next(leaves(train.dataset, 'train_dataloader.dataset'))
+    root = entry.get('data_root')
+    if root and not os.path.isdir(root):
+        return  # a test may run where the training data are not
+    trained = build_lazily(entry, place)
+    pairs = [(one.metainfo.get('classes') or ()) for one in (trained, dataset)]
+    kind = 'classes'
+    folders = [getattr(one, 'img_prefix', '') for one in (trained, dataset)]
+    if all(getattr(one, 'with_label', False) and not one.ann_file
+           and os.path.isdir(folder)
+           for one, folder in zip((trained, dataset), folders)):
+        kind, pairs = 'class folders', [class_folders(one) for one in folders]
+    ours, theirs = map(list, pairs)
+    if ours != theirs and (kind == 'class folders'
+                           or sorted(ours) == sorted(theirs)):
+        raise UserError(
+            f'the {kind} of {path} ({shorten(theirs)}) are not those of '
+            f'{place} ({shorten(ours)}) in the same order, but classes are '
+            'numbered by their place; give both the same')
+
+
+def check_samples(dataset: Any, path: str, samples: List[dict],
+                  model: Optional[nn.Module]) -> None:
+    """Check that the pipeline prepares some samples for the model."""
+    samples = [one for one in samples if readable(one['img_path'])] \
+        if any(os.path.isfile(one['img_path']) for one in samples) else []
+    files = [one['img_path'] for one in samples]
+    load = loader_of(dataset)
+    refuse(examine(lambda file: check_depth(file, load), files,
+                   f'images of {path} looked at'), path)
+    for index, sample in enumerate(samples):
+        size = '{} x {}'.format(*header(sample['img_path'])[0])
+        try:
+            with quiet():
+                found = dataset.pipeline(dict(copy.deepcopy(sample),
+                                              sample_idx=index))
+        except UserError:
+            raise
+        except Exception as error:
+            text = ' '.join(str(error).split()) or 'no message'
+            raise UserError(
+                f'{path}.pipeline cannot prepare {sample["img_path"]} ({size} '
+                f'pixels; {type(error).__name__}: {text[:200]}); correct '
+                'the file or the pipeline, or take the file out') from error
+        inputs = found.get('inputs') if isinstance(found, dict) else None
+        if isinstance(inputs, torch.Tensor) and inputs.dim() == 3 and model:
+            check_channels(model, inputs, sample['img_path'], path)
+
+
+def check_channels(model: nn.Module, image: torch.Tensor, file: str,
+                   path: str) -> None:
+    """Check that images have the channels of the backbone.
+
+    Args:
+        model: The model without values.
+        image: An image (C, H, W) of the pipeline.
+        file: Its file.
+        path: The place of the data set in the config.
+    """
+    first = next((one for one in getattr(model, 'backbone', nn.Module())
+                  .modules() if isinstance(one, nn.Conv2d)), None)
+    preprocessor = copy.deepcopy(getattr(model, 'data_preprocessor', None))
+    if first is None or preprocessor is None:
+        return
+    try:
+        channels = preprocessor.to('meta')(
+            dict(inputs=[image]), training=False)['inputs'].shape[1]
+    except (AssertionError, RuntimeError) as error:
+        mean = getattr(preprocessor, 'mean', None)
+        if mean is None or image.shape[0] in (1, mean.numel()):
+            return  # only the run itself can tell
+        raise UserError(
+            f'{path}: {file} is loaded with {image.shape[0]} channels, but '
+            f'model.data_preprocessor.mean has {mean.numel()} values; correct '
+            'color_type of LoadImageFromFile, or mean, std and '
+            'model.backbone.in_channels') from error
+    if channels != first.in_channels:
+        raise UserError(
+            f'{path}: {file} comes to the model with {channels} channels, but '
+            f'model.backbone takes {first.in_channels}; correct color_type of '
+            'LoadImageFromFile, or model.backbone.in_channels')
 
 
 def head_classes(model: nn.Module) -> List[Tuple[str, int]]:

@@ -1,49 +1,88 @@
-"""Whether every label is one of the classes, and there is any at all.
+"""Check the files of a data set by the rules for its kind.
 
-A label outside of the classes crashes a GPU in the middle of an epoch, or
-is ignored in silence. Each library stores labels in its own way, so each has
-its own function here; all read the files themselves, which takes seconds,
-instead of the data set, which the run builds a moment later.
+A label outside of the classes crashes a GPU in the middle of an epoch, or is
+ignored without a word. The files are read directly, which takes seconds; the
+data set itself is built by the run a moment later.
 """
 import json
 import os
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, Optional, Sequence, Set, Union
+import sys
+import tempfile
+from itertools import islice
+from typing import Any, Callable, Iterable, List, Optional
 
 import numpy as np
-from PIL import Image
+from torch import nn
 
+from hpvit_mm.datasets.rules import coco, folders
+from hpvit_mm.datasets.rules.images import (AS_STORED, Size, check_size,
+                                            decode, header, is_rotated)
+from hpvit_mm.datasets.rules.label_maps import check_ids, ids_in, read_labels
+from hpvit_mm.datasets.rules.problems import (HEADERS, SAMPLE, Fault, Problem,
+                                              evenly, examine, in_threads)
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
 
-# Label maps are read one by one: all of a small set, else this many.
-SMALL_SET = 300
-SAMPLE = 200
+WITHOUT_LABELS = 'how to predict without labels is in docs/own_data.md'
 
 
-def check_labels(dataset: Any, path: str,
-                 num_classes: Optional[int]) -> None:
-    """Check the labels of a data set by the kind of its files.
+def refuse(problems: Iterable[Problem], path: str) -> None:
+    """Raise the first problem of a data set.
+
+    Args:
+        problems: The problems.
+        path: The place of the data set, or of one of its keys, in the config.
+    """
+    for what, remedy in problems:
+        raise UserError(f'{path}: {what}; {remedy}')
+
+
+def transforms_of(dataset: Any) -> list:
+    """The transforms of a data set's pipeline."""
+    return list(getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
+
+
+def loader_of(dataset: Any) -> Callable[[str], np.ndarray]:
+    """A function that decodes an image as the pipeline does."""
+    def load(file):
+        try:
+            return transforms_of(dataset)[0](dict(img_path=str(file)))['img']
+        except Exception:  # the pipeline begins with something else
+            return decode(file)
+
+    return load
+
+
+def check_labels(dataset: Any, path: str, num_classes: Optional[int],
+                 metrics: List[dict], training: bool,
+                 model: Optional[nn.Module] = None) -> List[dict]:
+    """Check the labels of a data set.
 
     Args:
         dataset: A data set, built lazily.
-        path: Where it stands in the config.
-        num_classes: How many classes there should be, None if unknown.
+        path: Its place in the config.
+        num_classes: The number of classes, None if unknown.
+        metrics: The configs of the metrics that need its labels.
+        training: Whether the model learns from it.
+        model: The model, for the id that its heads ignore.
+
+    Returns:
+        Some samples, as the pipeline gets them: most images and labels of a
+        small set, a few of a large one.
     """
     if hasattr(dataset, 'COCOAPI'):
-        check_coco(dataset, path)
-    elif hasattr(dataset, 'label_map'):
-        check_label_maps(dataset, path, num_classes)
-    elif getattr(dataset, 'with_label', False):
-        if dataset.ann_file:
-            check_list(dataset, path, num_classes)
-        else:
-            check_folders(dataset, path, num_classes)
+        return check_coco(dataset, path, metrics, training)
+    if hasattr(dataset, 'label_map'):
+        return check_label_maps(dataset, path, num_classes, metrics, training,
+                                ignored_ids(dataset, model))
+    if hasattr(dataset, 'with_label') and hasattr(dataset, 'img_prefix'):
+        return check_classification(dataset, path, num_classes,
+                                    training or bool(metrics))
+    return []
 
 
 def check_image(file: str, path: str) -> None:
-    """The first image stands for all: is the folder the right one?"""
+    """The first image must exist: it shows whether the folder is right."""
     if not os.path.isfile(file):
         raise UserError(f'{path}.data_prefix: the image {file} does not '
                         'exist; correct data_prefix, or put the images there')
@@ -52,164 +91,247 @@ def check_image(file: str, path: str) -> None:
 # -------------------------------------------------------------- detection
 
 
-def check_coco(dataset: Any, path: str) -> None:
-    """Check a COCO file: its categories, and those of its objects."""
+def check_coco(dataset: Any, path: str, metrics: List[dict],
+               training: bool) -> List[dict]:
+    """Check an annotation file, and the sizes of its images."""
     file = dataset.ann_file
-    content = read_json(file, path)
-    if not content['images']:
-        raise UserError(f'{path}.ann_file: {file} lists no images; correct '
-                        'ann_file, or build the data again')
-    check_image(os.path.join(dataset.data_prefix.get('img', ''),
-                             content['images'][0]['file_name']), path)
-    names = {one['id']: one['name'] for one in content['categories']}
-    if type(dataset).load_data_list.__qualname__.startswith('CocoDataset.'):
-        check_categories(dataset.metainfo['classes'], names.values(), file,
-                         path)
-    # panoptic files have segments instead, test sets nothing
-    labels = Counter(one['category_id']
-                     for one in content.get('annotations', ())
-                     if 'category_id' in one)
-    strange = labels.keys() - names.keys()
-    if strange:
-        raise UserError(
-            f'{path}.ann_file: {sum(labels[one] for one in strange)} objects '
-            f'in {file} have the category_id {shorten(sorted(strange))}, '
-            'which is not among its categories; correct the file')
-    wanted = {names[one] for one in labels} & set(dataset.metainfo['classes'])
-    if (dataset.filter_cfg or {}).get('filter_empty_gt') and not wanted:
-        raise UserError(f'{path}.ann_file: {file} has no object of any '
-                        'class; correct ann_file or metainfo.classes')
-
-
-def check_categories(classes: Sequence[str], names: Sequence[str], file: str,
-                     path: str) -> None:
-    """Every class must be a category of the COCO file."""
-    absent = [name for name in classes if name not in names]
-    if absent:
-        raise UserError(
-            f'{path}.metainfo.classes: {shorten(absent)} '
-            f'{"is" if len(absent) == 1 else "are"} not among the categories '
-            f'of {file}, which are {shorten(names)}; set metainfo.classes to '
-            'those to learn, and num_classes to their number')
-
-
-def read_json(file: str, path: str) -> Dict[str, list]:
-    """Read a COCO file."""
+    place = f'{path}.ann_file'
     try:
-        with open(file, encoding='utf-8') as stream:
-            content = json.load(stream)
-        missing = {'images', 'categories'} - content.keys()
-    except (ValueError, AttributeError) as error:
-        raise UserError(f'{path}.ann_file: {file} is not a COCO file: '
-                        f'{error}; correct ann_file') from error
-    if missing:
-        raise UserError(
-            f'{path}.ann_file: {file} is not a COCO file, it lacks '
-            f'{shorten(sorted(missing))}; correct ann_file')
-    return content
+        content = coco.load(file)
+    except Fault as fault:
+        raise UserError(f'{place}: {file} {fault.what} ({fault.detail}); '
+                        'correct ann_file') from fault
+    if not is_plain(dataset):  # LVIS, panoptic: other keys
+        return []
+    names = {name for one in metrics if one.get('ann_file')
+             for name in np.atleast_1d(one.get('metric', 'bbox'))}
+    refuse(coco.problems(content, file, coco.Use(
+        classes=dataset.metainfo['classes'], training=training,
+        masks=any(getattr(one, 'with_mask', False)
+                  for one in transforms_of(dataset)),
+        metrics=names & {'bbox', 'segm'}, filter_cfg=dataset.filter_cfg)),
+        place)
+    folder = dataset.data_prefix.get('img') or ''
+    files = {os.path.join(folder, one['file_name']): one
+             for one in content['images']}
+    check_image(next(iter(files)), path)
+    looked = [one for one in evenly(list(files), HEADERS)
+              if os.path.isfile(one)]
+    check_sizes(dataset, looked, place, lambda name: (
+        files[name]['width'], files[name]['height']))
+    chosen = [files[one]['id'] for one in few(looked)]
+    return samples_of(dataset, content, set(chosen))
+
+
+def is_plain(dataset: Any) -> bool:
+    """Whether a data set reads its file as ``CocoDataset`` does."""
+    return all(getattr(type(dataset), name).__qualname__.startswith(
+        'CocoDataset.') for name in ('load_data_list', 'parse_data_info'))
+
+
+def check_sizes(dataset: Any, files: List[str], place: str,
+                size_of: Callable[[str], Size]) -> None:
+    """The images must have the sizes of the annotation file."""
+    load = loader_of(dataset)
+
+    def work(file):
+        try:
+            check_size(file, size_of(file), file, load)
+        except Fault as fault:
+            if 'another size' in fault.what:  # damaged ones stop the run
+                raise
+
+    refuse(examine(work, files, f'images of {place} looked at'), place)
+    warn_of_rotated(files, load, place)
+
+
+def warn_of_rotated(files: List[str], load: Callable, place: str) -> None:
+    """Say which images are rotated where no size tells whether that fits."""
+    def ambiguous(file):
+        try:
+            (width, height), orientation = header(file)
+        except Fault:
+            return False
+        return orientation in (2, 3, 4) or orientation > 4 and width == height
+
+    found = [file for file, yes in zip(files, in_threads(
+        ambiguous, files, place)) if yes]
+    if found and is_rotated(found[0], load):
+        print(f'warning: {place}: {len(found):,} of {len(files):,} images '
+              'looked at are rotated or mirrored on loading, by their EXIF '
+              f'orientation, first {found[0]} ({header(found[0])[1]}); the '
+              f'annotations must be of the rotated images; {AS_STORED}',
+              file=sys.stderr, flush=True)
+
+
+def samples_of(dataset: Any, content: dict, chosen: set) -> List[dict]:
+    """Some samples of an annotation file, parsed by the data set."""
+    part = dict(content, images=[
+        one for one in content['images'] if one['id'] in chosen])
+    part['annotations'] = [one for one in content.get('annotations', ())
+                           if one['image_id'] in chosen]
+    file = dataset.ann_file
+    with tempfile.TemporaryDirectory() as folder:
+        dataset.ann_file = os.path.join(folder, 'part.json')
+        with open(dataset.ann_file, 'w', encoding='utf-8') as stream:
+            json.dump(part, stream)
+        try:
+            return dataset.load_data_list()
+        finally:
+            dataset.ann_file = file
+
+
+def few(files: List[str]) -> List[str]:
+    """A few images, and those that are longest in either direction."""
+    ratios = {}
+    for file in files:
+        try:
+            (width, height), _ = header(file)
+        except Fault:
+            continue
+        ratios[file] = width / height
+    if not ratios:
+        return files[:1]
+    return list(dict.fromkeys([
+        *evenly(list(ratios), 6), min(ratios, key=ratios.get),
+        max(ratios, key=ratios.get)]))
 
 
 # --------------------------------------------------------- classification
 
 
-def check_list(dataset: Any, path: str, num_classes: Optional[int]) -> None:
-    """Check an annotation list of lines 'file label'."""
-    with open(dataset.ann_file, encoding='utf-8') as stream:
-        lines = [line.strip() for line in stream]
-    if not lines:
-        raise UserError(f'{path}.ann_file: {dataset.ann_file} is empty; '
-                        'correct ann_file, or build the data again')
-    for number, line in enumerate(lines, 1):
-        _, space, label = line.rpartition(' ')
-        if not space or not label.isdigit() or (num_classes and
-                                   int(label) >= num_classes):
-            allowed = f'0 to {num_classes - 1}' if num_classes else 'numbers'
+def check_classification(dataset: Any, path: str, num_classes: Optional[int],
+                         labelled: bool) -> List[dict]:
+    """Check a list of images, or a folder of images per class."""
+    if not dataset.with_label:
+        if labelled:
+            raise UserError(f'{path} has no labels (with_label is False), '
+                            f'which this run needs; {WITHOUT_LABELS}')
+        return []
+    if dataset.ann_file:
+        refuse(folders.problems_of_list(dataset.ann_file, num_classes),
+               f'{path}.ann_file')
+        pairs = folders.read_list(dataset.ann_file)
+        files = [(os.path.join(dataset.img_prefix, name), int(label))
+                 for name, label in pairs]
+        check_image(files[0][0], path)
+    else:
+        root, classes = dataset.img_prefix, dataset.metainfo.get('classes')
+        found = folders.class_folders(root)
+        refuse(folders.problems(root, dataset.extensions, classes),
+               f'{path}.data_prefix')
+        if num_classes and num_classes != len(found):
             raise UserError(
-                f'{path}.ann_file: line {number} of {dataset.ann_file}, '
-                f'"{line}", has the label {label if space else "(none)"}, and '
-                f'labels must be {allowed}; correct the line, or '
-                'metainfo.classes and num_classes')
-    check_image(os.path.join(dataset.img_prefix,
-                             lines[0].rpartition(' ')[0]), path)
-
-
-def check_folders(dataset: Any, path: str,
-                  num_classes: Optional[int]) -> None:
-    """Check a folder with one folder of images per class."""
-    folder = dataset.img_prefix
-    found = sorted(one.name for one in os.scandir(folder) if one.is_dir())
-    if not found:
-        raise UserError(
-            f'{path}.data_prefix: {folder} holds no folders of images, one '
-            'per class; correct data_prefix, or name an ann_file')
-    if num_classes and num_classes != len(found):
-        raise UserError(
-            f'{path}: {num_classes} classes are expected, but {folder} holds '
-            f'{len(found)} folders ({shorten(found)}); list one class per '
-            'folder, in that order, in metainfo.classes, and set num_classes')
+                f'{path}: {num_classes} classes are expected, but {root} '
+                f'holds {len(found)} folders ({shorten(found, 10)}); list one '
+                'class per folder, in that order, in metainfo.classes, and '
+                'set num_classes')
+        files = [(file, label) for label, name in evenly(
+            list(enumerate(found)), 6) for file in islice(folders.files(
+                os.path.join(root, name), dataset.extensions), SAMPLE)]
+    label_of = dict(evenly(files, HEADERS))
+    return [dict(img_path=file, gt_label=label_of[file])
+            for file in few(list(label_of))]
 
 
 # ----------------------------------------------------------- segmentation
 
 
-def check_label_maps(dataset: Any, path: str,
-                     num_classes: Optional[int]) -> None:
-    """Check the pixel values of label maps."""
+def ignored_ids(dataset: Any, model: Optional[nn.Module]) -> set:
+    """The ids that the heads ignore."""
+    found = {one.ignore_index for one in model.modules()
+             if isinstance(getattr(one, 'ignore_index', None), int)
+             and hasattr(one, 'num_classes')} if model else set()
+    return found or {255, dataset.ignore_index}
+
+
+def final_id(dataset: Any) -> Callable[[int], int]:
+    """A function from an id in a file to what it is after loading."""
+    tables = [one for one in (
+        dataset.label_map, *(getattr(one, 'mapping', None)
+                             for one in transforms_of(dataset)
+                             if type(one).__name__ == 'MapLabels')) if one]
+
+    def final(number):
+        if dataset.reduce_zero_label:
+            number = 255 if number in (0, 255) else number - 1
+        for table in tables:
+            number = table.get(number, number)
+        return number
+
+    return final
+
+
+def check_label_maps(dataset: Any, path: str, num_classes: Optional[int],
+                     metrics: List[dict], training: bool,
+                     ignored: set) -> List[dict]:
+    """Check the ids and sizes of label maps."""
     samples = dataset.load_data_list()
     if not samples:
+        folder = dataset.data_prefix['img_path']
+        others = sorted({os.path.splitext(name)[1]
+                         for _, _, names in os.walk(folder) for name in names})
         raise UserError(
             f'{path}.data_prefix: there are no images *{dataset.img_suffix} '
-            f'in {dataset.data_prefix["img_path"]}; correct data_prefix or '
-            'img_suffix')
+            f'in {folder}' + (f', which holds *{shorten(others, sep=", *")}'
+                              if others else '')
+            + '; correct data_prefix or img_suffix')
     check_image(samples[0]['img_path'], path)
-    files = [one['seg_map_path'] for one in samples if 'seg_map_path' in one]
-    if not files or not num_classes:
-        return
-    if dataset.label_map:  # a choice of the classes: all labels may occur
-        num_classes = len(dataset.label_map)
-    first = 1 if dataset.reduce_zero_label else 0
-    allowed = {255, dataset.ignore_index, *range(first + num_classes)}
-    checked = evenly(files)
-    with ThreadPoolExecutor() as pool:
-        for file, values in zip(checked, pool.map(pixel_values, checked)):
-            if isinstance(values, str):
-                raise UserError(
-                    f'{path}: the label map {file} {values}; correct it, or '
-                    'data_prefix.seg_map_path and seg_map_suffix')
-            if values - allowed:
-                raise UserError(
-                    f'{path}: the label map {file} holds '
-                    f'{shorten(sorted(values - allowed))}, but the '
-                    f'{num_classes} classes are {first} to '
-                    f'{first + num_classes - 1}, and ignored are '
-                    f'{"0 and " if first else ""}255 (reduce_zero_label is '
-                    f'{bool(first)}); correct the label maps, '
-                    'metainfo.classes or reduce_zero_label')
+    looked = {one['img_path']: one for one in evenly(samples, HEADERS)}
+    if 'seg_map_path' not in samples[0]:
+        if training or metrics or any(
+                getattr(one, 'with_seg', False)
+                for one in transforms_of(dataset)):
+            raise UserError(
+                f'{path}: there are no label maps '
+                '(data_prefix.seg_map_path), which this run needs; '
+                + WITHOUT_LABELS)
+    elif num_classes:
+        check_maps(dataset, path, evenly(samples), num_classes, training,
+                   ignored)
+        load = loader_of(dataset)
+        warn_of_rotated(list(looked), load, path)
+    return [looked[file] for file in few(list(looked))]
 
 
-def evenly(files: List[str]) -> List[str]:
-    """All of a few files, or an evenly spread sample of many."""
-    if len(files) <= SMALL_SET:
-        return files
-    return [files[i] for i in
-            np.linspace(0, len(files) - 1, SAMPLE).round().astype(int)]
+def check_maps(dataset: Any, path: str, samples: List[dict],
+               num_classes: int, training: bool, ignored: set) -> None:
+    """Check some label maps."""
+    load, final = loader_of(dataset), final_id(dataset)
+    wanted = {*range(num_classes), *ignored}
+    allowed = {number for number in range(256) if final(number) in wanted}
+    classes = [number for number in range(256)
+               if final(number) in range(num_classes)]
+    words = f'{classes[0]} to {classes[-1]}' if classes == list(
+        range(classes[0], classes[-1] + 1)) else shorten(classes, 10)
+    rest = shorten(sorted(allowed - set(classes)), 10)
+    seen = set()
+
+    def work(sample):
+        file = sample['seg_map_path']
+        found = ids_in(read_labels(file, sample['img_path'], load))
+        check_ids(
+            file, found, allowed,
+            f'{words} (the {num_classes} classes) and {rest} (ignored; '
+            f'reduce_zero_label is {dataset.reduce_zero_label})',
+            'correct num_classes or reduce_zero_label, or map ids on loading, '
+            f'such as {map_labels(min(found - allowed, default=0), 255)}')
+        seen.update(found)
+
+    refuse(examine(work, samples, f'label maps of {path} looked at'), path)
+    learnt = {final(number) for number in seen} - ignored
+    if len(learnt) < min(2, num_classes) and (training or len(seen) > 1):
+        text = (f'{path}: all label maps looked at hold only '
+                f'{shorten(sorted(seen), 10)}, and {rest} is ignored, so that '
+                f'there is {"one class" if learnt else "nothing"} to learn; '
+                'if the ignored id is a class, map it on loading, such as '
+                + map_labels(255, 1))
+        if training:
+            raise UserError(text)
+        print(f'warning: {text}', file=sys.stderr, flush=True)
 
 
-def pixel_values(file: str) -> Union[Set[int], str]:
-    """The values in a label map, or what is wrong with the file.
-
-    Pillow is what the data set reads with: it keeps the numbers of an image
-    with a palette.
-    """
-    if not os.path.isfile(file):
-        return 'does not exist'
-    try:
-        with Image.open(file) as image:
-            labels = np.asarray(image)
-    except OSError:
-        return 'cannot be read'
-    if labels.ndim != 2:
-        return 'is a colour image and holds no class numbers'
-    if labels.dtype == np.uint8:  # a count is many times faster than a sort
-        return set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
-    return set(np.unique(labels).tolist())
+def map_labels(old: int, new: int) -> str:
+    """How to map an id, in messages."""
+    return f"dict(type='hpvit_mm.MapLabels', mapping={{{old}: {new}}}) " \
+        'behind LoadAnnotations'

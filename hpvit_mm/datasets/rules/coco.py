@@ -1,0 +1,254 @@
+"""Annotation files in COCO's format."""
+import gc
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import (Any, Collection, Dict, Iterator, List, Optional,
+                    Sequence, Set, Tuple, Union)
+
+from hpvit_mm.utils import shorten
+
+from .problems import Fault, Problem, some
+
+FIX = 'correct the file, or export it again'
+
+
+@dataclass
+class Use:
+    """What a run does with an annotation file.
+
+    Attributes:
+        classes: The class names that the run uses; None for all categories.
+        training: Whether it learns from the objects.
+        masks: Whether the pipeline loads masks.
+        metrics: The metrics that pycocotools computes with the file.
+        filter_cfg: ``filter_cfg`` of the data set.
+    """
+    classes: Optional[Sequence[str]] = None
+    training: bool = True
+    masks: bool = True
+    metrics: Collection[str] = ('bbox', 'segm')
+    filter_cfg: Optional[dict] = None
+
+
+def load(path: Union[str, Path]) -> Dict[str, list]:
+    """Read an annotation file.
+
+    Raises:
+        Fault: If it is no such file.
+    """
+    enabled = gc.isenabled()
+    gc.disable()  # twice as fast: there are millions of small objects
+    try:
+        with open(path, encoding='utf-8') as file:
+            content = json.load(file)
+        missing = [key for key in ('images', 'categories')
+                   if not isinstance(content[key], list)] \
+            if {'images', 'categories'} <= content.keys() else sorted(
+                {'images', 'categories'} - content.keys())
+    except (OSError, ValueError, AttributeError) as error:
+        raise Fault(path, 'is not a COCO file', FIX,
+                    ' '.join(str(error).split())) from error
+    finally:
+        if enabled:
+            gc.enable()
+    if missing:
+        raise Fault(path, 'is not a COCO file', FIX,
+                    f'it has no list of {shorten(missing)}')
+    return content
+
+
+def problems(content: Dict[str, list], file: str, use: Use
+             ) -> Iterator[Problem]:
+    """Find what ends a run, or makes its results wrong.
+
+    Args:
+        content: Of the annotation file.
+        file: Its name in messages.
+        use: What the run does with it.
+    """
+    found = [*_of_images(content['images'], file),
+             *_of_categories(content['categories'], file, use.classes)]
+    yield from found
+    if found:  # the objects refer to them
+        return
+    yield from _of_objects(content, file, use)
+
+
+def _of_images(images: List[dict], file: str) -> Iterator[Problem]:
+    if not images:
+        yield Problem(f'{file} lists no images', FIX)
+    things = f'images of {file}'
+    for key in ('id', 'file_name', 'width', 'height'):
+        lacking = [_name(one) for one in images
+                   if not isinstance(one, dict) or one.get(key) is None]
+        yield from some(lacking, len(images), things, f'have no {key}', FIX)
+        if lacking:
+            return
+    counts = Counter(one['id'] for one in images)
+    yield from some([_name(one) for one in images if counts[one['id']] > 1],
+                    len(images), things, "have another's id", FIX)
+
+
+def _of_categories(categories: List[dict], file: str,
+                   classes: Optional[Sequence[str]]) -> Iterator[Problem]:
+    if not all(isinstance(one, dict) and {'id', 'name'} <= one.keys()
+               for one in categories):
+        yield Problem(f'there is a category of {file} without an id or a '
+                      'name', FIX)
+        return
+    names = [one['name'] for one in categories]
+    if not names:
+        yield Problem(f'{file} has no categories', FIX)
+    wanted = names if classes is None else \
+        [name for name in names if name in set(classes)]
+    counts = Counter(wanted)
+    twice = [name for name in counts if counts[name] > 1]
+    if twice:
+        ids = [one['id'] for one in categories if one['name'] == twice[0]]
+        yield Problem(
+            f'{file} has several categories with the name {twice[0]} (ids '
+            f'{shorten(ids)}), and objects of all of them would become '
+            'different classes', 'delete or rename those without objects, '
+            'such as the grouping category of an export tool, and give the '
+            'others one id')
+    absent = [name for name in classes or () if name not in counts]
+    if absent:
+        yield Problem(
+            f'{shorten(absent)} {"is" if len(absent) == 1 else "are"} not '
+            f'among the categories of {file}, which are {shorten(names, 10)}',
+            'set metainfo.classes to those to learn, and num_classes to their '
+            'number')
+    elif classes and not twice and wanted != list(classes):
+        yield Problem(
+            f'the classes ({shorten(classes)}) are in another order than the '
+            f'categories of {file} ({shorten(wanted)}), and mmdet numbers '
+            'them in the order of the file, so that names and numbers do not '
+            'agree', 'list metainfo.classes in the order of the file, in all '
+            'data sets the same, or reorder the categories of the file')
+
+
+def _of_objects(content: Dict[str, list], file: str, use: Use
+                ) -> Iterator[Problem]:
+    objects = content.get('annotations')
+    if objects is None:
+        if use.training or use.metrics:
+            yield Problem(f'{file} has no annotations', 'give a file with '
+                          'annotations; how to predict without labels is in '
+                          'docs/own_data.md')
+        return
+    sizes = {one['id']: (one['height'], one['width'])
+             for one in content['images']}
+    wanted = {one['id']: use.classes is None or one['name'] in use.classes
+              for one in content['categories']}
+    faults: Dict[Tuple[str, str], List[Any]] = defaultdict(list)
+    ids, with_object, learnable = set(), set(), False
+    for one in objects:
+        what = _fault(one, sizes, wanted, use)
+        if what:
+            faults[what].append(_name(one))
+            continue
+        if one['id'] in ids:
+            faults["have another's id", ''].append(_name(one))
+        ids.add(one['id'])
+        if not wanted[one['category_id']]:
+            continue
+        with_object.add(one['image_id'])
+        learnable = learnable or not one.get('iscrowd') and _is_kept(
+            one, sizes[one['image_id']])
+    for (what, remedy), names in faults.items():
+        yield from some(names, len(objects), f'objects of {file}', what,
+                        remedy or FIX)
+    if not faults and not learnable and (use.training or use.metrics):
+        yield Problem(
+            f'{file} has no object of any class'
+            + (', iscrowd, ignore and empty boxes apart' if objects else ''),
+            'give a file with objects to find, or correct metainfo.classes')
+    if use.training and not faults:
+        yield from _of_filter(content['images'], file, use, with_object)
+
+
+def _fault(one: Any, sizes: dict, wanted: Dict[int, bool], use: Use
+           ) -> Optional[Tuple[str, str]]:
+    """What is wrong with an object, and the remedy if it is a special one.
+
+    Training accepts more than pycocotools does.
+    """
+    if not isinstance(one, dict):
+        return 'are no objects', ''
+    for key in ('id', 'image_id', 'category_id'):
+        if one.get(key) is None:
+            return f'have no {key}', ''
+    size = sizes.get(one['image_id'])
+    if size is None:
+        return 'have an unknown image_id', ''
+    if one['category_id'] not in wanted:
+        return 'have an unknown category_id', ''
+    if one.get('ignore') and not use.metrics:
+        return None
+    box = one.get('bbox')
+    if not isinstance(box, list) or len(box) != 4:
+        return 'have no bbox of four numbers (x, y, width, height)', ''
+    if one.get('area') is None:
+        return 'have no area', 'add it (width times height of the bbox will ' \
+            'do), or export the file again'
+    if not wanted[one['category_id']]:
+        return None
+    if use.metrics and one.get('iscrowd') is None:
+        return 'have no iscrowd', 'add "iscrowd": 0, or export the file again'
+    if 'segm' in use.metrics or use.masks and _is_kept(one, size):
+        return _fault_of_mask(one.get('segmentation'), size,
+                              'segm' in use.metrics)
+    return None
+
+
+def _fault_of_mask(mask: Any, size: Tuple[int, int], evaluated: bool
+                   ) -> Optional[Tuple[str, str]]:
+    if not mask:
+        return 'have no segmentation', 'add masks, or use a detector without '\
+            'a mask head, with_mask=False and metric=["bbox"]'
+    if isinstance(mask, dict):
+        if not {'size', 'counts'} <= mask.keys():
+            return ('have a mask without size or counts', '') if evaluated \
+                else None  # mmdet ignores the object
+        if tuple(mask['size']) != size:
+            return 'have an RLE mask of another size than their image', ''
+    elif not isinstance(mask[0], list):
+        return 'have a polygon that is not in a list of polygons', \
+            'write "segmentation": [[x, y, ...]]'
+    elif evaluated and any(len(polygon) < 6 for polygon in mask):
+        return 'have a polygon of fewer than six numbers', \
+            'delete such polygons, or their objects'
+    return None
+
+
+def _is_kept(one: dict, size: Tuple[int, int]) -> bool:
+    """Whether ``CocoDataset.parse_data_info`` keeps an object."""
+    x, y, width, height = one['bbox']
+    return not one.get('ignore') and one['area'] > 0 \
+        and width >= 1 and height >= 1 \
+        and min(x + width, size[1]) > max(x, 0) \
+        and min(y + height, size[0]) > max(y, 0)
+
+
+def _of_filter(images: List[dict], file: str, use: Use,
+               with_object: Set[int]) -> Iterator[Problem]:
+    """``filter_cfg`` must leave some images."""
+    config = use.filter_cfg or {}
+    empty, side = config.get('filter_empty_gt'), config.get('min_size', 0)
+    if images and not any(
+            min(one['width'], one['height']) >= side
+            and (not empty or one['id'] in with_object) for one in images):
+        yield Problem(f'filter_cfg drops all {len(images):,} images of {file}',
+                      f'set min_size (now {side}) below the size of the '
+                      'images')
+
+
+def _name(one: Any) -> str:
+    """The name of an entry in messages."""
+    if not isinstance(one, dict):
+        return str(one)
+    if one.get('id') is not None:
+        return f'id {one["id"]}'
+    return str(one.get('file_name', one))[:60]

@@ -1,0 +1,514 @@
+"""Data sets that a run would misread are refused; their neighbours are not.
+
+Each test has an input of a few kilobytes in the real format, and the nearest
+input that is valid in the host library.
+"""
+import json
+from contextlib import nullcontext
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import TRANSFORMS, DefaultScope
+from PIL import Image
+from torch import nn
+
+from hpvit_mm.engine.checks.datasets import check_dataset, check_samples
+from hpvit_mm.errors import UserError
+
+HEIGHT, WIDTH = 24, 32
+VALID = nullcontext()
+
+
+def refused(match):
+    return pytest.raises(UserError, match=f'(?s){match}')
+
+
+def picture(path, size=(WIDTH, HEIGHT), mode='RGB', orientation=None):
+    """Write an image that looks different in every orientation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    width, height = size
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[:height // 2, :width // 3] = 200
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    Image.fromarray(pixels).convert(mode).save(path, exif=exif)
+
+
+def check(scope, loaders, metric=None, model=None, **more):
+    """Check the last of some loaders, given as data sets by their names."""
+    cfg = Config(dict(
+        {f'{name}_dataloader': dict(dataset=dict(one))
+         for name, one in loaders.items()},
+        **{f'{name}_evaluator': metric for name in loaders if metric},
+        **more))
+    with DefaultScope.overwrite_default_scope(scope):
+        check_dataset(cfg, f'{list(loaders)[-1]}_dataloader', [], model)
+
+
+# -------------------------------------------------------------- detection
+
+
+def thing(**changes):
+    """One object in COCO's format."""
+    box = [4., 4., 10., 12.]
+    return dict(dict(
+        id=1, image_id=1, category_id=1, bbox=box, area=120., iscrowd=0,
+        segmentation=[[4, 4, 14, 4, 14, 16, 4, 16]]), **changes)
+
+
+def without(key, **changes):
+    one = thing(**changes)
+    del one[key]
+    return one
+
+
+CATEGORIES = [dict(id=1, name='cat'), dict(id=2, name='dog')]
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Checks a data set of one image in COCO's format."""
+
+    def call(objects, categories=CATEGORIES, kind='train',
+             classes=('cat', 'dog'), image=(), masks=True, metric=None,
+             orientation=None, pipeline=None, size=(WIDTH, HEIGHT), **more):
+        picture(tmp_path / 'images/a.jpg', size, orientation=orientation)
+        file = tmp_path / 'a.json'
+        content = dict(
+            images=[dict(dict(id=1, file_name='a.jpg', width=size[0],
+                              height=size[1]), **dict(image))],
+            categories=categories)
+        if objects is not None:
+            content['annotations'] = objects
+        file.write_text(json.dumps(content))
+        dataset = dict(
+            type='CocoDataset', ann_file=str(file),
+            data_prefix=dict(img=str(tmp_path / 'images')),
+            metainfo=dict(classes=classes), test_mode=kind != 'train',
+            pipeline=pipeline or [
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations', with_bbox=True, with_mask=masks),
+                dict(type='PackDetInputs')])
+        if kind == 'train':
+            dataset['filter_cfg'] = dict(filter_empty_gt=True, min_size=16)
+        if kind != 'train' and metric is None:
+            metric = dict(type='CocoMetric', ann_file=str(file),
+                          metric=['bbox', 'segm'] if masks else 'bbox')
+        check('mmdet', {kind: dict(dataset, **more)}, metric)
+
+    return call
+
+
+REVERSED = [CATEGORIES[1], CATEGORIES[0]]
+GROUPED = [dict(id=0, name='cat'), *CATEGORIES]
+
+
+@pytest.mark.parametrize('categories, classes, expected', [
+    (CATEGORIES, ('cat', 'dog'), VALID),
+    # mmdet numbers the classes in the order of the file
+    (REVERSED, ('cat', 'dog'), refused(
+        r'the classes \(cat, dog\) are in another order than the categories '
+        r'of .*a.json \(dog, cat\).*list metainfo.classes in the order')),
+    (REVERSED, ('dog', 'cat'), VALID),
+    # a choice of the categories, in their order
+    ([*CATEGORIES, dict(id=7, name='cow')], ('cat', 'cow'), VALID),
+    # the grouping category of an export tool
+    (GROUPED, ('cat', 'dog'), refused('several categories with the name cat '
+                                      r'\(ids 0, 1\).*delete or rename')),
+    ([dict(id=0, name='pets'), *CATEGORIES], ('cat', 'dog'), VALID),
+    ([*GROUPED, dict(id=8, name='dog')], ('dog', ), refused('name dog')),
+    (GROUPED, ('dog', ), VALID),
+])
+@pytest.mark.parametrize('kind', ['train', 'val'])
+def test_categories(categories, classes, expected, kind, coco):
+    with expected:
+        coco([thing(), thing(id=2, category_id=2)], categories, kind, classes)
+
+
+def test_mmdet_numbers_classes_in_the_order_of_the_file(tmp_path):
+    """The reason for the rule: it can go when this changes."""
+    from mmdet.datasets import CocoDataset
+    picture(tmp_path / 'a.jpg')
+    (tmp_path / 'a.json').write_text(json.dumps(dict(
+        images=[dict(id=1, file_name='a.jpg', width=WIDTH, height=HEIGHT)],
+        categories=REVERSED, annotations=[thing()])))
+    dataset = CocoDataset(
+        ann_file='a.json', data_root=str(tmp_path), data_prefix=dict(img=''),
+        metainfo=dict(classes=('cat', 'dog')))
+    label = dataset.get_data_info(0)['instances'][0]['bbox_label']
+    assert dataset.metainfo['classes'][label] == 'dog'  # and it is a cat
+
+
+RLE = dict(size=[HEIGHT, WIDTH], counts=[100, 8, HEIGHT * WIDTH - 108])
+OTHER_RLE = dict(size=[WIDTH, HEIGHT], counts=RLE['counts'])
+LINE = [[4, 4, 14, 16]]
+BOTH = ('train', 'val')
+
+
+@pytest.mark.parametrize('one, says, kinds, masks', [
+    (without('segmentation'), 'have no segmentation, first id 1; add masks',
+     BOTH, True),
+    (without('segmentation'), None, BOTH, False),
+    (thing(segmentation=[]), 'have no segmentation', BOTH, True),
+    (without('area'), 'have no area', BOTH, True),
+    (without('bbox'), 'have no bbox', BOTH, True),
+    (without('category_id'), 'have no category_id', BOTH, True),
+    (thing(category_id=9), 'have an unknown category_id', BOTH, True),
+    (thing(image_id=9), 'have an unknown image_id', BOTH, True),
+    # pycocotools needs it, mmdet's data set does not
+    (without('iscrowd'), 'have no iscrowd', ['val'], True),
+    (without('iscrowd'), None, ['train'], True),
+    # mmdet ignores such an object, pycocotools takes it for a box
+    (thing(segmentation=LINE), 'fewer than six numbers', ['val'], True),
+    (thing(segmentation=LINE), None, ['train'], True),
+    (thing(segmentation=LINE), None, ['val'], False),
+    (thing(segmentation=[4, 4, 14, 4, 14, 16]), 'not in a list of polygons',
+     BOTH, True),
+    (thing(segmentation=OTHER_RLE), 'RLE mask of another size', BOTH, True),
+    (thing(segmentation=OTHER_RLE), None, BOTH, False),
+    (thing(segmentation=RLE), None, BOTH, True),
+    (thing(iscrowd=1), 'has no object of any class, iscrowd', BOTH, True),
+    (thing(ignore=1), 'has no object of any class', ['train'], True),
+    (thing(bbox=[40, 40, 10, 10]), 'has no object of any class', ['train'],
+     True),
+])
+def test_objects(one, says, kinds, masks, coco):
+    for kind in kinds:
+        with refused(says) if says else VALID:
+            coco([one, thing(id=2)] if says and 'no object' not in says
+                 else [one], kind=kind, masks=masks)
+
+
+def test_objects_to_ignore_beside_others(coco):
+    coco([thing(), thing(id=2, iscrowd=1, segmentation=RLE),
+          thing(id=3, bbox=[40, 40, 10, 10], segmentation=LINE)])
+
+
+@pytest.mark.parametrize('image, says', [
+    (dict(width=None), 'images of .*a.json have no width, first id 1'),
+    (dict(height=None), 'have no height'),
+    (dict(file_name=None), 'have no file_name'),
+    (dict(width=WIDTH - 8), 'have another size than their image, first a.jpg '
+     fr'\({WIDTH - 8} x {HEIGHT}, not {WIDTH} x {HEIGHT}\)'),
+    (dict(file_name='b.jpg'), 'b.jpg does not exist'),
+])
+def test_images_of_coco(image, says, coco):
+    for kind in BOTH:
+        with refused(says):
+            coco([thing()], image=image, kind=kind)
+
+
+def test_an_empty_set_of_training(coco):
+    with refused(r'filter_cfg drops all 1 images .*set min_size \(now 99\)'):
+        coco([thing()], filter_cfg=dict(min_size=99))
+    coco([thing()], filter_cfg=dict(min_size=16))
+
+
+def test_coco_without_annotations(coco, tmp_path):
+    for kind in BOTH:
+        with refused('has no annotations; .*how to predict without labels'):
+            coco(None, kind=kind)
+    coco(None, kind='test', metric=dict(
+        type='CocoMetric', ann_file=str(tmp_path / 'a.json'),
+        format_only=True, outfile_prefix='x'))
+
+
+@pytest.mark.parametrize('orientation', range(2, 9))
+def test_orientation_of_coco(orientation, coco, capsys):
+    """The run rotates the image; boxes may be of the stored pixels."""
+    swapped = orientation > 4
+    with refused(r'rotated by its EXIF orientation, first a.jpg .*'
+                 'color_ignore_orientation') if swapped else VALID:
+        coco([thing()], orientation=orientation)
+    if not swapped:  # nobody can tell by the size
+        assert 'warning: ' in capsys.readouterr().err
+    # annotated as the image is shown
+    size = dict(width=HEIGHT, height=WIDTH) if swapped else {}
+    coco([thing()], orientation=orientation, image=size)
+    capsys.readouterr()
+    # loaded as it is stored
+    coco([thing()], orientation=orientation, pipeline=[
+        dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
+        dict(type='LoadAnnotations', with_bbox=True),
+        dict(type='PackDetInputs')])
+    assert not capsys.readouterr().err
+
+
+def test_an_image_that_becomes_empty(coco):
+    resize = dict(type='Resize', scale=(100, 100), keep_ratio=True)
+    pipeline = [dict(type='LoadImageFromFile'), resize,
+                dict(type='LoadAnnotations', with_bbox=True),
+                dict(type='PackDetInputs')]
+    one = thing(bbox=[4, 0, 10, 1])
+    wide = dict(size=(1000, 1), filter_cfg=dict(min_size=1))
+    with refused(r'pipeline cannot prepare .*a.jpg \(1000 x 1 pixels; .*'
+                 'take the file out'):
+        coco([one], pipeline=pipeline, **wide)
+    coco([thing(bbox=[4, 0, 10, 10])], pipeline=pipeline, size=(1000, 10),
+         filter_cfg=dict(min_size=1))
+
+
+# --------------------------------------------------------- classification
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Checks class folders {split: {class: file}}."""
+
+    def call(splits, classes=None, suffix='.png', **more):
+        loaders = {}
+        for split, names in splits.items():
+            for name in names:
+                picture(tmp_path / split / name / f'a{suffix}')
+            loaders[split] = dict(dict(
+                type='CustomDataset', data_root=str(tmp_path),
+                data_prefix=split, metainfo=dict(classes=classes),
+                pipeline=[dict(type='LoadImageFromFile'),
+                          dict(type='PackInputs')]), **more)
+            if classes is None:
+                del loaders[split]['metainfo']
+        check('mmpretrain', loaders)
+
+    return call
+
+
+@pytest.mark.parametrize('classes, expected', [
+    (('cat', 'dog'), VALID), (('tabby', 'hound'), VALID),
+    (('dog', 'cat'), refused(
+        r'the classes \(dog, cat\) are in another order than the folders .*'
+        r'\(cat, dog\).*alphabetical'))])
+def test_class_folders(classes, expected, folders):
+    with expected:
+        folders(dict(train=('cat', 'dog')), classes)
+
+
+@pytest.mark.parametrize('train, expected', [
+    (('cat', 'dog'), VALID),
+    (('bird', 'cat'), refused(
+        r'the class folders of val_dataloader.dataset \(cat, dog\) are not '
+        r'those of train_dataloader.dataset \(bird, cat\)'))])
+def test_folders_of_training_and_validation(train, expected, folders):
+    with expected:
+        folders(dict(train=train, val=('cat', 'dog')))
+
+
+def test_classes_of_training_and_validation(tmp_path):
+    picture(tmp_path / 'a.png')
+    (tmp_path / 'a.txt').write_text('a.png 0\n')
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    one, other, strange = (dict(
+        type='CustomDataset', data_root=str(tmp_path), ann_file='a.txt',
+        metainfo=dict(classes=classes), pipeline=pipeline)
+        for classes in (('cat', 'dog'), ('dog', 'cat'), ('lynx', 'wolf')))
+    with refused('the classes of val_dataloader.* same order'):
+        check('mmpretrain', dict(train=one, val=other))
+    for valid in (one, strange):  # other names may mean the same
+        check('mmpretrain', dict(train=one, val=valid))
+    # the training data need not be where the test is
+    check('mmpretrain', dict(train=dict(one, data_root='/none'), val=other))
+
+
+def test_hidden_folders(folders, tmp_path):
+    (tmp_path / 'train/.ipynb_checkpoints').mkdir(parents=True)
+    with refused('the hidden folder .ipynb_checkpoints, which counts as a '
+                 'class; delete it'):
+        folders(dict(train=('cat', 'dog')))
+
+
+@pytest.mark.parametrize('suffix, remedy', [
+    ('.webp', r"add extensions=\['.webp'\]"), ('.gif', 'convert them to PNG')])
+def test_extensions(suffix, remedy, folders):
+    with refused(fr'cat holds no images but \*{suffix}, .*{remedy}'):
+        folders(dict(train=('cat', 'dog')), suffix=suffix)
+
+
+def test_webp_with_its_extension(folders):
+    folders(dict(train=('cat', 'dog')), suffix='.webp', extensions=['.webp'])
+
+
+def test_an_empty_class_is_the_users_business(folders, tmp_path):
+    (tmp_path / 'train/cow').mkdir(parents=True)
+    (tmp_path / 'train/cow/README.txt').touch()
+    folders(dict(train=('cat', 'dog')))
+
+
+def test_images_without_labels(tmp_path):
+    picture(tmp_path / 'a.png')
+    dataset = dict(
+        type='CustomDataset', data_root=str(tmp_path), with_label=False,
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')])
+    with refused('has no labels .*how to predict without labels'):
+        check('mmpretrain', dict(test=dataset), dict(type='Accuracy'))
+
+
+# ----------------------------------------------------------- segmentation
+
+
+@pytest.fixture
+def label_map(tmp_path):
+    """Checks an image and its label map."""
+
+    def call(labels, classes=('a', 'b'), kind='train', model=None, load=(),
+             orientation=None, more_transforms=(), metric=None, prefix=None,
+             **more):
+        picture(tmp_path / 'images/a.jpg', orientation=orientation)
+        folder = tmp_path / 'labels'
+        folder.mkdir(exist_ok=True)
+        if labels is not None:
+            Image.fromarray(np.asarray(labels)).save(folder / 'a.png')
+        dataset = dict(
+            type='BaseSegDataset', data_root=str(tmp_path),
+            data_prefix=prefix or dict(img_path='images',
+                                       seg_map_path='labels'),
+            metainfo=dict(classes=classes), pipeline=[
+                dict(type='LoadImageFromFile', **dict(load)),
+                *([dict(type='LoadAnnotations')] if prefix is None else []),
+                *more_transforms, dict(type='PackSegInputs')])
+        check('mmseg', {kind: dict(dataset, **more)}, metric, model)
+
+    return call
+
+
+def ids(*values, size=(WIDTH, HEIGHT), dtype=np.uint8):
+    """A label map with some ids."""
+    return np.resize(np.array(values, dtype), size[::-1])
+
+
+MAP = dict(type='hpvit_mm.MapLabels', mapping={11: 255})
+
+
+@pytest.mark.parametrize('labels, expected, options', [
+    (ids(0, 1, 255), VALID, {}),
+    (ids(0, 1, dtype=np.uint16), VALID, {}),
+    (ids(0, 1, dtype=bool), VALID, {}),
+    (ids(0, 7), refused(r'hold other ids than 0 to 1 \(the 2 classes\) and '
+                        r'255 \(ignored.*first a.png \(7\)'), {}),
+    (ids(0, 1, 256, dtype=np.uint16), refused(r'first a.png \(256\)'), {}),
+    (ids(0, 1, size=(WIDTH // 2, HEIGHT // 2)), refused(
+        'another size than their image, first a.png '
+        fr'\({WIDTH // 2} x {HEIGHT // 2}, not {WIDTH} x {HEIGHT}\)'), {}),
+    (ids(0, 1, size=(HEIGHT, WIDTH)), refused('another size'), {}),
+    (None, refused('label maps .* are missing, first a.png'), {}),
+    # two classes as black and white
+    (ids(0, 255), refused('hold only 0, 255, and 255 is ignored, so that '
+                          r'there is one class.*MapLabels.*\{255: 1\}'), {}),
+    (ids(0, 255), VALID, dict(more_transforms=[
+        dict(type='hpvit_mm.MapLabels', mapping={255: 1})])),
+    (ids(0), refused('there is one class to learn'), {}),
+    (ids(0), VALID, dict(kind='val')),  # of a few images it may be so
+    (ids(0), VALID, dict(classes=('a', ))),
+    # CamVid ignores 11
+    (ids(*range(12)), refused(r'\(11\).*MapLabels.*\{11: 255\}'),
+     dict(classes=tuple('abcdefghijk'))),
+    (ids(*range(12)), VALID, dict(classes=tuple('abcdefghijk'),
+                                  more_transforms=[MAP])),
+    (ids(0, 1, 2), VALID, dict(reduce_zero_label=True)),
+    (ids(0, 1, 2, 3), refused(r'1 to 2 \(the 2 classes\) and 0, 255'),
+     dict(reduce_zero_label=True)),
+])
+def test_label_maps(labels, expected, options, label_map):
+    with expected:
+        label_map(labels, **options)
+
+
+class Head(nn.Module):
+    num_classes, ignore_index = 2, 7
+
+
+def test_what_the_head_ignores(label_map):
+    label_map(ids(0, 1, 7), model=Head())
+    with refused(r'and 7 \(ignored.*\(255\)'):
+        label_map(ids(0, 1, 255), model=Head())
+
+
+@pytest.mark.parametrize('orientation', range(2, 9))
+def test_orientation_of_label_maps(orientation, label_map, capsys):
+    swapped = orientation > 4
+    with refused('rotated by its EXIF orientation') if swapped else VALID:
+        label_map(ids(0, 1), orientation=orientation)
+    assert swapped or 'warning: ' in capsys.readouterr().err
+    label_map(ids(0, 1, size=(HEIGHT, WIDTH) if swapped else (WIDTH, HEIGHT)),
+              orientation=orientation)
+    label_map(ids(0, 1), orientation=orientation,
+              load=dict(color_type='color_ignore_orientation'))
+
+
+def test_segmentation_without_labels(label_map):
+    prefix = dict(img_path='images')
+    with refused('no label maps .*how to predict without labels is in docs'):
+        label_map(None, prefix=prefix, kind='test',
+                  metric=dict(type='IoUMetric'))
+    label_map(None, prefix=prefix, kind='test', metric=dict(
+        type='IoUMetric', format_only=True, output_dir='x'))
+
+
+def test_images_with_another_suffix(label_map):
+    with refused(r'no images \*.webp in .*, which holds \*.jpg; correct'):
+        label_map(ids(0, 1), img_suffix='.webp')
+
+
+def test_maplabels_maps():
+    table = TRANSFORMS.build(dict(type='hpvit_mm.MapLabels',
+                                  mapping={11: 255, 0: 1}))
+    found = table(dict(gt_seg_map=np.array([[0, 1, 11, 255]], np.uint8)))
+    assert found['gt_seg_map'].tolist() == [[1, 1, 255, 255]]
+    with pytest.raises(ValueError, match='ids from 0 to 255'):
+        TRANSFORMS.build(dict(type='hpvit_mm.MapLabels', mapping={256: 0}))
+
+
+# ----------------------------------------------------------------- images
+
+
+@pytest.mark.parametrize('scale, load, expected', [
+    (1, {}, refused('have 16 bits per value, of which loading drops .*'
+                    "color_type='unchanged'")),
+    (1, dict(color_type='unchanged'), VALID),
+    (257, {}, VALID),  # of 8 bits
+])
+def test_sixteen_bits(scale, load, expected, label_map, tmp_path):
+    pixels = np.arange(HEIGHT * WIDTH, dtype=np.uint16) % 256 * scale
+    (tmp_path / 'images').mkdir()
+    cv2.imwrite(str(tmp_path / 'images/a.png'), pixels.reshape(HEIGHT, WIDTH))
+    with expected:
+        label_map(ids(0, 1), load=load, img_suffix='.png')
+
+
+class Model(nn.Module):
+
+    def __init__(self, channels, mean=(1, 2, 3)):
+        super().__init__()
+        from mmseg.models import SegDataPreProcessor
+        self.backbone = nn.Conv2d(channels, 2, 1)
+        self.data_preprocessor = SegDataPreProcessor(
+            mean=mean, std=[1] * len(mean) if mean else None)
+
+
+@pytest.mark.parametrize('model, color_type, expected', [
+    (Model(3), 'color', VALID),
+    # the mean of three channels makes three of one
+    (Model(3), 'grayscale', VALID),
+    (Model(1, (1, )), 'grayscale', VALID),
+    (Model(1, None), 'grayscale', VALID),
+    (Model(3, None), 'grayscale', refused(
+        r'comes to the model with 1 channels, but model.backbone takes 3')),
+    (Model(4, (1, 2, 3, 4)), 'color', refused(
+        r'loaded with 3 channels, but model.data_preprocessor.mean has 4')),
+])
+def test_channels(model, color_type, expected, label_map):
+    with expected:
+        label_map(ids(0, 1), model=model, load=dict(color_type=color_type))
+
+
+def test_damaged_images_are_left_to_the_run(tmp_path):
+    """It may replace them, see --max-corrupt."""
+    (tmp_path / 'a.jpg').write_bytes(b'x')
+    picture(tmp_path / 'b.jpg')
+
+    class Set:
+        pipeline = staticmethod(lambda sample: sample)
+
+    check_samples(Set(), 'x', [dict(img_path=str(tmp_path / name))
+                               for name in ('a.jpg', 'b.jpg')], None)
