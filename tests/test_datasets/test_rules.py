@@ -216,6 +216,21 @@ def test_coco_without_annotations(coco, tmp_path):
         format_only=True, outfile_prefix='x'))
 
 
+def test_panoptic_files_are_left_to_the_run(tmp_path):
+    """Their objects are segments, with other keys."""
+    picture(tmp_path / 'a.jpg')
+    (tmp_path / 'a.json').write_text(json.dumps(dict(
+        images=[dict(id=1, file_name='a.jpg', width=WIDTH, height=HEIGHT)],
+        categories=[dict(id=1, name='cat', isthing=1)],
+        annotations=[dict(image_id=1, file_name='a.png',
+                          segments_info=[])])))
+    check('mmdet', dict(train=dict(
+        type='CocoPanopticDataset', ann_file='a.json',
+        data_root=str(tmp_path), data_prefix=dict(img='', seg=''),
+        metainfo=dict(classes=('cat', ), thing_classes=('cat', ),
+                      stuff_classes=()))))
+
+
 @pytest.mark.parametrize('orientation', range(2, 9))
 def test_orientation_of_coco(orientation, coco, capsys):
     """The run rotates the image; boxes may be of the stored pixels."""
@@ -412,6 +427,26 @@ MAP = dict(type='hpvit_mm.MapLabels', mapping={11: 255})
 def test_label_maps(labels, expected, options, label_map):
     with expected:
         label_map(labels, **options)
+
+
+def test_label_maps_with_a_palette(label_map, tmp_path):
+    """The ids count, not the colours."""
+    (tmp_path / 'labels').mkdir()
+    image = Image.fromarray(ids(0, 1, 255), 'P')
+    image.putpalette(list(range(256))[::-1] * 3)
+    image.save(tmp_path / 'labels/a.png')
+    label_map(None)
+
+
+def test_label_maps_that_hold_no_ids(label_map, tmp_path):
+    (tmp_path / 'labels').mkdir()
+    file = tmp_path / 'labels/a.png'
+    Image.new('RGB', (WIDTH, HEIGHT)).save(file)
+    with refused('are in colour and hold no class ids'):
+        label_map(None)
+    file.write_text('hello')
+    with refused(r'cannot be read, first a.png \(no image\)'):
+        label_map(None)
 
 
 class Head(nn.Module):

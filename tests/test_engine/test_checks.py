@@ -1,17 +1,14 @@
 """Parts of the checks that the tools' tests do not reach."""
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS
-from PIL import Image
 from torch import nn
 
 from hpvit_mm.cli import run_tool
-from hpvit_mm.engine.checks import check_run, checkpoint, labels, options
+from hpvit_mm.engine.checks import check_run, checkpoint, options
 from hpvit_mm.engine.checks.build import building, first_text
 from hpvit_mm.engine.checks.parts import build_skeleton
 from hpvit_mm.engine.run import train
@@ -74,54 +71,6 @@ def test_modules_may_adapt_a_checkpoint(tmp_path):
     torch.save(tensors, tmp_path / 'a.pth')
     model = Adapts(2, 3, device='meta')
     checkpoint.check_checkpoint(model, str(tmp_path / 'a.pth'))
-
-
-def test_pixel_values(tmp_path):
-    values = np.array([[0, 3], [255, 3]], np.uint8)
-    image = Image.fromarray(values, 'L')
-    image.save(tmp_path / 'grey.png')
-    # the numbers of an image with a palette, not its colours
-    image = Image.fromarray(values, 'P')
-    image.putpalette(list(range(256)) * 3)
-    image.save(tmp_path / 'palette.png')
-    Image.fromarray(values.astype(np.uint16)).save(tmp_path / 'wide.png')
-    for name in ('grey', 'palette', 'wide'):
-        assert labels.pixel_values(str(tmp_path / f'{name}.png')) == {
-            0, 3, 255}
-    Image.new('RGB', (2, 2)).save(tmp_path / 'colour.png')
-    (tmp_path / 'text.png').write_text('hello')
-    for name, says in (('colour', 'colour'), ('text', 'cannot be read'),
-                       ('none', 'does not exist')):
-        assert says in labels.pixel_values(str(tmp_path / f'{name}.png'))
-
-
-def test_large_sets_are_sampled():
-    few, many = list(range(300)), list(range(20210))
-    assert labels.evenly(few) == few
-    sample = labels.evenly(many)
-    assert len(sample) == len(set(sample)) == 200
-    assert sample[0] == 0 and sample[-1] == 20209
-
-
-def test_panoptic_and_unlabelled_coco(tmp_path):
-    """Files without categories of objects are fine."""
-    Image.new('RGB', (2, 2)).save(tmp_path / 'a.jpg')
-    content = dict(images=[dict(file_name='a.jpg')],
-                   categories=[dict(id=1, name='cat')])
-    file = tmp_path / 'coco.json'
-
-    class CocoDataset:
-        ann_file = str(file)
-        data_prefix = dict(img=str(tmp_path))
-        metainfo = dict(classes=('cat', ))
-        filter_cfg = None
-
-        def load_data_list(self):
-            pass
-
-    for more in ({}, dict(annotations=[dict(segments_info=[])])):
-        file.write_text(json.dumps(dict(content, **more)))
-        labels.check_coco(CocoDataset(), 'x')
 
 
 @pytest.mark.parametrize('option, text', [
