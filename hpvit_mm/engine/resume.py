@@ -1,14 +1,13 @@
 """Decide which checkpoint a run starts from."""
+import itertools
 import json
 import logging
 import os
 import random
 import re
-import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
@@ -29,7 +28,6 @@ from .hooks.record import RECORD
 # filename_tmpl.
 NUMBERED = r'(?:interim_)?iter_\d+\.pth|epoch_\d+\.pth'
 RUN = 'run.json'  # holds the seed, for runs without a checkpoint
-LEAST_FREE = 1e6  # bytes, for logs and the copy of the config
 
 
 @dataclass(frozen=True)
@@ -85,18 +83,6 @@ class Place:
         return self.work_dir / POINTER
 
 
-@dataclass
-class Start:
-    """Where a run starts.
-
-    Attributes:
-        checkpoint: The checkpoint to resume; None for a start from scratch.
-        seed: Seed of all random numbers.
-    """
-    checkpoint: Optional[str]
-    seed: int
-
-
 def settle_start(cfg: Config, resume: Optional[str], restart: bool) -> None:
     """Decide where to start, and set ``resume``, ``load_from`` and the seed.
 
@@ -110,30 +96,33 @@ def settle_start(cfg: Config, resume: Optional[str], restart: bool) -> None:
     Raises:
         UserError: If no checkpoint is usable, or a run would be overwritten.
     """
-    start = error = None
+    checkpoint = seed = error = None
     if is_main_process():
         try:
-            start = find_start(cfg, resume, restart)
+            checkpoint, seed = find_start(cfg, resume, restart)
         except UserError as one:
             error = str(one)
-    start, error = agreement.of_first((start, error))
+    checkpoint, seed, error = agreement.of_first((checkpoint, seed, error))
     if error:
         raise UserError(error)
-    if start.checkpoint:
+    if checkpoint:
         cfg.resume = True
-        cfg.load_from = start.checkpoint
+        cfg.load_from = checkpoint
     elif resume is not None or cfg.get('resume'):
         cfg.resume = False
     cfg.randomness = cfg.get('randomness') or ConfigDict()
-    cfg.randomness.seed = start.seed
+    cfg.randomness.seed = seed
 
 
-def find_start(cfg: Config, resume: Optional[str], restart: bool) -> Start:
-    """Decide where to start, in one process; see :func:`settle_start`."""
+def find_start(cfg: Config, resume: Optional[str],
+               restart: bool) -> Tuple[Optional[str], int]:
+    """Find the checkpoint to resume, if any, and the seed, in one process."""
     place = Place.of(cfg)
     if resume is None and cfg.get('resume') and not restart:
         resume = cfg.get('load_from') or NEWEST
-    check_writable(place)
+    check_work_dir(place.work_dir)
+    check_work_dir(place.folder, 'the folder of checkpoints',
+                   'correct default_hooks.checkpoint.out_dir')
     checkpoint = None
     if restart:
         if resume is not None:
@@ -147,23 +136,7 @@ def find_start(cfg: Config, resume: Optional[str], restart: bool) -> Start:
     else:
         checkpoint = named(resume, place)
     seed = (cfg.get('randomness') or {}).get('seed')
-    return Start(checkpoint, settle_seed(place.work_dir, checkpoint, seed))
-
-
-def check_writable(place: Place) -> None:
-    """Check that there is room for a run, before anything is renamed."""
-    if place.pointer.is_dir():
-        raise UserError(f'{place.pointer} is a folder, but it is the name of '
-                        'a file that each run writes; rename it')
-    check_work_dir(place.work_dir)
-    check_work_dir(place.folder, 'the folder of checkpoints',
-                   'correct default_hooks.checkpoint.out_dir')
-    for folder in (place.work_dir, place.folder):
-        free = shutil.disk_usage(folder).free
-        if free < LEAST_FREE:
-            raise UserError(
-                f'the disk of {folder} is full ({free / 1e6:.1f} MB are '
-                'free): free some space, or name another --work-dir')
+    return checkpoint, settle_seed(place.work_dir, checkpoint, seed)
 
 
 def named(path: str, place: Place) -> str:
@@ -171,12 +144,8 @@ def named(path: str, place: Place) -> str:
     if '://' in path:
         refuse_overwriting(place)
         return path
-    if Path(path).is_dir():
-        raise UserError(f'--resume {path}: this is a folder; name a '
-                        'checkpoint in it, or none for the newest in the '
-                        'work dir (--work-dir)')
     if not Path(path).is_file():
-        raise UserError(f'--resume {path}: this file does not exist; name a '
+        raise UserError(f'--resume {path}: there is no such file; name a '
                         'checkpoint, or none for the newest in the work dir')
     error = damage(Path(path))
     if error:
@@ -207,8 +176,7 @@ def newest_good(place: Place) -> Optional[str]:
             broken[path] = error
             continue
         for bad, error in broken.items():
-            aside = unused(bad.with_name(bad.name + '.broken'))
-            bad.rename(aside)
+            aside = bad.rename(unused(bad.with_name(bad.name + '.broken')))
             say(f'{bad} cannot be resumed from, {error}. It is renamed to '
                 f'{aside.name}, and the next older checkpoint is tried.',
                 logging.WARNING)
@@ -264,26 +232,23 @@ def refuse_overwriting(place: Place) -> None:
 
 def put_aside(place: Place) -> None:
     """Move the files of an earlier run into a folder beside them."""
-    files = place.own_files()
-    if (place.work_dir / RUN).exists():
-        files.append(place.work_dir / RUN)
+    files = place.own_files() + [place.work_dir / RUN]
     asides = {folder: unused(folder / 'before_restart')
               for folder in {path.parent for path in files}}
     for path in files:
-        aside = asides[path.parent]
-        aside.mkdir(exist_ok=True)
-        path.rename(aside / path.name)
-    if files:
-        say(f'--restart: {len(files)} files of an earlier run are in '
-            + ' and '.join(sorted(map(str, asides.values()))) + ' now')
+        if path.exists():
+            aside = asides[path.parent]
+            aside.mkdir(exist_ok=True)
+            path.rename(aside / path.name)
+            say(f'--restart: {path} is {aside / path.name} now')
 
 
 def unused(path: Path) -> Path:
     """The first of path, path_2, path_3, ... that does not exist."""
-    number, free = 1, path
+    numbers = itertools.count(2)
+    free = path
     while free.exists():
-        number += 1
-        free = path.with_name(f'{path.name}_{number}')
+        free = path.with_name(f'{path.name}_{next(numbers)}')
     return free
 
 
@@ -296,20 +261,18 @@ def settle_seed(work_dir: Path, checkpoint: Optional[str],
     """
     if seed is None and checkpoint:
         meta = read_checkpoint(checkpoint, verify=False)['meta']
-        record = meta.get(RECORD)
-        seed = (record if isinstance(record, dict) else meta).get('seed')
+        seed = (meta.get(RECORD) or meta).get('seed')
     file = work_dir / RUN
-    known = {}
-    with suppress(OSError, ValueError):
-        read = json.loads(file.read_text())
-        known = read if isinstance(read, dict) else {}
-    if seed is None and isinstance(known.get('seed'), int):
-        seed = known['seed']
+    try:
+        known = json.loads(file.read_text())['seed']
+    except (OSError, ValueError, LookupError, TypeError):  # none, or cut off
+        known = None
     if seed is None:
-        seed = random.SystemRandom().randrange(2**31)
-    if known.get('seed') != seed:
+        seed = random.SystemRandom().randrange(2**31) if known is None \
+            else known
+    if seed != known:
         with replacing(file) as part:
-            part.write_text(json.dumps(dict(known, seed=seed)) + '\n')
+            part.write_text(json.dumps(dict(seed=seed)) + '\n')
     return seed
 
 

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import NamedTuple, Optional
 
 import pytest
 import torch
@@ -41,9 +42,14 @@ def write(path: Path, iteration: int, **more) -> None:
         meta=dict(epoch=iteration // 10, iter=iteration), **more), path)
 
 
+class Start(NamedTuple):
+    checkpoint: Optional[str]
+    seed: int
+
+
 def start(folder: Path, flag=NEWEST, restart=False, **config):
     cfg = Config(dict(work_dir=str(folder), **config))
-    return find_start(cfg, flag, restart)
+    return Start(*find_start(cfg, flag, restart))
 
 
 def cut(path):
@@ -255,7 +261,7 @@ def test_restart(work_dir, said):
     assert found.checkpoint is None and found.seed != 5
     aside = work_dir / 'before_restart'
     assert {path.name for path in aside.iterdir()} == names
-    assert '6 files' in said[0]
+    assert len(said) == 6
     write(work_dir / 'epoch_1.pth', 10)
     start(work_dir, None, True)
     assert (work_dir / 'before_restart_2/epoch_1.pth').exists()
@@ -267,10 +273,8 @@ def test_a_named_checkpoint(work_dir, tmp_path):
     path = str(work_dir / 'epoch_3.pth')
     assert start(tmp_path / 'other', path).checkpoint == path
     assert start(work_dir, path).checkpoint == path
-    with pytest.raises(UserError, match='does not exist'):
+    with pytest.raises(UserError, match='no such file'):
         start(work_dir, str(work_dir / 'epoch_4.pth'))
-    with pytest.raises(UserError, match='is a folder'):
-        start(work_dir, str(work_dir))
     with pytest.raises(UserError, match='no optimizer, message_hub, meta'):
         leave_weights_alone(tmp_path / 'weights.pth')
         start(work_dir, str(tmp_path / 'weights.pth'))
@@ -295,24 +299,9 @@ def test_a_named_checkpoint_over_another_run(work_dir, tmp_path):
         start(work_dir, str(other))
 
 
-def test_a_pointer_that_is_a_folder(work_dir):
-    (work_dir / 'last_checkpoint').unlink()
-    (work_dir / 'last_checkpoint').mkdir()
-    with pytest.raises(UserError, match='is a folder.*rename it'):
-        start(work_dir)
-
-
-def test_places_that_cannot_be_written(work_dir, tmp_path, monkeypatch):
-    """Before anything is renamed."""
+def test_places_that_cannot_be_written(work_dir):
     with pytest.raises(UserError, match='/proc/x.* cannot be written'):
         start(work_dir, default_hooks=dict(checkpoint=dict(out_dir='/proc/x')))
-    empty(work_dir / 'epoch_3.pth')
-    real = shutil.disk_usage
-    monkeypatch.setattr(shutil, 'disk_usage',
-                        lambda path: real(path)._replace(free=5000))
-    with pytest.raises(UserError, match=r'is full \(0.0 MB are free'):
-        start(work_dir)
-    assert (work_dir / 'epoch_3.pth').exists()
 
 
 def test_restart_with_checkpoints_elsewhere(work_dir, tmp_path, said):
@@ -325,7 +314,7 @@ def test_restart_with_checkpoints_elsewhere(work_dir, tmp_path, said):
         checkpoint=dict(out_dir=str(elsewhere.parent))))
     assert (elsewhere / 'before_restart/epoch_3.pth').exists()
     assert (work_dir / 'before_restart/last_checkpoint').exists()
-    assert '5 files' in said[0]
+    assert len(said) == 5
 
 
 def test_what_the_config_says(work_dir):

@@ -9,8 +9,8 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
 from hpvit_mm.cli import user_error_text
-from hpvit_mm.engine import (SafeCheckpointHook, agreement, failures,
-                             survival)
+from hpvit_mm.engine import (SafeCheckpointHook, agreement, distributed,
+                             failures, survival)
 from hpvit_mm.engine.hooks.record import (differences, fingerprint,
                                           flat_config)
 from hpvit_mm.engine.survival import HOOKS, ensure
@@ -220,3 +220,33 @@ def test_what_is_to_be_done(loader, says, never):
         RuntimeError('DataLoader worker (pid 5) is killed by signal: Killed'),
         run, None, True, loader)
     assert f'{loader}.num_workers' in text
+
+
+def test_mmcv_without_cuda(monkeypatch):
+    """It is noticed before a detector trains, and never of a classifier."""
+    def nms(*args):
+        raise RuntimeError('nms_impl: implementation for device cuda:0 not '
+                           'found.\nmore')
+
+    monkeypatch.setattr('mmcv.ops.nms', nms)
+    monkeypatch.setattr(torch, 'ones', lambda *_, device: None)
+    monkeypatch.setattr(torch, 'tensor', lambda *_, device: None)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: (9, 0))
+    distributed.check_gpu(Config(dict(default_scope='mmpretrain')))
+    with pytest.raises(UserError, match='TORCH_CUDA_ARCH_LIST=9.0'):
+        distributed.check_gpu(Config(dict(default_scope='mmdet')))
+
+
+@pytest.mark.parametrize('hidden, warnings', [(None, 1), ('', 0)])
+def test_a_driver_without_a_gpu(hidden, warnings, monkeypatch, tmp_path):
+    lines = []
+    monkeypatch.setattr(distributed, 'print_log',
+                        lambda text, **_: lines.append(text))
+    monkeypatch.setattr(distributed, 'DRIVER', str(tmp_path))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    if hidden is not None:
+        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', hidden)
+    distributed.check_gpu(Config())
+    assert len(lines) == warnings

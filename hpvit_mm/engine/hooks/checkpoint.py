@@ -1,14 +1,12 @@
 """Hook that saves checkpoints so that one always loads."""
 import os
-import re
 import shutil
 from collections import deque
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional, Tuple, Union
+from typing import Callable, Dict, Iterator, Optional, Union
 
 import torch
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -272,27 +270,15 @@ class SafeCheckpointHook(CheckpointHook):
         folder.mkdir(parents=True, exist_ok=True)
         for part in folder.glob('.*.part'):
             part.unlink()
-        whole, weights = checkpoint_bytes(runner)
-        limit, now = (runner.max_epochs, runner.epoch) if self.by_epoch \
-            else (runner.max_iters, runner.iter)
-        coming = (limit - now) // self.interval + 1 if self.interval > 0 \
-            else int(self.save_last)
-        if self.max_keep_ckpts > 0:
-            present = [one for one in folder.glob('*.pth')
-                       if re.fullmatch(r'(epoch|iter)_\d+\.pth', one.name)]
-            coming = min(coming, max(0, self.max_keep_ckpts - len(present)))
-        best = len(self.key_indicators) + 1 if self.save_best else 0
-        # one more of each, because the old one is deleted last
-        needed = (coming + 1) * whole + best * weights
-        free = shutil.disk_usage(folder).free
-        text = (f'heckpoints need {gigabytes(needed)} in {folder}, '
-                f'{gigabytes(whole)} each, and {gigabytes(free)} are free')
-        runner.logger.info('C' + text)
-        if needed > free:
+        size = checkpoint_bytes(runner) / 1e9
+        free = shutil.disk_usage(folder).free / 1e9
+        runner.logger.info(f'A checkpoint takes about {size:.3g} GB, and '
+                           f'{free:.3g} GB are free in {folder}')
+        if 2 * size > free:  # an old one is deleted after the new one is there
             raise UserError(
-                f'c{text}: free some space, name another --work-dir, or keep '
-                'fewer with --cfg-options '
-                'default_hooks.checkpoint.max_keep_ckpts=1')
+                f'{folder} has no room for two checkpoints: they take about '
+                f'{2 * size:.3g} GB, and {free:.3g} GB are free; free some '
+                'space, or name another --work-dir')
 
 
 def attempt(path: Union[str, Path], step: Callable, *args) -> Optional[str]:
@@ -330,24 +316,12 @@ def waiting_gradients(runner) -> Optional[list]:
         for param in runner.model.parameters()])
 
 
-def checkpoint_bytes(runner) -> Tuple[int, int]:
-    """The size of a checkpoint, and of its weights alone."""
-    model = runner.model.module if is_model_wrapper(runner.model) \
-        else runner.model
-    weights = sum(one.nbytes for one in (*model.parameters(),
-                                         *model.buffers()))
-    trained = sum(one.nbytes for one in model.parameters()
-                  if one.requires_grad)
-    if isinstance(runner.model, FullyShardedDataParallel):
-        weights, trained = (n * runner.world_size for n in (weights, trained))
-    if any('EMA' in type(hook).__name__ for hook in runner.hooks):
-        weights *= 2
+def checkpoint_bytes(runner) -> int:
+    """Least size of a checkpoint: weights, and averages of the optimizer."""
     optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
-    # Adam averages gradients and their squares
-    states = 2 if 'betas' in getattr(optimizer, 'defaults', {}) else 1
-    return weights + states * trained, weights
-
-
-def gigabytes(count: float) -> str:
-    """A number of bytes for messages."""
-    return f'{count / 1e9:.3g} GB'
+    adam = 'betas' in getattr(optimizer, 'defaults', {})
+    shards = runner.world_size if isinstance(
+        runner.model, FullyShardedDataParallel) else 1
+    return shards * sum(
+        one.nbytes * (3 if adam and one.requires_grad else 1)
+        for one in runner.model.parameters())

@@ -2,7 +2,7 @@
 import faulthandler
 import sys
 import time
-from typing import Any, Optional, Sequence
+from typing import Optional
 
 from mmengine.hooks import Hook
 
@@ -35,61 +35,28 @@ class WatchdogHook(Hook):
 
     def before_train(self, runner) -> None:
         """Start the timeout."""
-        self._begin(runner)
-
-    def before_test(self, runner) -> None:
-        """Start the timeout."""
-        self._begin(runner)
-
-    def after_train_iter(self, runner, batch_idx: int, data_batch: Any = None,
-                         outputs: Optional[dict] = None) -> None:
-        """Restart the timeout."""
-        self._reset()
-
-    def before_val(self, runner) -> None:
-        """Restart the timeout."""
-        self._reset()
-
-    def after_val_iter(self, runner, batch_idx: int, data_batch: Any = None,
-                       outputs: Optional[Sequence] = None) -> None:
-        """Restart the timeout."""
-        self._reset()
-
-    def after_val(self, runner) -> None:
-        """Restart the timeout."""
-        self._reset()
-
-    def after_test_iter(self, runner, batch_idx: int, data_batch: Any = None,
-                        outputs: Optional[Sequence] = None) -> None:
-        """Restart the timeout."""
-        self._reset()
-
-    def after_train(self, runner) -> None:
-        """Stop the timeout."""
-        self.close()
-
-    def after_test(self, runner) -> None:
-        """Stop the timeout."""
-        self.close()
-
-    def close(self) -> None:
-        """Stop the timeout, however the run ended."""
-        self.started = None
-        faulthandler.cancel_dump_traceback_later()
-
-    def _begin(self, runner) -> None:
         runner.logger.info(
             f'If nothing happens for {self.timeout:g} s, this process ends '
             'with status 1 and a traceback of each thread '
             '(default_hooks.watchdog.timeout)')
         self.started = -1.
-        self._reset()
+        self.restart()
 
-    def _reset(self) -> None:
+    def restart(self, *args, **kwargs) -> None:
+        """Restart the timeout, at most once a second: it starts a thread."""
         now = time.monotonic()
-        # at most once a second, because each call starts a thread
         if self.started is not None and \
                 now - self.started > min(1, self.timeout / 10):
             self.started = now
             faulthandler.dump_traceback_later(
                 self.timeout, exit=True, file=sys.__stderr__)
+
+    def close(self, *args) -> None:
+        """Stop the timeout, however the run ended."""
+        self.started = None
+        faulthandler.cancel_dump_traceback_later()
+
+    before_test = before_train
+    after_train_iter = after_val_iter = after_test_iter = restart
+    before_val = after_val = restart
+    after_train = after_test = close
