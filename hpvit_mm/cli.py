@@ -1,4 +1,4 @@
-"""What every command line tool of this project does alike."""
+"""What all command line tools share: errors, signals, exit statuses."""
 import contextlib
 import errno
 import logging
@@ -13,17 +13,17 @@ from typing import Callable, Iterator
 from hpvit_mm.errors import (PREEMPTED, USER_ERROR, Preempted, RankError,
                              UserError)
 
-# Signals that ask a run to end, from schedulers: SIGTERM before a job is
-# killed, SIGUSR1 where it was asked for (slurm's --signal).
+# Signals by which schedulers ask a run to end: SIGTERM before a job is killed,
+# SIGUSR1 if slurm's --signal asks for it.
 ASKING = (signal.SIGTERM, signal.SIGUSR1)
-# Where the launchers put the index of a process on its machine.
+# Environment variables of the launchers.
 LOCAL_RANK_VARIABLES = ('LOCAL_RANK', 'SLURM_LOCALID',
                         'OMPI_COMM_WORLD_LOCAL_RANK')
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what a user may have
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the quota
 
 
 def local_rank() -> int:
-    """Index of this process among those on this machine.
+    """Index of this process on this machine.
 
     It is read from the environment, so that it is known before any process
     group exists. LOCAL_RANK is 0 in each task of slurm that sees one GPU.
@@ -33,12 +33,11 @@ def local_rank() -> int:
 
 
 def user_error_text(error: UserError) -> str:
-    """The sentence the user is meant to read.
+    """The sentence of an error, without what mmengine and torch add.
 
-    mmengine's registry catches an error of a constructor and raises another
-    of the same type with 'class `X` in file: ' before the text, once per
-    nested object. The first one in the chain has the plain sentence; torch
-    adds the traceback of a process that loads data in front of it.
+    mmengine's registry raises errors of a constructor again, with 'class `X`
+    in file: ' in front, once per nested object; the first one in the chain
+    has the plain sentence. torch adds the traceback of a DataLoader worker.
     """
     cause = error.__cause__ or error.__context__
     while isinstance(cause, UserError):
@@ -50,12 +49,11 @@ def user_error_text(error: UserError) -> str:
 
 
 def run_tool(run: Callable[[], None]) -> int:
-    """Do what a tool does and return its exit status.
+    """Run a tool and return its exit status.
 
-    A user's mistake becomes one line on stderr and status 2, as does a disk
-    that is full wherever something is written. Of several processes on a
-    machine one speaks for all; each machine has its own voice, because a
-    folder may be missing on one of them only.
+    A user's error becomes one line on stderr and status 2, and so does a full
+    disk. One process per machine prints it, because a folder may be missing
+    on one machine only.
     """
     try:
         with unbroken():
@@ -82,11 +80,10 @@ def run_tool(run: Callable[[], None]) -> int:
 
 @contextlib.contextmanager
 def unbroken() -> Iterator[None]:
-    """Let what ends a run be heard, whatever torch has to say meanwhile.
+    """Re-raise the original error when a dying DataLoader worker masks it.
 
-    When a process that loads data is killed, torch raises an error in the
-    main one wherever that is, also while it ends because of that very
-    failure.
+    When a worker is killed, torch raises an error in the main process
+    wherever that is, also while it ends because of that failure.
     """
     try:
         yield
@@ -102,9 +99,10 @@ def unbroken() -> Iterator[None]:
 
 
 def end_when_asked() -> None:
-    """Let SIGTERM and SIGUSR1 end this process, with the status for that.
+    """End this process with status 75 on SIGTERM or SIGUSR1.
 
-    A training listens itself. Before and after it there is nothing to save.
+    During training PreemptionHook handles them; before and after it there is
+    nothing to save.
     """
     def end(number, frame) -> None:
         if local_rank() == 0:
@@ -120,11 +118,10 @@ def end_when_asked() -> None:
 def finish(main: Callable[[], int]) -> None:
     """Call a tool that trains or tests, and end the process with its status.
 
-    After a failure at once, without the end of the interpreter: it would wait
-    for processes that load data, which may wait for something themselves. And
-    always at once where there are several processes: gloo's threads now and
-    then abort the end of the interpreter (seen with torch 2.13), so that the
-    launcher would report a failure.
+    After a failure the interpreter does not shut down, because it would wait
+    for DataLoader workers, which may hang. Neither does it in a distributed
+    run: gloo's threads sometimes abort the shutdown (seen with torch 2.13), so
+    that the launcher would report a failure.
     """
     try:
         status = main()
@@ -145,7 +142,7 @@ def finish(main: Callable[[], int]) -> None:
 
 
 def end_now(status: int) -> None:
-    """End this process and those that load its data, waiting for nothing."""
+    """End this process and its DataLoader workers at once."""
     for child in multiprocessing.active_children():
         child.kill()
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What ends a run, other than a fault of the code, and with which status."""
+"""Errors that end a run without a traceback, and their exit statuses."""
 
 USER_ERROR = 2
 # sysexits.h: a temporary failure, try again
@@ -6,25 +6,24 @@ PREEMPTED = 75
 
 
 class UserError(ValueError):
-    """A mistake in a config, a path, a file or an argument.
+    """An error in a config, a path, a file or an argument.
 
-    The message is one sentence that names the thing and the remedy. The tools
-    print it without a traceback and exit with status 2; in a library call it
-    is an ordinary ``ValueError``. It takes exactly one argument, because
-    mmengine's registry re-raises exceptions as ``type(e)(text)``.
+    The message is one sentence that says what is wrong and what to do. The
+    tools print it without a traceback and exit with status 2. It takes exactly
+    one argument, because mmengine's registry re-raises exceptions as
+    ``type(e)(text)``.
     """
 
 
 class RankError(UserError):
-    """What a user can mend, but only the process to which it happened knows.
+    """A UserError that is known to one process only, which prints it.
 
-    A file that one process could not read, for instance. Of other errors one
-    process per machine speaks for all.
+    For example a file that it could not read.
     """
 
 
 class Preempted(Exception):
-    """A run was asked to end, has saved its state, and can be resumed.
+    """A run was asked to end, and can be resumed.
 
     The tools end with status 75.
     """

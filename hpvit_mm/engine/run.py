@@ -86,7 +86,7 @@ def check_batches_of_epoch(runner: Runner) -> None:
 
 @contextmanager
 def closing_hooks(runner: Runner) -> Iterator[None]:
-    """However a run ends, no thread or handler of a signal outlives it."""
+    """Close the hooks, however a run ends: threads and signal handlers."""
     try:
         yield
     finally:
@@ -96,5 +96,5 @@ def closing_hooks(runner: Runner) -> Iterator[None]:
 
 
 def initialise_weights(runner: Runner) -> None:
-    """Give the model the weights with which training would start."""
+    """Initialise the model as before a training."""
     runner._init_model_weights()
