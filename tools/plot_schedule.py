@@ -20,7 +20,10 @@ def plot(curves, path) -> None:
         curves: Title and learning rates of each.
         path: The SVG file to write.
     """
+    import matplotlib
     from matplotlib.figure import Figure
+    # small files, and the same bytes each time
+    matplotlib.rcParams.update({'svg.fonttype': 'none', 'svg.hashsalt': ''})
     figure = Figure((7, 2.6 * len(curves)), layout='constrained')
     for row, (title, rates) in enumerate(curves, 1):
         axes = figure.add_subplot(len(curves), 1, row)

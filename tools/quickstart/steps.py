@@ -16,7 +16,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from rich.console import Console
 from rich.text import Text
@@ -137,25 +137,39 @@ class Runner:
 
     def time_left(self) -> float:
         """Estimate the seconds left, from typical and observed durations."""
-        done = [(step.typical, self.records[step.name])
-                for lane in self.lanes for step in lane
-                if step.name in self.records]
+        steps = [step for lane in self.lanes for step in lane]
+        seen = [(step.typical, self.records[step.name]['seconds'])
+                for step in steps if step.name in self.records]
+        for step in steps:  # a training knows how long it will take
+            if (told := self._told(step)) is not None:
+                seen.append((step.typical, self._elapsed(step) + told))
         # the typical durations weigh as much as 30 observed seconds
-        slowness = ((30 + sum(record['seconds'] for _, record in done))
-                    / (30 + sum(typical for typical, _ in done)))
+        slowness = ((30 + sum(seconds for _, seconds in seen))
+                    / (30 + sum(typical for typical, _ in seen)))
         ends = [0.] * self.at_once
-        for rest in sorted(map(self._rest, self.lanes), reverse=True):
-            ends[ends.index(min(ends))] += slowness * rest
+        for rest in sorted((self._rest(lane, slowness)
+                            for lane in self.lanes), reverse=True):
+            ends[ends.index(min(ends))] += rest
         return max(ends)
 
-    def _rest(self, lane: Sequence[Step]) -> float:
+    def _rest(self, lane: Sequence[Step], slowness: float = 1.) -> float:
         rest = 0.
         for step in lane:
             if step.name not in self.records:
-                elapsed = time.monotonic() - self.running.get(
-                    step.name, time.monotonic())
-                rest += max(step.typical - elapsed, 0.2 * elapsed)
+                told, elapsed = self._told(step), self._elapsed(step)
+                rest += told if told is not None else max(
+                    slowness * step.typical - elapsed, 0.2 * elapsed)
         return rest
+
+    def _elapsed(self, step: Step) -> float:
+        now = time.monotonic()
+        return now - self.running.get(step.name, now)
+
+    def _told(self, step: Step) -> Optional[float]:
+        if step.name not in self.running:
+            return None
+        seconds, _ = training_state(self._path(step, '.log'))
+        return seconds
 
     def _lane(self, lane: Sequence[Step]) -> Iterator[None]:
         """Run the steps of a lane; yields while one of them runs."""
@@ -211,14 +225,14 @@ class Runner:
         self.records[step.name] = record
 
     def _show(self) -> None:
-        if self.running:
-            titles = {step.name: step.title
-                      for lane in self.lanes for step in lane}
-            self.screen.show(
-                [f'{about(self.time_left())} left']
-                + [f'{titles[name]} {clock(time.monotonic() - began)}'
-                   + training_state(self.work_dir / f'{name}.log')
-                   for name, began in self.running.items()])
+        lines = []
+        for step in (step for lane in self.lanes for step in lane):
+            if step.name in self.running:
+                _, loss = training_state(self._path(step, '.log'))
+                lines.append(f'{step.title} {clock(self._elapsed(step))}'
+                             + (f', loss {loss}' if loss else ''))
+        if lines:
+            self.screen.show([f'{about(self.time_left())} left', *lines])
 
     def _path(self, step: Step, ending: str = '') -> Path:
         return self.work_dir / (step.name + ending)
@@ -279,14 +293,20 @@ def read_metrics(step: Step, folder: Path) -> dict:
     return metrics
 
 
-def training_state(log: Path) -> str:
-    """Remaining time and loss from the last line of a training log."""
+def training_state(log: Path) -> Tuple[Optional[float], Optional[str]]:
+    """Remaining seconds and loss in a training log, as far as known."""
     with open(log, 'rb') as file:
         file.seek(max(0, log.stat().st_size - 4000))
         text = file.read().decode(errors='replace')
-    lines = re.findall(r'\((?:train)\).* eta: (\S+) .* loss: (\S+)', text)
-    return ' (training ends in {}, loss {})'.format(*lines[-1]) if lines \
-        else ''
+    lines = re.findall(
+        r'\(train\).* eta: (?:(\d+) days?, )?(\d+):(\d+):(\d+) .* loss: (\S+)',
+        text)
+    if not lines:
+        return None, None
+    *parts, loss = lines[-1]
+    days, hours, minutes, seconds = (int(part or 0) for part in parts)
+    eta = ((24 * days + hours) * 60 + minutes) * 60 + seconds
+    return max(0., eta - (time.time() - log.stat().st_mtime)), loss
 
 
 def result(step: Step, record: dict) -> str:
