@@ -270,7 +270,8 @@ def test_mmcv_is_built_again_where_its_ops_do_not_load(tmp_path, stack):
     assert '--no-build-isolation' in first and '--no-deps' in first
     assert {'--force-reinstall', '--no-cache-dir', '--no-deps'} < set(second)
     assert 'mmcv==' in second[-1]
-    assert env.variables['CFLAGS'].endswith('-g0')
+    # setuptools drops Python's own flags where CFLAGS is set
+    assert '-O2' in env.variables['CFLAGS'].split()
     with pytest.raises(setup_env.Stop, match='cannot be imported'):
         install(Recorder(tmp_path, works=[False, False]), stack)
 

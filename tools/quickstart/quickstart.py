@@ -299,7 +299,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     # The configs name the sample data relative to the checkout.
     work_dir = Path(os.path.relpath(args.work_dir, ROOT))
     os.chdir(ROOT)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         environment.check_stack()
