@@ -117,6 +117,6 @@ def _sentence(error: Exception, name: str) -> str:
                 'its permissions and its disk.')
     # torch explains at length how to load the file without protection
     text = str(error).split('WeightsUnpickler error:')[-1].strip()
-    reason = (text.splitlines() or [repr(error)])[0][:150]
+    reason = re.split(r'\.\s|\n', text or repr(error))[0][:150]
     return (f'{name} cannot be read as a checkpoint, it is damaged or of '
             f'another kind: copy or download it again ({reason}).')

@@ -244,9 +244,9 @@ def _holds_tensors(content: dict, key: str) -> bool:
 
 def _no_tensors(content: dict) -> str:
     others = [str(key) for key in content if _holds_tensors(content, key)]
-    text = 'it has no tensors at its top'
-    return text + (f', but in its entries {shorten(others, 3)}: save one of '
-                   'them alone' if others else '')
+    return 'it has no tensors' + (
+        f' but in its entries {shorten(others, 3)}: save one of them alone'
+        if others else '')
 
 
 def _config(content: dict) -> dict:
@@ -320,17 +320,22 @@ def _check_supported(tensors: Dict[str, Tensor], plain: PlainViT,
     if fc1 is not None and fc2 is not None \
             and fc1.shape[0] == 2 * fc2.shape[1]:
         raise _unsupported(plain.source, 'SwiGLU (blocks.0.mlp.fc1.weight)')
-    if any(name.startswith('attn_pool.') for name in tensors):
-        if 'norm_pre.weight' in tensors and 'rotary_position' not in drop:
-            raise _unsupported(
-                plain.source, 'an attention pooling and a norm before the '
-                'blocks, like PE, whose positions are rotary')
-        if not plain.prefix_tokens and not architecture:
-            raise UserError(
-                f'{plain.source} has an attention pooling and no cls token, '
-                'like SigLIP, some of which have the activation tanh-GELU, '
-                'which HPViT lacks: give the folder of the model, whose '
-                'config.json tells the architecture.')
+    pooling = any(name.startswith('attn_pool.') for name in tensors)
+    no_norm = plain.family != 'OpenMMLab ViT' and not any(
+        re.match(r'(fc_)?norm\.', name) for name in tensors)
+    if 'norm_pre.weight' in tensors and (pooling or no_norm) \
+            and 'rotary_position' not in drop:
+        raise UserError(
+            f'{plain.source} has a norm before the blocks and '
+            f'{"an attention pooling" if pooling else "none behind them"}, '
+            'like PE, whose rotary positions HPViT cannot represent: '
+            f'{_remedy("rotary_position")}.')
+    if pooling and not plain.prefix_tokens and not architecture:
+        raise UserError(
+            f'{plain.source} has an attention pooling and no cls token, like '
+            'SigLIP, some of which have the activation tanh-GELU, which '
+            'HPViT lacks: give the folder of the model, whose config.json '
+            'names the architecture.')
 
 
 def _split_position(plain: PlainViT,

@@ -248,7 +248,7 @@ def timm_vit(cls: str = 'vision_transformer.VisionTransformer',
     """
     sizes = dict(img_size=img_size, embed_dim=WIDTH, depth=DEPTH,
                  num_heads=HEADS, mlp_ratio=HIDDEN / WIDTH,
-                 num_classes=CLASSES, **options)
+                 **dict(dict(num_classes=CLASSES), **options))
     if '.' in cls:
         module, name = cls.split('.')
         module = importlib.import_module(f'timm.models.{module}')
@@ -331,6 +331,9 @@ TIMM = [
               rope_type='mixed', **EVA),
     timm_peer('PE', refused='rotary', use_pre_transformer_norm=True,
               attn_pool_num_heads=HEADS, global_pool='map', **EVA),
+    timm_peer('PE spatial', refused='rotary', use_pre_transformer_norm=True,
+              use_post_transformer_norm=False, use_fc_norm=False,
+              num_classes=0, **EVA),
     timm_peer('EVA-02', refused='SwiGLU', swiglu_mlp=True, **EVA),
 ]
 
