@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Convert a plain ViT's checkpoint to an HPViT's, or back."""
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -19,7 +18,8 @@ def parse(argv=None) -> argparse.Namespace:
     parser.add_argument('checkpoint', metavar='IN', help='a file, a URL '
                         '(http, https, hf), or a folder of Hugging Face')
     parser.add_argument('out', metavar='OUT', nargs='?',
-                        help='file to write (not needed with --dry-run)')
+                        help='file to write, .pth or .safetensors (not '
+                        'needed with --dry-run)')
     parser.add_argument('--to', choices=['mae', 'timm', 'mmpretrain', 'hf'],
                         help="write HPViT's tensors as those of a plain ViT")
     model = parser.add_argument_group('the HPViT')
@@ -48,12 +48,8 @@ def parse(argv=None) -> argparse.Namespace:
                         '(default: pinv)')
     source.add_argument('--sha256', help='SHA-256 of the file, or its first 8 '
                         'digits or more')
-    parser.add_argument('--format', choices=['pth', 'safetensors'],
-                        help="default: the ending of OUT's name")
     parser.add_argument('--dry-run', action='store_true',
                         help='only report what would be done')
-    parser.add_argument('--json', action='store_true',
-                        help='print the report as JSON')
     parser.add_argument('--force', action='store_true',
                         help='replace OUT if it exists')
     args = parser.parse_args(argv)
@@ -74,23 +70,18 @@ def main(argv=None) -> int:
     def run():
         from hpvit_mm.checkpoints.convert import config_line, convert, export
         options = dict(vars(args))
-        to, as_json = options.pop('to'), options.pop('json')
+        to = options.pop('to')
         if options.pop('dry_run'):
             options['out'] = None
+        out = options['out']
         if to:
-            report, backbone = export(
-                args.checkpoint, options['out'], to, args.force,
-                args.format), None
+            print(export(args.checkpoint, out, to, args.force))
+            backbone = None
         else:
             size = args.img_size
             options['img_size'] = size[0] if size and len(size) == 1 else size
             report, backbone = convert(**options)
-        out = options['out']
-        if as_json:
-            print(json.dumps(dict(report.to_dict(), out=out,
-                                  backbone=backbone), indent=2))
-            return
-        print(report)
+            print(report)
         print(f'written to {out}' if out else 'dry run: nothing was written')
         if out and backbone:
             print('in a config: model = dict(backbone='

@@ -28,8 +28,8 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
             img_size: Union[int, Sequence[int], None] = None,
             with_cls_token: bool = False, patch_resize: str = 'pinv',
             prefix: Optional[str] = None, drop: Sequence[str] = (),
-            sha256: Optional[str] = None, format: Optional[str] = None,
-            force: bool = False) -> Tuple[LoadReport, dict]:
+            sha256: Optional[str] = None, force: bool = False
+            ) -> Tuple[LoadReport, dict]:
     """Write a plain ViT's checkpoint as an HPViT's.
 
     Parts that the HPViT has no place for, the prefix tokens and the last
@@ -37,7 +37,8 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
 
     Args:
         checkpoint: A file, a URL, or a folder of Hugging Face.
-        out: The file to write; None writes nothing.
+        out: The file to write, ``.safetensors`` or any other ending for
+            ``torch.save``; None writes nothing.
         patch_size: Side of HPViT's patches. Defaults to 16.
         patch_stride: Stride of the first stage. Defaults to 4.
         stage_depths: Blocks per stage. Defaults to HPViT's for that depth.
@@ -47,7 +48,6 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
         with_cls_token: Whether to keep the prefix tokens: cls, and registers
             or a distillation token where there are any. Defaults to False.
         patch_resize, prefix, drop, sha256: As in ``init_cfg`` of HPViT.
-        format: 'pth' or 'safetensors'. Defaults to the ending of ``out``.
         force: Whether ``out`` may be replaced. Defaults to False.
 
     Returns:
@@ -69,7 +69,7 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
                             ignored=plain.ignored)
         if out:
             write_checkpoint(plain.tensors, out, dict(
-                record, hpvit_mm=hpvit_mm.__version__), format=format)
+                record, hpvit_mm=hpvit_mm.__version__))
         return report, record.get('backbone', {})
     kwargs = dict(backbone_arguments(plain, with_cls_token, patch_size),
                   patch_stride=patch_stride, pooling=pooling)
@@ -97,7 +97,7 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
     meta = dict(hpvit_mm=hpvit_mm.__version__, backbone=plain_data(kwargs),
                 plain=record.get('plain') or _record(plain))
     if out:
-        write_checkpoint(ordered, out, meta, format=format)
+        write_checkpoint(ordered, out, meta)
     return report, meta['backbone']
 
 
@@ -198,8 +198,8 @@ def config_line(backbone: dict, checkpoint: str, **init_cfg) -> str:
 # ------------------------------------------------------------------- export
 
 
-def export(checkpoint: str, out: Optional[str], to: str, force: bool = False,
-           format: Optional[str] = None) -> LoadReport:
+def export(checkpoint: str, out: Optional[str], to: str,
+           force: bool = False) -> LoadReport:
     """Write an HPViT's checkpoint in the format of a plain ViT.
 
     Where nothing was resampled or trained, the encoder's tensors are bit for
@@ -210,7 +210,6 @@ def export(checkpoint: str, out: Optional[str], to: str, force: bool = False,
         out: The file to write, for 'hf' the folder; None writes nothing.
         to: A key of ``TARGETS``: 'mae', 'timm', 'mmpretrain' or 'hf'.
         force: Whether ``out`` may be replaced. Defaults to False.
-        format: 'pth' or 'safetensors'. Defaults to the ending of ``out``.
 
     Returns:
         The report.
@@ -246,7 +245,7 @@ def export(checkpoint: str, out: Optional[str], to: str, force: bool = False,
     if out and to == 'hf':
         _write_folder(tensors, config, Path(out))
     elif out:
-        write_checkpoint(tensors, out, {}, target.entry, format)
+        write_checkpoint(tensors, out, {}, target.entry)
     return report
 
 

@@ -15,18 +15,11 @@ from .read import read_checkpoint
 def describe(checkpoint: str, prefix: Optional[str] = None) -> dict:
     """Describe a checkpoint; its tensors stay on the disk.
 
-    Args:
-        checkpoint: A file, a URL, or a folder of Hugging Face.
-        prefix: As in ``init_cfg`` of HPViT.
-
     Returns:
         Plain data: 'file', 'bytes', 'entries' (at the top of the file),
         'tensors', 'parameters', 'dtypes', 'training' (epoch and iteration, if
         any), and 'encoder', a dict with 'family' and what the tensors tell of
         the architecture, or None with the reason in 'problem'.
-
-    Raises:
-        UserError: If the file cannot be read safely.
     """
     content = read_checkpoint(checkpoint)
     tensors = flatten(content)

@@ -114,12 +114,8 @@ def file_name(url: str) -> str:
 def download_from_hub(url: str) -> str:
     """Return the local copy of a model or a file on huggingface.co.
 
-    Args:
-        url: ``hf://OWNER/MODEL[@REVISION][/FILE]``; without a file,
-            config.json and the safetensors of the model.
-
-    Raises:
-        UserError: If it cannot be downloaded.
+    Of ``hf://OWNER/MODEL[@REVISION][/FILE]`` without a file that is a folder
+    with config.json and safetensors.
     """
     found = re.fullmatch(r'hf://([^/@]+/[^/@]+)(?:@([^/]+))?(?:/(.+))?', url)
     if not found:
@@ -147,12 +143,9 @@ def download_from_hub(url: str) -> str:
 
 
 def check_sha256(path: str, expected: str, remedy: str) -> None:
-    """Raise a UserError unless a file has the expected SHA-256.
+    """Raise a UserError unless a SHA-256 begins with the expected digits.
 
-    Args:
-        path: The file.
-        expected: 8 to 64 hex digits, the first of the SHA-256.
-        remedy: The end of the sentence.
+    ``remedy`` is the end of the sentence.
     """
     if not re.fullmatch('[0-9a-fA-F]{8,64}', expected):
         raise UserError(f'sha256={expected!r} is not a SHA-256: give its 64 '

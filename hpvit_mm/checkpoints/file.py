@@ -25,23 +25,10 @@ OTHER_FILES = (
 
 def read_file(path: str, name: str, map_location: Any = 'cpu',
               lazy: bool = True, verify: bool = True) -> dict:
-    """Read a file of torch.save, safetensors or pickle.dump.
+    """Read a file as :func:`read_checkpoint` does; ``name`` is for messages.
 
-    Args:
-        path: The file.
-        name: Its name in messages.
-        map_location: As in ``torch.load``. For safetensors only a device;
-            otherwise their tensors, as those of pickle.dump, are on the CPU.
-        lazy: Map tensors instead of reading them.
-        verify: Compare a file of torch.save with its checksums.
-
-    Returns:
-        Content of the file. Of safetensors: 'state_dict' and 'meta', the
-        header's metadata.
-
-    Raises:
-        UserError: If it is not a checkpoint, damaged, or holds more than
-            tensors and plain data.
+    Tensors of safetensors are on the CPU if ``map_location`` is more than a
+    device, and those of pickle.dump always are.
     """
     try:
         with open(path, 'rb') as file:

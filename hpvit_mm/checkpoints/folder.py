@@ -14,18 +14,8 @@ def read_folder(folder: Path, map_location: Any = 'cpu',
                 lazy: bool = True) -> dict:
     """Read a folder in which transformers saved a model, whole or in shards.
 
-    Safetensors are preferred to pickled files.
-
-    Args:
-        folder: The folder.
-        map_location: As in ``read_file``.
-        lazy: Map tensors instead of reading them.
-
-    Returns:
-        'state_dict', and 'config', the content of config.json.
-
-    Raises:
-        UserError: If the folder is of another kind or incomplete.
+    Safetensors are preferred to pickled files. The result has 'state_dict',
+    and 'config', the content of config.json.
     """
     weights = next((folder / name for name in WEIGHTS
                     if (folder / name).exists()), None)

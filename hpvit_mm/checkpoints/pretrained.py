@@ -11,16 +11,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str,
                     **options) -> LoadReport:
     """Load pre-trained weights into a backbone, completely or not at all.
 
-    Args:
-        backbone: The backbone.
-        checkpoint: A file, a URL, or a folder of Hugging Face.
-        **options: As for :func:`fit_pretrained`.
-
-    Returns:
-        What was used, resampled, initialised and ignored.
-
-    Raises:
-        UserError: If the file cannot be read safely or does not fit.
+    Arguments and errors are those of :func:`fit_pretrained`.
     """
     tensors, report = fit_pretrained(backbone, checkpoint, **options)
     backbone.load_state_dict(tensors, strict=False)
@@ -43,7 +34,7 @@ def fit_pretrained(backbone: nn.Module, checkpoint: str,
         Tensors by the backbone's names, and the report.
 
     Raises:
-        UserError: As for :func:`load_pretrained`.
+        UserError: If the file cannot be read safely or does not fit.
     """
     tensors, report = backbone.fit_checkpoint(
         read_checkpoint(checkpoint, sha256), str(checkpoint), **options)

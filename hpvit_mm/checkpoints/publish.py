@@ -46,7 +46,7 @@ def publish(checkpoint: str, out: Union[str, Path],
         raise UserError(f'{checkpoint} holds no weights: name a checkpoint '
                         'that tools/train.py wrote.')
     check_finite(tensors, str(checkpoint), allow_infinity=True)
-    meta = record(content, checkpoint, tensors)
+    meta = _record(content, checkpoint, tensors)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix='.') as folder:
         written = {}
@@ -62,9 +62,8 @@ def publish(checkpoint: str, out: Union[str, Path],
     return list(written.values())
 
 
-def record(content: dict, checkpoint: str,
-           tensors: Dict[str, Tensor]) -> dict:
-    """Return the plain data of a published file beside its tensors."""
+def _record(content: dict, checkpoint: str,
+            tensors: Dict[str, Tensor]) -> dict:
     meta = content.get('meta')
     meta = meta if isinstance(meta, dict) else {}
     return dict(

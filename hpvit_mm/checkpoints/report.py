@@ -44,12 +44,6 @@ class LoadReport:
         lines += [f'  note       {note}' for note in self.notes]
         return '\n'.join(lines)
 
-    def to_dict(self) -> dict:
-        """Return the report as plain data, for JSON."""
-        resampled = {name: dict(zip(('from', 'to'), map(list, sizes)))
-                     for name, sizes in self.resampled.items()}
-        return dict(vars(self), resampled=resampled)
-
 
 def check_finite(tensors: dict, source: str,
                  allow_infinity: bool = False) -> None:

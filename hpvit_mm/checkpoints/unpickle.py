@@ -27,12 +27,6 @@ def load_torch_file(path: str, map_location: Any = 'cpu',
     read as a stand-in, so that no code of another module runs, and becomes
     plain data: loss curves and ``Namespace`` dicts, paths None.
 
-    Args:
-        path: The file.
-        map_location: As in ``torch.load``.
-        lazy: Map tensors instead of reading them, where the format allows
-            it. The file must not be overwritten as long as they are used.
-
     Raises:
         pickle.UnpicklingError: If the file holds anything else.
         Exception: Of almost any type, if it is damaged.
@@ -49,14 +43,7 @@ def load_torch_file(path: str, map_location: Any = 'cpu',
 def load_pickle_file(path: str) -> Any:
     """Read a file of ``pickle.dump``, such as those of detectron2.
 
-    Its numeric arrays become tensors.
-
-    Args:
-        path: The file.
-
-    Raises:
-        pickle.UnpicklingError: If it holds more than arrays and plain data.
-        Exception: Of almost any type, if it is damaged.
+    Its numeric arrays become tensors. Raises as :func:`load_torch_file`.
     """
     with open(path, 'rb') as file:
         content = _Unpickler(file, encoding='latin1').load()
@@ -176,15 +163,9 @@ def _plain(value: Any, done: Dict[int, Any],
            convert: Callable = lambda array: array) -> Any:
     """Copy nested containers, with every stand-in replaced by its value.
 
-    Args:
-        value: Content of a file.
-        done: Results by the identity of their source, because a file can
-            hold one object in many places.
-        convert: Function for numeric arrays.
-
-    Raises:
-        pickle.UnpicklingError: If anything but plain data is left, such as a
-            function.
+    ``done`` has results by the identity of their source, because a file can
+    hold one object in many places; ``convert`` is for numeric arrays.
+    Anything but plain data raises, such as a function.
     """
     if isinstance(value, np.ndarray) and value.dtype.kind in 'biufc':
         return convert(value)

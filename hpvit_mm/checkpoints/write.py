@@ -2,7 +2,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Dict, Optional, Union
+from typing import Dict, Union
 
 import torch
 from safetensors import SafetensorError
@@ -43,23 +43,20 @@ def check_destination(path: Union[str, Path], force: bool = False) -> None:
 
 
 def write_checkpoint(tensors: Dict[str, Tensor], path: Union[str, Path],
-                     meta: dict, entry: str = 'state_dict',
-                     format: Optional[str] = None) -> None:
+                     meta: dict, entry: str = 'state_dict') -> None:
     """Write tensors, and a record about them, to one file.
 
     Args:
         tensors: Name -> tensor.
-        path: The file.
+        path: The file; its ending tells the format.
         meta: Plain data about the tensors. In a safetensors file it is the
             header's entry 'hpvit_mm', as JSON.
         entry: Entry of a ``.pth`` file that holds the tensors; '' for a file
             of tensors alone. Defaults to 'state_dict'.
-        format: 'pth' or 'safetensors'. Defaults to the ending of the file's
-            name, or 'pth'.
     """
     tensors = {name: _alone(tensor) for name, tensor in tensors.items()}
     with replacing(path) as part:
-        if (format or Path(path).suffix[1:]) == 'safetensors':
+        if Path(path).suffix == '.safetensors':
             # One entry, because the order of several is random, and with it
             # the hash of the file. 'format' is for transformers.
             header = dict(hpvit_mm=json.dumps(meta)) if meta else dict(

@@ -73,12 +73,10 @@ def test_convert_inspect_publish_and_back(mae, call):
     assert all(os.path.isfile(line.split()[0]) for line in log.splitlines())
 
 
-def test_json_is_all_that_is_printed(mae, call):
-    report = json.loads(call(
-        'convert_checkpoint', 'mae.pth', '--dry-run', '--json',
-        '--stage-depths', '1,1', '--with-cls-token')[1])
-    assert report['family'] == 'MAE or timm ViT'
-    assert report['backbone']['with_cls_token'] is True
+def test_dry_run(mae, call):
+    _, log, _ = call('convert_checkpoint', 'mae.pth', '--dry-run',
+                     '--stage-depths', '1,1', '--with-cls-token')
+    assert 'MAE or timm ViT' in log and 'nothing was written' in log
     assert os.listdir() == ['mae.pth']
 
 
