@@ -50,6 +50,21 @@ def tool(capsys):
 
 
 @pytest.fixture
+def refused(tool):
+    """Asserts that a tool ends as it should at a mistake."""
+
+    def check(name, *argv, says):
+        status, text = tool(name, *argv)
+        assert status == 2, text
+        assert text.startswith('error: ') and text.count('\n') == 1, text
+        for part in says:
+            assert part in text
+        assert len(text) < 700
+
+    return check
+
+
+@pytest.fixture
 def run(tmp_path):
     """Runs a tool as a user does, in the test's own folder."""
 

@@ -153,7 +153,9 @@ def check_loss(cfg: Config, model: nn.Module, path: str,
     classes = list(range(head.num_classes))
     error = loss_error(head, classes)
     if error is not None:
-        if 'meta' in str(error):  # only the run itself can compute it
+        # mmseg's FocalLoss, for one, computes on GPUs only
+        if 'weight tensor' not in str(error) and (
+                torch.cuda.is_available() or 'meta' in str(error)):
             return
         raise UserError(
             f'{path}.loss_decode cannot be computed for {len(classes)} '
@@ -167,7 +169,7 @@ def check_loss(cfg: Config, model: nn.Module, path: str,
             remedy = f'set {path}.ignore_index to it' \
                 if label != head.ignore_index else \
                 'remove class_weight, or use a loss that allows both, such ' \
-                'as FocalLoss'
+                'as FocalLoss on a GPU'
             raise UserError(
                 f'{path}.loss_decode fails on the label {label} '
                 f'({type(error).__name__}: {error}), which training gives '
