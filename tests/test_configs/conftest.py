@@ -1,10 +1,8 @@
 """Every config, in the scope of its library."""
 import copy
-import functools
 
 import pytest
-from experiments import DIGITS, ROOT, configs, make_small, on_samples
-from mmengine.config import Config
+from experiments import DIGITS, configs, make_small, on_samples, read
 from mmengine.registry import DefaultScope, init_default_scope
 
 # The sample data have labels of no more classes.
@@ -15,12 +13,6 @@ def pytest_generate_tests(metafunc):
     """Run a test that takes ``cfg`` once for every config."""
     if 'cfg' in metafunc.fixturenames:
         metafunc.parametrize('cfg', configs(), indirect=True)
-
-
-@functools.lru_cache(maxsize=None)
-def read(name):
-    """A config, of which several tests get a copy."""
-    return Config.fromfile(ROOT / name)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """The experiments of configs/, and how tests make them small."""
+import functools
 from pathlib import Path
 
 import torch
@@ -28,6 +29,12 @@ def configs():
     """Paths of all experiments, relative to the repository."""
     return sorted(path.relative_to(ROOT).as_posix()
                   for path in ROOT.glob('configs/[!_]*/*.py'))
+
+
+@functools.lru_cache(maxsize=None)
+def read(name) -> Config:
+    """A config, of which tests that change it take a copy."""
+    return Config.fromfile(ROOT / name)
 
 
 def on_samples(dataset: dict, root) -> dict:

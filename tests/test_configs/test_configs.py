@@ -3,11 +3,14 @@ import re
 from pathlib import Path
 
 import pytest
-from experiments import ROOT, configs, on_samples
+from experiments import ROOT, configs, on_samples, read
 from mmengine.config import Config
 from mmengine.registry import DATASETS, METRICS
 
 from hpvit_mm.analysis.cost import input_size, trains
+from hpvit_mm.engine.checks.build import (argument_names, classes_of,
+                                          typed_dicts)
+from hpvit_mm.engine.checks.options import check_options, run_entries
 
 DEPTHS = {'1182': (1, 1, 8, 2), '1191': (1, 1, 9, 1), '3333': (3, 3, 3, 3)}
 EPOCHS = {'1x': 12, '3x': 36}
@@ -135,6 +138,43 @@ def test_the_head_of_the_file(cfg):
     labels = re.findall(r'^([A-Z]\w+) {2,}\S', head, re.M)
     assert labels == ['Recipe', 'Command', 'Cost', 'Result']
     assert Path(cfg.filename).relative_to(ROOT).as_posix() in head
+
+
+SEEN = set()
+
+
+def test_options_may_name_every_argument(cfg):
+    """Of each class that a config names, once."""
+    options = {}
+    for name in run_entries() & cfg.keys():
+        for path, entry in typed_dicts(cfg[name], name):
+            if (cfg.default_scope, entry['type']) in SEEN:
+                continue
+            SEEN.add((cfg.default_scope, entry['type']))
+            for _, target in classes_of(entry['type']):
+                options.update({f'{path}.{key}': None
+                                for key in argument_names(target)})
+    check_options(cfg, options)
+
+
+@pytest.mark.parametrize('pattern, option', [
+    ('ade20k/hpvit-base-conv*_8xb2-*512.py', option) for option in (
+        'model.decode_head.ignore_index=0', 'model.decode_head.out_channels=1',
+        'model.decode_head.loss_decode.class_weight=[1,2]',
+        'train_dataloader.dataset.pipeline.1.reduce_zero_label=True',
+        'train_dataloader.prefetch_factor=4',
+        'optim_wrapper.paramwise_cfg.custom_keys.norm1.decay_mult=0',
+        'optim_wrapper.clip_grad.max_norm=1',
+        'default_hooks.checkpoint2.type=EMAHook')
+] + [('coco/hpvit-base-conv*8xb8-lsj*.py', option) for option in (
+        'train_dataloader.dataset.dataset.pipeline.1.poly2mask=False',
+        'model.train_cfg.rpn.assigner.iou_calculator.type=BboxOverlaps2D',
+        'model.test_cfg.rcnn.mask_thr_binary=0.4',
+        'visualizer.vis_backends=[dict(type="LocalVisBackend")]')])
+def test_options_that_are_valid(pattern, option):
+    cfg = read(min(ROOT.glob(f'configs/{pattern}')))
+    key, _, value = option.partition('=')
+    check_options(cfg, {key: value})
 
 
 def inheritance_steps(path: Path) -> int:

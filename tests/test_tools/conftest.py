@@ -9,6 +9,17 @@ import pytest
 import tiny_experiments
 from tiny_experiments import ROOT, folder_of_data
 
+BOXES = '''
+val_evaluator.update(metric='bbox')
+test_evaluator = val_evaluator
+model['roi_head'].update(mask_roi_extractor=None, mask_head=None)
+'''
+
+
+def newest(work: Path) -> Path:
+    """The checkpoint that was written last."""
+    return max(work.glob('*_[0-9].pth'), key=lambda one: one.stat().st_mtime)
+
 
 @pytest.fixture
 def write_config(tmp_path, sample_data):
@@ -27,26 +38,73 @@ def write_config(tmp_path, sample_data):
     return write
 
 
+def main_of(name: str):
+    """The ``main`` of a tool."""
+    spec = importlib.util.spec_from_file_location(
+        f'tools_{Path(name).stem}', ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
 @pytest.fixture
 def tool(capsys):
-    """Calls a tool in this process; returns its status and its stderr.
-
-    For what ends before training: nothing is left behind.
-    """
+    """Calls a tool in this process; returns its status and its stderr."""
 
     def call(name: str, *argv):
-        spec = importlib.util.spec_from_file_location(
-            f'tools_{name}', ROOT / 'tools' / f'{name}.py')
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        main = main_of(name)
         capsys.readouterr()
         try:
-            status = module.main([str(one) for one in argv])
+            status = main([str(one) for one in argv])
         except SystemExit as end:  # argparse
             status = end.code
         return status, capsys.readouterr().err
 
     return call
+
+
+@pytest.fixture
+def inside(capfd, monkeypatch, tmp_path):
+    """Calls a tool in this process, in the test's own folder.
+
+    Returns what it prints. A process of its own, as ``run`` starts one, takes
+    five seconds more.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def call(name: str, *argv, status: int = 0):
+        main = main_of(name.removesuffix('.py'))
+        capfd.readouterr()
+        ended = main([str(one) for one in argv])
+        printed = capfd.readouterr()
+        log = printed.out + printed.err
+        assert ended == status, log[-3000:]
+        return log
+
+    return call
+
+
+@pytest.fixture(scope='session')
+def trained(sample_data, tmp_path_factory):
+    """Trains a tiny experiment, once for all tests of this process.
+
+    Returns the paths of its config and of its checkpoint. The detector has
+    no masks, which mmdet cannot merge in test-time augmentation.
+    """
+    done = {}
+
+    def train(kind: str):
+        if kind not in done:
+            folder = tmp_path_factory.mktemp(kind)
+            config = folder / f'{kind}.py'
+            tiny_experiments.write_config(
+                config, kind, folder_of_data(kind, sample_data),
+                folder / 'work', BOXES if kind == 'detection' else '')
+            assert main_of('train')([str(config)]) == 0
+            done[kind] = config, newest(folder / 'work')
+        return done[kind]
+
+    return train
 
 
 @pytest.fixture

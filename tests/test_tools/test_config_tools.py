@@ -7,8 +7,8 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 ADE = CONFIGS / 'ade20k/vit-base-mae_upernet_8xb2-160k_ade20k-512x512.py'
 
 
-def test_print_config(run, tmp_path):
-    text = run('print_config.py', ADE, '--cfg-options',
+def test_print_config(inside, tmp_path):
+    text = inside('print_config.py', ADE, '--cfg-options',
                'model.backbone.arch=tiny')
     (tmp_path / 'printed.py').write_text(text)
     printed = Config.fromfile(tmp_path / 'printed.py')
@@ -32,9 +32,9 @@ def test_mistakes(tool, tmp_path):
     assert '<svg' in picture.read_text()
 
 
-def test_get_flops(run, tool):
+def test_get_flops(inside, tool):
     name = 'analysis/get_flops'
-    text = run(f'{name}.py', ADE, '--shape', '64', '96', '--cfg-options',
+    text = inside(f'{name}.py', ADE, '--shape', '64', '96', '--cfg-options',
                'model.backbone.attention=window')
     assert 'an image of 64 x 96 pixels' in text
     assert 'window 4 x 6' in text and 'auxiliary_head' in text

@@ -5,11 +5,13 @@ import re
 
 import pytest
 import torch
+from conftest import newest
 
+KINDS = ('classification', 'detection', 'segmentation')
 LONGER = dict(classification='train_cfg.max_epochs=2',
               detection='train_cfg.max_epochs=2',
               segmentation='train_cfg.max_iters=4')
-# processes that load data are there at the end, and must end, too
+# DataLoader workers exist at the end, and must end, too
 PERSISTENT = '''
 for one in train_dataloader, val_dataloader, test_dataloader:
     one.update(num_workers=1, persistent_workers=True)
@@ -18,12 +20,17 @@ del one
 # the metric that must be there
 METRICS = dict(classification='accuracy/top1', detection='coco/segm_mAP',
                segmentation='mIoU')
+FEW = ['--cfg-options', 'test_dataloader.dataset.indices=3']
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kind', LONGER)
-def test_train_resume_test(kind, write_config, run, tmp_path):
-    config = write_config(kind, PERSISTENT)
+@pytest.mark.parametrize('kind', KINDS)
+def test_train_resume_test(kind, write_config, run, inside, tmp_path):
+    """One of them in processes of its own, as users start it."""
+    if kind == 'detection':
+        config = write_config(kind, PERSISTENT)
+    else:
+        config, run = write_config(kind), inside
     work = tmp_path / 'work'
     log = run('train.py', config, '--seed', 3, '--cfg-options',
               'default_hooks.logger.interval=1')
@@ -52,17 +59,11 @@ def test_train_resume_test(kind, write_config, run, tmp_path):
     assert (work / f'{kind}_2.py').exists()
 
     log = run('test.py', config, second, '--out', 'metrics.json',
-              '--show-dir', 'pictures', '--cfg-options',
-              'test_dataloader.dataset.indices=3')
+              '--show-dir', 'images', *FEW)
     check_quiet(log)
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert metrics[METRICS[kind]] >= 0
-    assert len(list((tmp_path / 'pictures').iterdir())) == 3
-
-
-def newest(work):
-    """The checkpoint that mmengine wrote last."""
-    return max(work.glob('*_[0-9].pth'), key=lambda one: one.stat().st_mtime)
+    assert len(list((tmp_path / 'images').iterdir())) == 3
 
 
 def check_plain(path):
@@ -80,28 +81,57 @@ def check_quiet(log):
     assert not lines, lines
 
 
-@pytest.mark.slow
-def test_predictions_and_label_maps(write_config, run, tmp_path):
-    few = ['--cfg-options', 'test_dataloader.dataset.indices=3']
-    config = write_config('segmentation')
-    run('test.py', config, '--untrained', '--out', 'maps', *few)
-    assert len(list((tmp_path / 'maps').glob('*.png'))) == 3
-    config = write_config('classification')
-    run('test.py', config, '--untrained', '--tta', '--out', 'all.pkl', *few)
+@pytest.mark.parametrize('kind', KINDS)
+def test_augmented_test(kind, trained, inside, tmp_path):
+    """Of a trained checkpoint, with predictions, and an option for a metric.
+
+    """
+    config, checkpoint = trained(kind)
+    option = dict(classification='test_evaluator.prefix=mine',
+                  detection='test_evaluator.classwise=True',
+                  segmentation='test_evaluator.prefix=mine')[kind]
+    inside('test.py', config, checkpoint, '--tta', '--out', 'all.pkl',
+           '--work-dir', 'work', *FEW, option)
     predictions = pickle.loads((tmp_path / 'all.pkl').read_bytes())
     assert len(predictions) == 3
-    assert predictions[0]['pred_score'].shape == (10, )
+    if kind == 'classification':
+        assert predictions[0]['pred_score'].shape == (10, )
+    inside('test.py', config, checkpoint, '--tta', '--work-dir', 'work',
+           '--out', 'metrics.json', *FEW)
+    assert json.loads((tmp_path / 'metrics.json').read_text())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kind, more', [
-    ('detection', 'test_evaluator.update(metric="bbox")\n'
-     'model["roi_head"].update(mask_roi_extractor=None, mask_head=None)'),
-    ('segmentation', '')])
-def test_tta(kind, more, write_config, run, tmp_path):
-    run('test.py', write_config(kind, more), '--untrained', '--tta', '--out',
-        'metrics.json', '--cfg-options', 'test_dataloader.dataset.indices=2')
-    assert (tmp_path / 'metrics.json').exists()
+def test_augmented_test_in_two_processes(trained, run, tmp_path):
+    config, checkpoint = trained('segmentation')
+    results = []
+    for command in (['test.py', config, checkpoint],
+                    ['dist_test.sh', config, checkpoint, 2]):
+        out = tmp_path / f'{command[0]}.json'
+        run(*command, '--tta', '--work-dir', 'work', '--out', out)
+        results.append(json.loads(out.read_text()))
+    assert results[0] == results[1]
+
+
+def test_augmented_test_of_another_model(trained, tool):
+    config, checkpoint = trained('segmentation')
+    status, err = tool('test', config, checkpoint, '--tta', '--cfg-options',
+                       'model.backbone.stage_depths=(1,1,2,0)')
+    assert status == 2 and 'does not fit the model' in err
+
+
+def test_label_maps(trained, inside, tmp_path):
+    config, checkpoint = trained('segmentation')
+    inside('test.py', config, checkpoint, '--out', 'maps', '--work-dir',
+           'work', *FEW)
+    assert len(list((tmp_path / 'maps').glob('*.png'))) == 3
+
+
+def test_no_validation(write_config, inside, tmp_path):
+    """Options about validation have no effect then."""
+    inside('train.py', write_config('segmentation'), '--no-validate',
+           '--cfg-options', 'val_dataloader.dataset.data_root=/none')
+    assert newest(tmp_path / 'work')
 
 
 @pytest.mark.slow
@@ -110,8 +140,6 @@ def test_mistakes_of_real_runs(write_config, run, tmp_path):
     config = write_config('classification')
     log = run('train.py', config, '--cfg-options',
               'model.backbone.window_sice=7', status=2)
-    assert log.startswith('error: ') and log.count('\n') == 1
-    log = run('test.py', config, 'none.pth', status=2)
     assert log.startswith('error: ') and log.count('\n') == 1
     assert sorted(one.name for one in tmp_path.iterdir()) == [
         'classification.py', 'work']

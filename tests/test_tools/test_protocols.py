@@ -73,17 +73,17 @@ def accuracy(log: str) -> float:
 @pytest.mark.parametrize('pattern, depths', [
     ('imagenet/hpvit-base-avg-mae_knn_in1k.py', (1, 1, 3, 1)),
     ('imagenet/vit-base-mae_knn_in1k.py', (6, ))])
-def test_knn(pattern, depths, write, run):
+def test_knn(pattern, depths, write, inside):
     """The shipped ViT knows the digits, and keeps that when converted."""
-    log = run('test.py', write(pattern, KNN, depths), '--untrained')
+    log = inside('test.py', write(pattern, KNN, depths), '--untrained')
     assert accuracy(log) > 50  # by chance 10
     assert 'Traceback' not in log
 
 
 @pytest.mark.slow
-def test_linear_probing(write, run, tmp_path):
+def test_linear_probing(write, inside, tmp_path):
     config = write('imagenet/hpvit-base-avg-mae_linear-*.py', LINEAR)
-    log = run('train.py', config, '--seed', 0)
+    log = inside('train.py', config, '--seed', 0)
     assert accuracy(log) > 50
     state = torch.load(tmp_path / 'work/epoch_20.pth')['state_dict']
     shipped = torch.load(SHIPPED)['model']
@@ -95,7 +95,7 @@ def test_linear_probing(write, run, tmp_path):
 @pytest.mark.parametrize('pattern, depths', [
     ('imagenet/vit-base-mae-ft_test-only_in1k.py', (6, )),
     ('imagenet/hpvit-base-avg-mae-ft_test-only_in1k.py', (1, 1, 3, 1))])
-def test_a_fine_tuned_plain_vit(pattern, depths, write, run, tmp_path):
+def test_a_fine_tuned_plain_vit(pattern, depths, write, inside, tmp_path):
     vit = HPViT(MINI, img_size=64, patch_stride=16, stage_depths=(6, ),
                 with_cls_token=True)
     tensors = {name.replace('norms.0.', 'fc_norm.'): tensor
@@ -107,7 +107,7 @@ def test_a_fine_tuned_plain_vit(pattern, depths, write, run, tmp_path):
     file = tmp_path / 'finetuned.pth'
     write_checkpoint(tensors, file, {}, 'model')
     config = write(pattern, HEAD.format(head=str(file)), depths, file)
-    log = run('test.py', config, '--untrained')
+    log = inside('test.py', config, '--untrained')
     assert f'Classification head from {file}' in log
     assert 0 <= accuracy(log) <= 100
 

@@ -21,7 +21,7 @@ from .datasets import check_dataset, head_classes
 from .model import (check_batches, check_channels, check_pretrained,
                     check_topk, check_training)
 from .parts import (build_hooks, build_loop, build_metrics, build_optimizer,
-                    build_schedulers, build_skeleton, check_strategy_type)
+                    build_schedulers, build_skeleton, check_strategy_keys)
 from .values import check_lengths, check_seed
 from .work_dir import check_work_dir
 
@@ -56,7 +56,7 @@ def check_run(cfg: Config, training: bool) -> Skeleton:
 def check_parts(cfg: Config, training: bool) -> Skeleton:
     """Build all parts, and compare them with one another and the data."""
     build_hooks(cfg)
-    check_strategy_type(cfg)
+    check_strategy_keys(cfg)
     model = build_skeleton(cfg)
     heads = head_classes(model)
     optimizer = None

@@ -22,7 +22,8 @@ from hpvit_mm.errors import UserError
 
 from ..data.dataset import resumable
 from ..survival import LOOPS as OWN_LOOPS
-from .build import build, classes_of, hint, known_types, quiet
+from .build import (argument_names, build, classes_of, hint, known_types,
+                    quiet)
 from .values import check_whole
 
 # Backends of mmengine's visualizer -> any of the modules that they import
@@ -176,13 +177,23 @@ def build_loop(cfg: Config, name: str) -> None:
     build(partial(LOOPS.build, default_args=arguments), loop, f'{name}_cfg')
 
 
-def check_strategy_type(cfg: Config) -> None:
-    """Check that the strategy exists; only a run can build it."""
+def check_strategy_keys(cfg: Config) -> None:
+    """Check the type and the keys of the strategy.
+
+    Only a run, with its processes, can build it.
+    """
     entry = cfg.get('strategy')
-    if entry and not any(classes_of(entry.get('type'))):
-        raise UserError(f'strategy: there is no {entry.get("type")} among the '
-                        'strategies; ' + hint(entry.get('type'),
-                                              known_types('strategy')))
+    if not entry:
+        return
+    name = entry.get('type')
+    target = next((target for _, target in classes_of(name)), None)
+    if target is None:
+        raise UserError(f'strategy: there is no {name} among the strategies; '
+                        + hint(name, known_types('strategy')))
+    names = argument_names(target)
+    for key in entry.keys() - names - {'type'}:
+        raise UserError(f'strategy.{key}: {target.__name__} has no argument '
+                        f'{key}; ' + hint(key, names))
 
 
 def entries(cfg: Config, place: str) -> Iterator[Tuple[str, dict]]:
