@@ -41,14 +41,12 @@ def test_train_resume_test(kind, write_config, run, inside, tmp_path):
                  ['train/loss']['log_history'])
     dump = (work / f'{kind}.py').read_text()
 
-    # resumed though the pointer is wrong, of which the log tells
+    # resumed though the pointer is wrong
     (work / 'last_checkpoint').write_text('/elsewhere/gone.pth')
     log = run('train.py', config, '--resume', '--seed', 3, '--allow-drift',
               '--cfg-options', LONGER[kind], 'default_hooks.logger.interval=1')
     assert 'resumed epoch' in log
     check_quiet(log)
-    for text in log, max(work.glob('*/*.log')).read_text():
-        assert text.count('names /elsewhere/gone.pth, which is not') == 1
     second = newest(work)
     assert second != first
     check_plain(second)
@@ -76,16 +74,13 @@ def check_quiet(log):
     lines = [line for line in log.splitlines()
              if re.search('warn', line, re.IGNORECASE)]
     # these were asked for
-    lines = [line for line in lines if '--allow-drift allows' not in line
-             and '/elsewhere/gone.pth' not in line]
+    lines = [line for line in lines if '--allow-drift allows' not in line]
     assert not lines, lines
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_augmented_test(kind, trained, inside, tmp_path):
-    """Of a trained checkpoint, with predictions, and an option for a metric.
-
-    """
+    """Of a trained checkpoint, with an option for the metric."""
     config, checkpoint = trained(kind)
     option = dict(classification='test_evaluator.prefix=mine',
                   detection='test_evaluator.classwise=True',
