@@ -23,8 +23,8 @@ class Options(DictAction):
             except (ValueError, AssertionError, SyntaxError):
                 parser.error(
                     f'{option_string} expects KEY=VALUE pairs, such as '
-                    'train_dataloader.batch_size=8 or "a.b=dict(type=\'LN\')", '
-                    f'but got {pair}')
+                    'train_dataloader.batch_size=8 or '
+                    f'"a.b=dict(type=\'LN\')", but got {pair}')
             options = dict(getattr(namespace, self.dest) or {})
             setattr(namespace, self.dest, {**options, key: value})
 
@@ -50,7 +50,8 @@ def plain_value(node: ast.AST) -> Any:
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'{text} is not a non-negative integer')
+        raise argparse.ArgumentTypeError(
+            f'{text} is not a non-negative integer')
     return int(text)
 
 

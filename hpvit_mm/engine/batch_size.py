@@ -1,16 +1,15 @@
-"""From how many images an update is made, and the learning rate for that."""
+"""Effective batch size and learning-rate scaling."""
 from typing import Union
 
 from mmengine.runner import FlexibleRunner, Runner
 
 
 def settle_batch_size(runner: Union[Runner, FlexibleRunner]) -> None:
-    """Log the batch size, and scale the learning rate where that is wanted.
+    """Log the effective batch size, and scale the learning rate if enabled.
 
-    ``auto_scale_lr`` says so, as to mmengine. mmengine itself forgets that
-    gradients of several batches may be accumulated, and that the log shows a
-    ``base_lr``; so the learning rate is scaled here, from which it builds the
-    optimizer when training starts.
+    ``auto_scale_lr`` has the same entries as for mmengine, whose own scaling
+    ignores gradient accumulation. The scaled rate is set in the config of the
+    optimizer, which is built when training starts.
     """
     images = runner.cfg.train_dataloader.batch_size
     batches = runner.cfg.optim_wrapper.get('accumulative_counts', 1)

@@ -1,7 +1,6 @@
-"""What a test run leaves behind: metrics, predictions, pictures.
+"""Outputs of a test: metrics, predictions, images.
 
-The three libraries name these things differently; this is the one place
-that knows the names.
+The three libraries name these differently; only this module knows the names.
 """
 import json
 import os
@@ -21,19 +20,19 @@ def set_show_dir(cfg: Config, show_dir: str, tta: bool) -> None:
     """Draw every image of the test set, with the host's own hook."""
     show_dir = osp.abspath(show_dir)
     if osp.isdir(show_dir) and os.listdir(show_dir):
-        raise UserError(f'--show-dir {show_dir} is not empty, and nothing in '
-                        'it shall be overwritten; name a new folder')
+        raise UserError(f'--show-dir {show_dir} is not empty; name a new '
+                        'folder')
     hook = _visualization_hook(cfg)
     scope = cfg.get('default_scope')
     if scope == 'mmpretrain':
         if tta:  # its hook takes the inputs of one image for a batch
-            raise UserError('mmpretrain draws no pictures of an augmented '
-                            'test; leave --show-dir or --tta away')
+            raise UserError('mmpretrain cannot draw images in test-time '
+                            'augmentation; omit --show-dir or --tta')
         hook.update(enable=True, interval=1, out_dir=show_dir)
     elif scope == 'mmdet':
         hook.update(draw=True, test_out_dir=show_dir)
     else:
-        # mmseg's hook leaves the place to the visualizer's backend
+        # mmseg's hook writes where the visualizer's backend does
         hook.update(draw=True, interval=1)
         cfg.visualizer.vis_backends = [
             dict(type='LocalVisBackend', img_save_dir=show_dir)]
@@ -47,7 +46,7 @@ def _visualization_hook(cfg: Config) -> ConfigDict:
 
 
 def set_tta(cfg: Config) -> None:
-    """Test with augmentation, by the config or the library's default."""
+    """Set up test-time augmentation by the config or the library's default."""
     dataset = innermost(cfg.test_dataloader.dataset)
     scope = cfg.get('default_scope')
     if scope == 'mmpretrain':
@@ -62,20 +61,20 @@ def set_tta(cfg: Config) -> None:
     for key in ('tta_model', 'tta_pipeline'):
         if not cfg.get(key):
             raise UserError(f'--tta needs {key} in the config; add it, or '
-                            'leave --tta away')
+                            'omit --tta')
     if cfg.tta_model.type == 'DetTTAModel' and \
             (cfg.model.get('roi_head') or {}).get('mask_head'):
         raise UserError("mmdet's test-time augmentation merges boxes, not "
-                        'masks; leave --tta away')
+                        'masks; omit --tta')
     dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
 
 def with_flip(pipeline: list) -> list:
-    """The test pipeline, its images once as they are and once mirrored."""
+    """Return the test pipeline with and without a horizontal flip."""
     *transforms, pack = pipeline
     if 'Det' in pack.type:
-        # DetTTAModel mirrors the boxes back by these two
+        # DetTTAModel flips the boxes back by these two
         keys = pack.get('meta_keys', (
             'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
         pack = ConfigDict(pack, meta_keys=tuple(
@@ -86,14 +85,14 @@ def with_flip(pipeline: list) -> list:
 
 
 def innermost(dataset: ConfigDict) -> ConfigDict:
-    """The data set inside wrappers such as RepeatDataset."""
+    """Return the dataset inside wrappers such as RepeatDataset."""
     while 'dataset' in dataset:
         dataset = dataset.dataset
     return dataset
 
 
 def set_out(cfg: Config, out: str) -> None:
-    """Prepare for --out, which must not replace anything."""
+    """Set up --out, which must not replace anything."""
     path = Path(out)
     if path.suffix == '.json':
         _refuse_existing(path)
@@ -130,8 +129,8 @@ def _set_label_maps(cfg: Config, folder: Path) -> None:
 
 def _refuse_existing(path: Path) -> None:
     if path.exists():
-        raise UserError(f'--out {path} exists already and shall not be '
-                        'overwritten; name another path or remove it')
+        raise UserError(f'--out {path} exists already; name '
+                        'another path or remove it')
 
 
 def write_metrics(metrics: Dict[str, float], path: str) -> None:

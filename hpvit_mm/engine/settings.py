@@ -1,4 +1,4 @@
-"""From a config file and the flags of a tool to the config of a run."""
+"""Apply the flags of a tool to a config file."""
 import difflib
 import itertools
 import os.path as osp
@@ -22,7 +22,7 @@ MIXED = dict(
 
 
 def training_config(args: Namespace) -> Config:
-    """The config of tools/train.py, all flags applied."""
+    """Return the config of tools/train.py with all flags applied."""
     cfg = load_config(args.config)
     _set_common(cfg, args)
     if args.amp or args.amp_dtype:
@@ -46,12 +46,12 @@ def training_config(args: Namespace) -> Config:
 
 
 def test_config(args: Namespace) -> Config:
-    """The config of tools/test.py, all flags applied."""
+    """Return the config of tools/test.py with all flags applied."""
     cfg = load_config(args.config)
     _set_common(cfg, args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    for key in ('runner_type', 'strategy'):  # how it was trained
+    for key in ('runner_type', 'strategy'):  # for training only
         cfg.pop(key, None)
     if args.show_dir:
         outputs.set_show_dir(cfg, args.show_dir, args.tta)
@@ -112,9 +112,9 @@ def _set_common(cfg: Config, args: Namespace) -> None:
 
 
 def set_mmpretrain_loading(cfg: Config) -> None:
-    """Give the data loaders what mmpretrain's own tools give them.
+    """Set the DataLoader arguments that mmpretrain's own tools set.
 
-    Its configs omit these keys, and its models need stacked images.
+    Its configs omit them, and its models need stacked images.
     """
     for name in DATALOADERS:
         if cfg.get(name):
@@ -126,17 +126,17 @@ def set_mmpretrain_loading(cfg: Config) -> None:
 
 
 def set_amp(cfg: Config, amp: bool, dtype: Optional[str]) -> None:
-    """Make the optimizer wrapper one of mixed precision."""
+    """Use an optimizer wrapper for mixed precision."""
     wrapper = cfg.get('optim_wrapper') or {}
     kind = wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', *MIXED.values()):
         raise UserError(
             f'--amp replaces an OptimWrapper, but optim_wrapper.type of the '
-            f'config is {kind}; leave --amp away or change the config')
+            f'config is {kind}; omit --amp or change the config')
     if not amp and kind == 'OptimWrapper':
         raise UserError(
             f'--amp-dtype {dtype} has no effect in full precision; '
-            'add --amp or leave it away')
+            'add --amp or omit it')
     if dtype or kind == 'OptimWrapper':
         wrapper['type'] = MIXED[dtype or 'float16']
         wrapper.pop('dtype', None)  # of an AmpOptimWrapper before
@@ -145,16 +145,16 @@ def set_amp(cfg: Config, amp: bool, dtype: Optional[str]) -> None:
 
 
 def check_amp(cfg: Config, amp: bool) -> None:
-    """Mixed precision saves time and memory on GPUs only.
+    """Check that the device supports the low precision.
 
-    A config may ask for bfloat16 all the same, which a CPU computes slowly.
+    On a CPU a config may ask for bfloat16, which is slow there.
     """
     wrapper = cfg.get('optim_wrapper') or {}
     kind = wrapper.get('type')
     if (amp or kind == MIXED['float16']) and not torch.cuda.is_available():
         raise UserError(
             'mixed precision (--amp, or AmpOptimWrapper in the config) needs '
-            'a GPU, and torch finds none; leave --amp away, or set '
+            'a GPU, and torch finds none; omit --amp, or set '
             'optim_wrapper.type to OptimWrapper')
     low = kind == MIXED['bfloat16'] or wrapper.get('dtype') == 'bfloat16'
     # emulated, it is slower than float32
@@ -165,7 +165,7 @@ def check_amp(cfg: Config, amp: bool) -> None:
 
 
 def check_auto_scale_lr(cfg: Config) -> None:
-    """Scaling needs a learning rate, and the batch size it was chosen for."""
+    """Check that the config has what --auto-scale-lr needs."""
     scaling = cfg.get('auto_scale_lr') or {}
     if not scaling.get('enable'):
         return
@@ -173,16 +173,16 @@ def check_auto_scale_lr(cfg: Config) -> None:
         raise UserError(
             '--auto-scale-lr needs auto_scale_lr.base_batch_size in the '
             'config, the batch size for which its learning rate was chosen; '
-            'add it, or leave the flag away')
+            'add it, or omit the flag')
     wrapper = cfg.get('optim_wrapper') or {}
     if 'lr' not in (wrapper.get('optimizer') or {}):
         raise UserError(
             '--auto-scale-lr needs optim_wrapper.optimizer.lr in the config, '
-            'the learning rate to scale; add it, or leave the flag away')
+            'the learning rate to scale; add it, or omit the flag')
 
 
 def merge_options(cfg: Config, options: dict) -> None:
-    """Apply --cfg-options, after a look at every key."""
+    """Check --cfg-options and apply them."""
     check_options(cfg, options)
     for option in options:
         _make_room(cfg, option.split('.')[:-1])
@@ -194,7 +194,7 @@ def merge_options(cfg: Config, options: dict) -> None:
 
 
 def _make_room(cfg: Config, keys: List[str]) -> None:
-    """Let an option go into an entry that is None so far."""
+    """Replace None by empty dicts on the way to an option."""
     node = cfg
     for key in keys:
         if isinstance(node, (list, tuple)):
@@ -206,7 +206,7 @@ def _make_room(cfg: Config, keys: List[str]) -> None:
 
 
 def _settle(cfg: Config) -> None:
-    """Adapt entries to one another and to the machine."""
+    """Drop DataLoader arguments that torch refuses or that have no use."""
     for name in DATALOADERS:
         loader = cfg.get(name)
         if not loader:
@@ -218,11 +218,10 @@ def _settle(cfg: Config) -> None:
 
 
 def name_copy(cfg: Config, stem: str) -> None:
-    """Name the copy of the config in the work dir.
+    """Choose the file name of the config's copy in the work dir.
 
-    The runner writes it at every start; it must replace neither the copy of
-    another run nor a config file that lies there. All times that a run is
-    resumed share one.
+    The runner writes it at every start. It must not replace the copy of
+    another run or a config file; a resumed run writes its own again.
     """
 
     def essence(text: str) -> str:

@@ -130,7 +130,7 @@ def test_auto_scale_lr_needs_a_base(write_config, refused):
     (['--out', 'folder'], 'only segmentation'),
     (['--out', __file__.replace('.py', '.json')], None),
     (['--show-dir', '.'], 'not empty'),
-    (['--show-dir', 'new', '--tta'], 'no pictures'),
+    (['--show-dir', 'new', '--tta'], 'cannot draw'),
 ])
 def test_testing_flags(flags, says, write_config, refused, tmp_path,
                        monkeypatch):

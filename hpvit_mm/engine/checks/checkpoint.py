@@ -1,4 +1,4 @@
-"""Whether a checkpoint fits the model, and can be resumed from."""
+"""Check that a checkpoint fits the model, and can be resumed from."""
 import re
 import warnings
 from typing import Dict, List, Optional
@@ -24,7 +24,7 @@ def check_checkpoint(model: nn.Module, file: str,
     Args:
         model: The model; its parameters need no values.
         file: The checkpoint.
-        optimizer: What takes the checkpoint's optimizer state on resuming.
+        optimizer: The optimizer that resumes from the checkpoint.
         resume: Whether training continues from it.
         new_heads: Whether the heads may differ, as for fine-tuning on other
             classes.
@@ -39,7 +39,7 @@ def check_checkpoint(model: nn.Module, file: str,
             raise UserError(f'--resume {file}: {missing}')
     tensors = weights(content)
     if not tensors:
-        raise UserError(f'{file} holds no weights of a model; name a '
+        raise UserError(f'{file} has no model weights; name a '
                         'checkpoint that tools/train.py wrote')
     problems = [] if fits(model, tensors) else differences(
         model.state_dict(), tensors, new_heads)
@@ -52,7 +52,7 @@ def check_checkpoint(model: nn.Module, file: str,
 
 
 def missing_state(content: dict, file: str) -> Optional[str]:
-    """Why training cannot continue from a file; None if it has the state."""
+    """Return why training cannot resume from a file, or None if it can."""
     missing = [key for key in RESUMED if key not in content]
     if not missing:
         return None
@@ -62,7 +62,7 @@ def missing_state(content: dict, file: str) -> Optional[str]:
 
 
 def weights(content: dict) -> Dict[str, Tensor]:
-    """The tensors of a checkpoint, named as mmengine will name them."""
+    """Return the tensors of a checkpoint under the names mmengine gives."""
     content = content.get('state_dict', content)
     return {re.sub(r'^module\.', '', name): tensor
             for name, tensor in content.items()
@@ -70,22 +70,22 @@ def weights(content: dict) -> Dict[str, Tensor]:
 
 
 def fits(model: nn.Module, tensors: Dict[str, Tensor]) -> bool:
-    """Whether the model takes all tensors, perhaps after adapting them."""
+    """Return whether the model can load all tensors, adapted if need be."""
     shapes = {name: torch.empty_like(tensor, device='meta')
               for name, tensor in tensors.items()}
     try:
         with warnings.catch_warnings():
-            # BN makes up a counter that the file lacks, with a value
+            # BN adds a counter that the file lacks
             warnings.filterwarnings('ignore', 'for .* copying from a non-meta')
             model.load_state_dict(shapes, strict=True)
-    except Exception:  # each module may have its own way to complain
+    except Exception:  # modules raise errors of different types
         return False
     return True
 
 
 def differences(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
                 new_heads: bool) -> List[str]:
-    """What is missing, unknown and of another shape, in words."""
+    """Describe missing, unknown and misshapen tensors."""
     missing = [name for name in own if name not in tensors]
     unknown = [name for name in tensors if name not in own]
     misshapen = [
@@ -103,7 +103,7 @@ def differences(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
 
 def likely_cause(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
                  file: str) -> str:
-    """The end of the sentence: what to look at."""
+    """The end of the sentence: the likely cause and its remedy."""
     backbone = {name for name in own if name.startswith('backbone.')}
     if backbone and not any(name.startswith('backbone.') for name in tensors):
         return ('it seems to hold the weights of a backbone alone, which are '
@@ -120,7 +120,7 @@ def likely_cause(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
 
 def check_optimizer_state(wrapper: OptimWrapper, content: dict,
                           file: str) -> None:
-    """A run continues only with the parameter groups it was made with."""
+    """Check that the parameter groups are those of the checkpoint."""
     saved = content['optimizer'].get('param_groups')
     if saved is None:  # several optimizers, each with its own
         return

@@ -1,7 +1,7 @@
 """Keys of --cfg-options: a misspelt one must not become a new entry."""
 import inspect
 import re
-from typing import Any, Iterator, Tuple
+from typing import Any, Iterator
 
 from mmengine.config import Config
 from mmengine.runner import Runner

@@ -1,4 +1,4 @@
-"""Whether a folder of a run can be written."""
+"""Check that the work dir can be written."""
 import tempfile
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from hpvit_mm.errors import UserError
 
 def check_work_dir(folder: str, what: str = 'the work dir',
                    remedy: str = 'name another --work-dir') -> None:
-    """Make a folder and write something into it.
+    """Create a folder and write a temporary file into it.
 
     Args:
         folder: Its path.
