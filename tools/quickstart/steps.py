@@ -92,15 +92,16 @@ class Runner:
         at_once: Number of lanes that run at the same time.
         threads: ``OMP_NUM_THREADS`` of each command, unless it is set.
         keep_open: File descriptor (of a lock) that the commands inherit.
+        seen: Typical and observed seconds of earlier steps.
     """
 
     def __init__(self, lanes: Sequence[Sequence[Step]], work_dir: Path,
                  screen: Screen, at_once: int = 1, threads: int = 1,
-                 keep_open: Sequence[int] = ()):
+                 keep_open: Sequence[int] = (), seen: Sequence[tuple] = ()):
         self.lanes = [list(lane) for lane in lanes]
         self.work_dir, self.screen = Path(work_dir), screen
         self.at_once, self.threads = at_once, threads
-        self.keep_open = keep_open
+        self.keep_open, self.seen = keep_open, seen
         self.records: Dict[str, dict] = {}
         self.running: Dict[str, float] = {}  # name -> time of its start
         for lane in self.lanes:  # a step is redone after one that is redone
@@ -138,8 +139,9 @@ class Runner:
     def time_left(self) -> float:
         """Estimate the seconds left, from typical and observed durations."""
         steps = [step for lane in self.lanes for step in lane]
-        seen = [(step.typical, self.records[step.name]['seconds'])
-                for step in steps if step.name in self.records]
+        seen = [*self.seen, *(
+            (step.typical, self.records[step.name]['seconds'])
+            for step in steps if step.name in self.records)]
         for step in steps:  # a training knows how long it will take
             if (told := self._told(step)) is not None:
                 seen.append((step.typical, self._elapsed(step) + told))
