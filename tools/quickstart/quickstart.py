@@ -336,7 +336,7 @@ def quickstart(work_dir: Path, lock: int) -> int:
     screen.say(
         f'Quick start: four experiments, {at_once} at a time on {cores} '
         f'core{"s"[:cores > 1]}, ' + (
-            f'{about(left)} (measured on two cores without a GPU)'
+            f'{about(left)} (on two idle cores)'
             if left > 5 else 'all done before') + f'; logs in {work_dir}')
     (work_dir / f'{first.name}.json').unlink(missing_ok=True)  # runs always
     made = runner([[first]]).run()[first.name]['seconds']
