@@ -8,6 +8,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
+from hpvit_mm import environment
 from hpvit_mm.cli import user_error_text
 from hpvit_mm.engine import (SafeCheckpointHook, agreement, distributed,
                              failures, survival)
@@ -250,3 +251,10 @@ def test_a_driver_without_a_gpu(hidden, warnings, monkeypatch, tmp_path):
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', hidden)
     distributed.check_gpu(Config())
     assert len(lines) == warnings
+
+
+def test_an_old_torch(monkeypatch):
+    monkeypatch.setattr(environment, 'version_of',
+                        lambda name, path=None: '2.5.1+cu121')
+    with pytest.raises(UserError, match='torch 2.5.1.* too old.*2.6 or newer'):
+        environment.check_stack()

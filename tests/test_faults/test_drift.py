@@ -52,8 +52,10 @@ def another_place(run):
 DRIFTS = [
     (['train_dataloader.batch_size=8'], None, 1,
      ['images per process and batch: 4, now 8']),
-    (['model.backbone.drop_path_rate=0.1', 'train_cfg.max_epochs=3'], None, 1,
-     ['drop_path_rate: 0.3, now 0.1', 'train_cfg.max_epochs: 2, now 3']),
+    pytest.param(
+        ['model.backbone.drop_path_rate=0.1', 'train_cfg.max_epochs=3'], None,
+        1, ['drop_path_rate: 0.3, now 0.1', 'train_cfg.max_epochs: 2, now 3'],
+        marks=pytest.mark.faults),
     pytest.param(['randomness.seed=9'], None, 1, ['seed: 3, now 9'],
                  marks=pytest.mark.faults),
     pytest.param([], None, 2, ['processes: 1, now 2'],
@@ -98,7 +100,7 @@ def test_drift(pairs, change, processes, says, stopped, fault_table):
     (['train_dataloader.num_workers=1', 'default_hooks.logger.interval=1',
       'default_hooks.watchdog.timeout=60', 'val_dataloader.batch_size=3',
       'default_hooks.checkpoint.max_keep_ckpts=1'], None),
-    ([], another_place)])
+    pytest.param([], another_place, marks=pytest.mark.faults)])
 def test_no_drift(pairs, change, stopped):
     """What changes nothing of the training may change."""
     if change:
@@ -126,6 +128,7 @@ def test_from_within_an_epoch_of_another_length(stopped):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_a_checkpoint_without_a_record(stopped):
     path = stopped.work_dir / 'epoch_1.pth'
     content = torch.load(path)
