@@ -1,16 +1,291 @@
 #!/usr/bin/env python
-"""Keep the tables of experiments up to date with the configs."""
-import argparse
-import sys
-from pathlib import Path
+"""Keep the tables of experiments up to date with the configs.
 
+They are computed from the configs: a new config appears everywhere by
+``tools/model_zoo.py --write``.
+"""
+import argparse
+import ast
+import os
+import re
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterable, List
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
 # The package beside this file, also where it is not installed.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(ROOT))
 
 from hpvit_mm import environment  # noqa: E402
 from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
+
+from mmengine.config import Config  # noqa: E402
+
+from hpvit_mm.analysis.cost import (BF16_SPEED, FP32_SPEED,  # noqa: E402
+                                    Cost, batch_of, cost_of)
+from hpvit_mm.engine.settings import load_config  # noqa: E402
+from hpvit_mm.utils import progress  # noqa: E402
+
+PAGE = 'docs/model_zoo.md'
+
+# Folder in configs/ -> its data set, as model indices call it.
+SETS = {
+    'imagenet': 'ImageNet-1k',
+    'coco': 'COCO',
+    'ade20k': 'ADE20K',
+    'cityscapes': 'Cityscapes',
+}
+
+BLOCK = re.compile(
+    r'(<!-- model_zoo:begin ?(\w*) -->\n).*?(<!-- model_zoo:end -->)', re.S)
+COST = re.compile(r'^Cost {6}.*\n(?: {10}.*\n)*', re.M)
+RESULT = re.compile(r'^Result {4}(.*(?:\n {10}.*)*)', re.M)
+
+HEADER = """\
+# Made by tools/model_zoo.py --write. FLOPs are multiply-adds of a forward pass
+# of an image in training, heads included; paths are relative to the
+# repository.
+"""
+HPVIT = {
+    'Title': 'Rethinking Hierarchies in Pre-trained Plain Vision Transformer',
+    'URL': 'https://arxiv.org/abs/2211.01785',
+}
+MAE = {
+    'Title': 'Masked Autoencoders Are Scalable Vision Learners',
+    'URL': 'https://arxiv.org/abs/2111.06377',
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A config, its cost and its result.
+
+    Attributes:
+        path: The config, relative to the repository.
+        cfg: The config, read.
+        cost: Its cost.
+        result: The result that its head states.
+    """
+    path: str
+    cfg: Config
+    cost: Cost
+    result: str
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).stem
+
+
+def write(root: Path) -> List[str]:
+    """Bring everything up to date; return the files that were changed."""
+    changed = stale(root)
+    for path, text in changed.items():
+        (root / path).write_text(text)
+    return list(changed)
+
+
+def check(root: Path) -> None:
+    """Raise a UserError that names the files that are out of date."""
+    files = list(stale(root))
+    if files:
+        raise UserError(
+            f'{", ".join(files)} {"is" if len(files) == 1 else "are"} out of '
+            'date; run tools/model_zoo.py --write')
+
+
+def stale(root: Path) -> Dict[str, str]:
+    """The files that are out of date, with the text that they should have."""
+    return {path: text for path, text in fresh(root).items()
+            if text != read(root / path)}
+
+
+def fresh(root: Path) -> Dict[str, str]:
+    """All files with tables, with up-to-date text."""
+    index = [f'configs/{folder}/metafile.yml' for folder in SETS]
+    made = {'model-index.yml': yaml.safe_dump({'Import': index})}
+    tables = {folder: experiments(folder, root) for folder in SETS}
+    for folder, ones in tables.items():
+        readme = f'configs/{folder}/README.md'
+        made[readme] = with_tables(read(root / readme), readme, {'': ones})
+        made[f'configs/{folder}/metafile.yml'] = model_index(folder, ones)
+        for one in ones:
+            made[one.path] = with_cost(read(root / one.path), one)
+    made[PAGE] = with_tables(read(root / PAGE), PAGE, tables)
+    return made
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ''
+
+
+def experiments(folder: str, root: Path) -> List[Experiment]:
+    """The experiments of a data set, those with the same recipe together."""
+    found = []
+    paths = sorted((root / 'configs' / folder).glob('*.py'),
+                   key=lambda path: path.stem.split('_', 1)[::-1])
+    for path in progress(paths, folder, len(paths)):
+        cfg = load_config(str(path))
+        relative = path.relative_to(root).as_posix()
+        result = RESULT.search(ast.get_docstring(
+            ast.parse(path.read_text()), clean=False) or '')
+        if not result:
+            raise UserError(f"{relative}: its docstring has no line 'Result "
+                            "   ...'; add one, 'not yet trained' to begin")
+        found.append(Experiment(relative, cfg, cost_of(cfg),
+                                ' '.join(result[1].split())))
+    return found
+
+
+# --------------------------------------------------------------- the tables
+
+
+def with_tables(text: str, path: str,
+                tables: Dict[str, List[Experiment]]) -> str:
+    """The text of a page with fresh tables between its markers.
+
+    Args:
+        text: The page.
+        path: Where it lies, relative to the repository.
+        tables: Word behind ``begin`` in a marker -> rows of its table.
+    """
+    found = sorted(name for _, name, _ in BLOCK.findall(text))
+    if found != sorted(tables):
+        begin = ' and '.join(
+            f'<!-- {" ".join(f"model_zoo:begin {name}".split())} -->'
+            for name in tables)
+        raise UserError(f'{path} must have, each once and each with a later '
+                        f'<!-- model_zoo:end -->: {begin}')
+    return BLOCK.sub(
+        lambda match: match[1] + table(tables[match[2]], path) + match[3],
+        text)
+
+
+def table(ones: Iterable[Experiment], page: str) -> str:
+    """A table in Markdown; links are relative to the page."""
+    lines = [
+        '| config | parameters, M | backbone, GMACs | heads, GMACs '
+        '| GiB a GPU | EFLOPs | GPU hours | result |',
+        '|---|--:|--:|--:|--:|--:|--:|---|',
+    ]
+    for one in ones:
+        cost = one.cost
+        link = os.path.relpath(one.path, Path(page).parent)
+        cells = (
+            f'[{one.name}]({link})',
+            number(cost.parameters / 1e6),
+            number(cost.backbone / 2e9),
+            number(cost.heads / 2e9),
+            number(cost.memory / 2**30) if cost.trains else '',
+            number(cost.flops / 1e18),
+            number(cost.gpu_hours(bf16=cost.trains)),
+            one.result,
+        )
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+def number(value: float) -> str:
+    """About three digits."""
+    if value >= 100:
+        return f'{value:,.0f}'
+    return f'{value:.1f}' if value >= 1 else f'{value:.2g}'
+
+
+# ------------------------------------------------------ the heads of configs
+
+
+def with_cost(text: str, one: Experiment) -> str:
+    """The text of a config with an up-to-date statement of its cost."""
+    if not COST.search(text):
+        raise UserError(f"{one.path}: its docstring has no line 'Cost      "
+                        "...'; add one, the rest is done by tools/"
+                        'model_zoo.py --write')
+    return COST.sub(lambda _: statement(one.cost) + '\n', text, count=1)
+
+
+def statement(cost: Cost) -> str:
+    """The cost in a few lines, with the arithmetic behind it."""
+    parts = [cost.backbone, cost.heads]
+    names = 'backbone, heads'
+    if cost.trains:
+        parts.append(cost.backward)
+        names += ', backward pass'
+    text = (f'({" + ".join(number(one / 1e9) for one in parts)}) GFLOPs '
+            f'({names}) x {cost.images:,} images')
+    if cost.trains:
+        text += f' x {cost.rounds:,} {cost.unit}s'
+    speed = BF16_SPEED if cost.trains else FP32_SPEED
+    text += (f' = {number(cost.flops / 1e18)} EFLOPs, '
+             f'{number(cost.gpu_hours(bf16=cost.trains))} GPU hours at '
+             f'{speed / 1e12:.3g} TFLOP/s')
+    if cost.trains:
+        text += f' in bf16; {number(cost.memory / 2**30)} GiB a GPU'
+    else:
+        text += ' in fp32'
+    return textwrap.fill(
+        f'{text} (tools/model_zoo.py; not measured)', 79,
+        initial_indent='Cost      ', subsequent_indent=' ' * 10)
+
+
+# ---------------------------------------------------------- the model index
+
+
+def model_index(folder: str, ones: Iterable[Experiment]) -> str:
+    """The metafile of a data set, in the format of OpenMMLab's model index."""
+    data_set = SETS[folder]
+    collections = [
+        {
+            'Name': f'{name} on {data_set}',
+            'Paper': dict(paper),
+            # modelindex looks for it beside this file
+            'README': 'README.md',
+            'Code': 'hpvit_mm/models/backbones/hpvit.py',
+        } for name, paper in (('HPViT', HPVIT), ('Plain ViT', MAE))
+    ]
+    models = []
+    for one in ones:
+        cost = one.cost
+        plain = len(one.cfg.model.backbone.get('stage_depths', ())) == 1
+        metadata = {
+            'Training Data': data_set,
+            'FLOPs': round((cost.backbone + cost.heads) / 2),
+            'Parameters': cost.parameters,
+        }
+        if cost.trains:
+            by = 'Epochs' if cost.unit == 'epoch' else 'Iterations'
+            metadata[by] = cost.rounds
+            metadata['Batch Size'] = batch_of(one.cfg)
+        models.append({
+            'Name': one.name,
+            'In Collection': collections[plain]['Name'],
+            'Metadata': metadata,
+            'Config': one.path,
+        })
+    return HEADER + yaml.safe_dump(
+        {'Collections': collections, 'Models': models}, sort_keys=False)
+
+
+# ------------------------------------------------------------------ the tool
+
+
+def explain(path: str) -> str:
+    """The cost of a config, part by part."""
+    cost = cost_of(load_config(path))
+    lines = [f'{path}: images of {cost.size[0]} x {cost.size[1]} pixels, '
+             f'{cost.parameters / 1e6:,.1f} M parameters, '
+             f'{cost.trained / 1e6:,.1f} M of them trained',
+             'GFLOPs of an image:']
+    for name, flops in (*cost.forward.items(),
+                        ('backward pass', cost.backward)):
+        lines.append(f'  {name:16}{flops / 1e9:12,.2f}')
+    return '\n'.join([*lines, statement(cost)])
 
 
 def main(argv=None) -> int:
@@ -18,25 +293,25 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(
         description='Compute from the configs what the experiments cost, and '
         'compare it with the tables in configs/*/README.md and '
-        'docs/model_zoo.md, the metafiles, and the heads of the configs.')
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument('--check', action='store_true',
-                      help='name what is not up to date (default)')
-    what.add_argument('--write', action='store_true',
-                      help='bring it up to date')
-    what.add_argument('--explain', metavar='CONFIG', nargs='+',
-                      help='show the cost of configs part by part instead')
+        'docs/model_zoo.md, the metafiles, and the heads of the configs. '
+        'Takes a few minutes.')
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument('--check', action='store_true',
+                        help='name the files that are out of date (default)')
+    action.add_argument('--write', action='store_true',
+                        help='bring them up to date')
+    action.add_argument('--explain', metavar='CONFIG', nargs='+',
+                        help='show the cost of configs part by part instead')
     args = parser.parse_args(argv)
 
     def run():
-        from hpvit_mm.analysis import model_zoo
         if args.explain:
-            print('\n\n'.join(map(model_zoo.explain, args.explain)))
+            print('\n\n'.join(map(explain, args.explain)))
         elif args.write:
-            for path in model_zoo.write():
+            for path in write(ROOT):
                 print(f'wrote {path}')
         else:
-            model_zoo.check()
+            check(ROOT)
 
     return run_tool(run)
 

@@ -5,11 +5,11 @@ any backbone, and takes seconds for any size and batch.
 """
 import copy
 import weakref
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 # Both are described in torch's documentation, but have no public path yet.
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -17,8 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from hpvit_mm.engine.checks.model import quiet
+from hpvit_mm.engine.checks.build import quiet
 from hpvit_mm.errors import UserError
+from hpvit_mm.models import BaseBackbone
 
 Size = Tuple[int, int]
 
@@ -30,43 +31,26 @@ FP32_NORMS = (nn.LayerNorm, nn.GroupNorm)
 
 
 @dataclass(frozen=True)
-class BlockRun:
-    """Consecutive transformer blocks with inputs of one shape.
-
-    Attributes:
-        names: Their names in the backbone.
-        shape: Shape of their input, without the batch.
-        parameters: Number of their parameters.
-        flops: FLOPs of their forward pass for the batch.
-    """
-    names: List[str]
-    shape: Tuple[int, ...]
-    parameters: int
-    flops: int
-
-
-@dataclass(frozen=True)
 class Count:
-    """FLOPs and memory of a step with a batch of images.
+    """FLOPs of a step with a batch of images.
 
     Attributes:
         forward: Part of the model -> FLOPs of its forward pass; None where a
-            head cannot run without data.
+            head does not run without data.
         backward: FLOPs of the backward pass, activation checkpointing
             included; 0 if nothing is trained.
-        memory: Peak of the bytes allocated during the step, without
-            parameters and their gradients.
-        blocks: The blocks of the backbone, if it names their classes.
+        modules: Name of a module of the backbone -> FLOPs of both passes.
+        shapes: Name of a block of the backbone -> shape of its input.
     """
     forward: Dict[str, Optional[int]]
     backward: int
-    memory: int
-    blocks: List[BlockRun]
+    modules: Dict[str, int]
+    shapes: Dict[str, Tuple[int, ...]]
 
 
 def count_step(model: nn.Module, size: Size, batch: int = 1,
-               train: bool = True, bf16: bool = True) -> Count:
-    """Count a step of a model.
+               train: bool = True) -> Count:
+    """Count the FLOPs of a step of a model.
 
     The backward pass starts at the outputs of the heads: losses and the
     assignment of targets are not counted. The heads of regions get as many
@@ -78,38 +62,56 @@ def count_step(model: nn.Module, size: Size, batch: int = 1,
         size: Height and width of the images in pixels.
         batch: Number of images.
         train: Whether to count a backward pass.
-        bf16: Whether to compute in bfloat16 autocast.
 
     Raises:
         UserError: If the model has no backbone, or the backbone does not run
             on images of this size.
     """
+    shapes = {}
+    counter = FlopCounterMode(display=False, custom_mapping=SDPA_FLOPS)
+    with prepared(model, train) as model:
+        note_shapes(model.backbone, shapes)
+        with counter:
+            forward, outs = run_forward(model, size, batch,
+                                        counter.get_total_flops)
+            before = counter.get_total_flops()
+            run_backward(outs)
+    prefix = f'{type(model.backbone).__name__}.'
+    return Count(
+        forward, counter.get_total_flops() - before,
+        {name.removeprefix(prefix): sum(flops.values())
+         for name, flops in counter.get_flop_counts().items()
+         if name.startswith(prefix)}, shapes)
+
+
+def peak_memory(model: nn.Module, size: Size, batch: int = 1) -> int:
+    """Peak of the bytes allocated during a training step in bfloat16.
+
+    Parameters and their gradients are left out, and losses are not computed.
+    The arguments are those of :func:`count_step`. (One pass for both would
+    not do: FlopCounterMode keeps tensors alive.)
+    """
+    memory = LiveMemory()
+    with prepared(model, True, bf16=True) as model, memory:
+        _, outs = run_forward(model, size, batch, lambda: 0)
+        run_backward(outs)
+    return memory.peak
+
+
+@contextmanager
+def prepared(model: nn.Module, train: bool,
+             bf16: bool = False) -> Iterator[nn.Module]:
+    """Yield a copy of a model on fake tensors, which runs as on a GPU."""
     if getattr(model, 'backbone', None) is None:
         raise UserError(f'{type(model).__name__} has no backbone; give the '
                         'config of a classifier, detector or segmentor')
     model = copy.deepcopy(model)
-    with FakeTensorMode(allow_non_fake_inputs=True), quiet():
-        model.to_empty(device='cpu')  # of fake tensors
+    with FakeTensorMode(allow_non_fake_inputs=True), quiet(), \
+            torch.autocast('cpu', torch.bfloat16, enabled=bf16), \
+            torch.set_grad_enabled(train):
+        model.to_empty(device='cpu')
         prepare(model, train, bf16)
-        blocks = block_runs(model.backbone)
-        memory = LiveMemory()
-        counter = FlopCounterMode(display=False, custom_mapping=SDPA_FLOPS)
-        with torch.autocast('cpu', torch.bfloat16, enabled=bf16), \
-                torch.set_grad_enabled(train), memory, counter:
-            forward, outs = run_forward(model, size, batch, counter)
-            before = counter.get_total_flops()
-            losses = [one.float().sum() for one in outs if one.requires_grad]
-            del outs
-            if losses:
-                sum(losses).backward()
-        backward = counter.get_total_flops() - before
-        prefix = type(model.backbone).__name__
-        by_name = {name: sum(ops.values())
-                   for name, ops in counter.get_flop_counts().items()}
-    return Count(forward, backward, memory.peak, [
-        BlockRun(names, shape, parameters,
-                 sum(by_name.get(f'{prefix}.{name}', 0) for name in names))
-        for names, shape, parameters in blocks])
+        yield model
 
 
 def prepare(model: nn.Module, train: bool, bf16: bool) -> None:
@@ -130,15 +132,22 @@ def prepare(model: nn.Module, train: bool, bf16: bool) -> None:
 
 
 def run_forward(model: nn.Module, size: Size, batch: int,
-                counter: FlopCounterMode
+                total: Callable[[], int]
                 ) -> Tuple[Dict[str, Optional[int]], List[Tensor]]:
-    """FLOPs of the parts of a model, and the outputs of its heads."""
+    """FLOPs of the parts of a model, and the outputs of its heads.
+
+    Args:
+        model: The model.
+        size: Height and width of the images.
+        batch: Number of images.
+        total: Returns the FLOPs counted until now.
+    """
     backbone, flops = model.backbone, {}
 
     def run(name: str, call: Callable, *inputs: Any) -> Any:
-        before = counter.get_total_flops()
+        before = total()
         outs = call(*inputs)
-        flops[name] = counter.get_total_flops() - before
+        flops[name] = total() - before
         return outs
 
     image = torch.empty(batch, in_channels(backbone), *size)
@@ -165,8 +174,18 @@ def run_forward(model: nn.Module, size: Size, batch: int,
     return flops, outs + list(tensors(features))
 
 
+def run_backward(outs: List[Tensor]) -> None:
+    """The backward pass from ``outs``, a list that is emptied."""
+    losses = [one.float().sum() for one in outs if one.requires_grad]
+    outs.clear()
+    if losses:
+        sum(losses).backward()
+
+
 def in_channels(backbone: nn.Module) -> int:
     """Channels of the images that a backbone takes."""
+    if isinstance(backbone, BaseBackbone):
+        return backbone.in_channels
     return next((module.in_channels for module in backbone.modules()
                  if isinstance(module, nn.Conv2d)), 3)
 
@@ -217,28 +236,14 @@ def tensors(data: Any) -> Iterator[Tensor]:
         yield data
 
 
-def block_runs(backbone: BaseModule) -> list:
-    """Lists of names, input shape and parameters, filled by a forward pass.
-
-    A backbone names the classes of its blocks in ``block_classes``.
-    """
-    found = []
-    classes = tuple(getattr(backbone, 'block_classes', ()))
-
-    def add(name: str, module: nn.Module, inputs: tuple) -> None:
-        shape = tuple(inputs[0].shape[1:])
-        if any(name in names for names, *_ in found):
-            return  # recomputed in the backward pass
-        if not found or found[-1][1] != shape:
-            found.append([[], shape, 0])
-        found[-1][0].append(name)
-        found[-1][2] += sum(one.numel() for one in module.parameters())
-
-    for name, module in backbone.named_modules():
-        if isinstance(module, classes):
-            module.register_forward_pre_hook(
-                lambda module, inputs, name=name: add(name, module, inputs))
-    return found
+def note_shapes(backbone: nn.Module,
+                shapes: Dict[str, Tuple[int, ...]]) -> None:
+    """Fill ``shapes`` when the blocks of a backbone run."""
+    for stage in getattr(backbone, 'stages', ()):
+        for name in getattr(stage, 'blocks', ()):
+            backbone.get_submodule(name).register_forward_pre_hook(
+                lambda _, inputs, name=name: shapes.update(
+                    {name: tuple(inputs[0].shape)}))
 
 
 class LiveMemory(TorchDispatchMode):

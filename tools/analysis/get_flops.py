@@ -1,16 +1,101 @@
 #!/usr/bin/env python
-"""Print parameters and multiply-adds of a model, stage by stage."""
+"""Print parameters and multiply-adds of a model, part by part."""
 import argparse
 import sys
 from pathlib import Path
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 # The package beside this folder, also where it is not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hpvit_mm import environment  # noqa: E402
 from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
+
+# torch's sizes overflow when there are many more pixels along a side.
+LARGEST = 2**16
+# Name, tokens, parameters and FLOPs of a part; None where not known.
+Row = Tuple[str, str, int, Optional[int]]
+
+LEGEND = """\
+A MAC is a multiply-add of a matmul, a convolution or attention; papers on
+vision transformers call it a FLOP. Counted is what the code executes: padding
+of windows included, and less where the last linear layer of a block follows a
+pooling. Heads of regions get as many regions as are sampled in training."""
+
+
+def parse_shape(values: Sequence[str]) -> Tuple[int, int]:
+    """Convert one or two numbers to height and width."""
+    try:
+        size = [int(value) for value in values]
+    except ValueError:
+        size = []
+    if len(size) not in (1, 2) or min(size) < 1 or max(size) > LARGEST:
+        raise UserError(
+            f'--shape {" ".join(values)}: give the height and the width of an '
+            f'image in pixels, or one number for both, from 1 to {LARGEST}')
+    return size[0], size[-1]
+
+
+def rows_of(model, count) -> List[Row]:
+    """Rows of the parts of the backbone, if it has stages, and of the model.
+
+    Args:
+        model: The model.
+        count: The :class:`Count` of its forward pass.
+    """
+    rows = []
+    if getattr(model.backbone, 'stages', None):
+        rows += stage_rows(model.backbone, count)
+    for name, module in model.named_children():
+        parameters = parameters_of(module)
+        if parameters or count.forward.get(name):
+            rows.append((name, '', parameters, count.forward.get(name)))
+    flops = list(count.forward.values())
+    return rows + [('total', '', parameters_of(model),
+                    None if None in flops else sum(flops))]
+
+
+def stage_rows(backbone, count) -> Iterator[Row]:
+    """Rows of the stem and of the stages of a :class:`BaseBackbone`."""
+    stages = [('stem', backbone.stem, ())]
+    for stride, stage in zip(backbone.strides, backbone.stages):
+        names = (*stage.pooling, *stage.blocks, *stage.norms)
+        stages.append((f'stage 1/{stride}, {len(stage.blocks)} blocks', names,
+                       [count.shapes[name] for name in stage.blocks]))
+    for label, names, shapes in stages:
+        # (1, groups, tokens, C) or (1, tokens, C)
+        tokens = [' x '.join(map(str, shape[1:-1])) for shape in shapes]
+        yield (label, ', '.join(
+            f'{tokens.count(one)} of {one}' if len(set(tokens)) > 1 else one
+            for one in dict.fromkeys(tokens)),
+            sum(one.numel() for name, one in backbone.named_parameters()
+                if any(f'{name}.'.startswith(f'{part}.') for part in names)),
+            sum(count.modules.get(name, 0) for name in names))
+
+
+def parameters_of(module) -> int:
+    """Number of parameters of a module."""
+    return sum(one.numel() for one in module.parameters())
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Format the rows; the last one is the total."""
+    total = rows[-1][3]
+    lines = [('', 'groups x tokens', 'parameters, M', 'GMACs', 'share')]
+    for name, tokens, parameters, flops in rows:
+        gmacs = share = '-'
+        if flops is not None:
+            gmacs = f'{flops / 2e9:,.3f}'
+            share = f'{flops / total:.1%}' if total else '-'
+        lines.append((name, tokens, f'{parameters / 1e6:.3f}', gmacs, share))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return '\n'.join('  '.join(
+        cell.ljust(width) if i < 2 else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
+        for line in lines)
 
 
 def main(argv=None) -> int:
@@ -18,8 +103,8 @@ def main(argv=None) -> int:
     from hpvit_mm.engine.arguments import Options
     parser = argparse.ArgumentParser(
         description='Print parameters and multiply-adds of a model: of each '
-        'stage of an HPViT, by formula and as executed, of neck and heads. '
-        'Neither weights nor data are read.')
+        'stage of a backbone of this package, or of the whole of another '
+        'one, of neck and heads. Neither weights nor data are read.')
     parser.add_argument('config')
     parser.add_argument(
         '--shape', nargs='+', metavar='PIXELS',
@@ -31,12 +116,17 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
 
     def run():
-        from hpvit_mm.analysis.flops import parse_shape, table
+        from hpvit_mm.analysis.cost import input_size, skeleton
+        from hpvit_mm.analysis.count import count_step
         from hpvit_mm.engine.settings import load_config, merge_options
         size = parse_shape(args.shape) if args.shape else None
         cfg = load_config(args.config)
         merge_options(cfg, args.cfg_options)
-        print(table(cfg, size))
+        model = skeleton(cfg)
+        size = size or input_size(cfg, remedy='give --shape')
+        count = count_step(model, size, train=False)
+        print(f'{args.config}, an image of {size[0]} x {size[1]} pixels\n\n'
+              f'{table(rows_of(model, count))}\n\n{LEGEND}')
 
     return run_tool(run)
 

@@ -269,8 +269,7 @@ class Wrapped(BaseModel):
 
 def executed_gmacs(model: nn.Module, x: Tensor, train: bool) -> float:
     """Executed GMACs per image."""
-    count = count_step(Wrapped(model), tuple(x.shape[2:]), len(x), train,
-                       bf16=False)
+    count = count_step(Wrapped(model), tuple(x.shape[2:]), len(x), train)
     return (count.forward['backbone'] + count.backward) / 2e9 / len(x)
 
 
