@@ -1,4 +1,4 @@
-"""The classification head of a fine-tuned checkpoint."""
+"""Load the classification head of a fine-tuned checkpoint."""
 import re
 from typing import Optional
 

@@ -1,4 +1,4 @@
-"""What became of the tensors of a checkpoint."""
+"""Report of what a checkpoint was used for, and the check of its values."""
 from dataclasses import dataclass, field
 from typing import Dict, List, Tuple
 
@@ -10,7 +10,7 @@ from hpvit_mm.utils import shorten
 
 @dataclass
 class LoadReport:
-    """What became of the tensors of a checkpoint.
+    """Report of how the tensors of a checkpoint were used.
 
     Attributes:
         source: The file or URL.

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hpvit_mm.checkpoints import load_pretrained
-from hpvit_mm.checkpoints.plain import flatten, read_plain
+from hpvit_mm.checkpoints.plain import read_plain
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 
@@ -67,11 +67,6 @@ def test_of_two_encoders_the_user_chooses():
     assert found.ignored['online.norm.bias'] == 'not in the encoder'
     with pytest.raises(UserError, match="behind the prefix 'net.'"):
         plain(both, prefix='net.')
-
-
-def test_flatten_takes_tensors_only():
-    assert flatten({'model': {'a': torch.ones(1), 'b': 'text', 3: 4}}).keys() \
-        == {'a'}
 
 
 # ---------------------------------------------------------------- positions
@@ -180,21 +175,6 @@ def test_architectures_that_the_tensors_do_not_tell(architecture, says):
                    config=dict(architecture=architecture)))
     with pytest.raises(UserError, match=says):  # a training of timm
         plain(dict(state_dict=encoder(), arch=architecture))
-
-
-@pytest.mark.parametrize('gone, says', [
-    ('norm_pre', 'tanh'), ('cls_token', 'rotary')])
-def test_attention_pooling_tells_siglip_and_pe(gone, says):
-    tensors = dict(encoder(), **{
-        'attn_pool.latent': torch.ones(1, 1, 32),
-        'norm_pre.weight': torch.ones(32), 'norm_pre.bias': torch.ones(32)})
-    tensors['cls_token'] = torch.ones(1, 1, 32)
-    if says == 'tanh':
-        tensors['pos_embed'] = torch.ones(1, 16, 32)
-        del tensors['cls_token'], tensors['norm_pre.weight']
-        del tensors['norm_pre.bias']
-    with pytest.raises(UserError, match=says):
-        plain(tensors)
 
 
 # ------------------------------------------- parts that HPViT does not have

@@ -126,13 +126,6 @@ def test_a_tensor_that_does_not_fit_is_named_and_nothing_loads(
         assert torch.equal(tensor, before[name])
 
 
-def test_another_architecture_is_refused(mae_file):
-    path, _ = mae_file
-    model = HPViT('tiny')
-    with pytest.raises(UserError, match='arch'):
-        load_pretrained(model, path)
-
-
 @pytest.mark.parametrize('entry, says', [
     (dict(patch_resize='nearest'), "'pinv'"),
     (dict(chekpoint='x'), 'no entry chekpoint.*its entries are'),

@@ -1,4 +1,4 @@
-"""What a family of checkpoints is, and what an HPViT is exported to."""
+"""Families of checkpoints, and formats that an HPViT is exported to."""
 import re
 from dataclasses import dataclass
 from typing import Dict, Iterable, Tuple
