@@ -108,11 +108,11 @@ def _check_size(plain: PlainViT, backbone: nn.Module) -> None:
         theirs = any(name in one for one in plain.tensors)
         ours = any(name in one for one in backbone.state_dict())
         if theirs != ours and (theirs or plain.num_layers):
-            raise UserError(
-                f'{plain.source} has {"" if theirs else "no "}{name}, and the '
-                f'backbone has {"" if ours else "none"}{"it" * ours}: set '
-                f'{argument}={values[theirs]} in the backbone. Nothing was '
-                'loaded.')
+            what = f'{name}, which the backbone lacks' if theirs else \
+                f'no {name}, which the backbone has'
+            raise UserError(f'{plain.source} has {what}: set {argument}='
+                            f'{values[theirs]} in the backbone. Nothing was '
+                            'loaded.')
 
 
 def _place_last_norm(tensors: Dict[str, Tensor], backbone: nn.Module) -> None:

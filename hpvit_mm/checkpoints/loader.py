@@ -58,7 +58,8 @@ def load_from_hpvit_mm(filename: str, map_location: Any = None) -> dict:
     """
     content = read_checkpoint(filename, map_location=map_location or 'cpu',
                               lazy=False)
-    check_finite(content.get('state_dict', content), filename,
+    weights = content.get('state_dict')
+    check_finite(weights if isinstance(weights, dict) else content, filename,
                  allow_infinity=True)
     meta = content.get('meta')
     if isinstance(meta, dict):
