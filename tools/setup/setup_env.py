@@ -115,6 +115,7 @@ class Environment:
         self.folder = Path(folder)
         self.python = self.folder / 'bin/python'
         self.log = self.folder / LOG
+        self.temporary = self.folder / 'tmp'  # /tmp is often too small
 
     @property
     def record(self):
@@ -131,15 +132,16 @@ class Environment:
     def run(self, title, *command, **variables):
         """Run a long command, its output in the log; raise Stop on failure."""
         print(title, flush=True)
+        self.temporary.mkdir(exist_ok=True)
         began = shown = time.monotonic()
         with open(self.log, 'ab') as log:
             start = log.tell()
             process = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                env=dict(
-                    os.environ, PIP_DISABLE_PIP_VERSION_CHECK='1',
-                    PIP_NO_INPUT='1', **variables))
+                env={'TMPDIR': str(self.temporary), **os.environ,
+                     'PIP_DISABLE_PIP_VERSION_CHECK': '1',
+                     'PIP_NO_INPUT': '1', **variables})
         try:
             while process.poll() is None:
                 time.sleep(0.3)
@@ -353,6 +355,7 @@ def set_up(env, wanted, python_given, quiet):
     stack = choose_stack(wanted, facts['path'])
     env.record = dict(ours=env.record.get('ours', False), stack=stack)
     install(env, stack, facts['path'])
+    shutil.rmtree(env.temporary, ignore_errors=True)
     if not verify(env, quiet):
         raise Stop(f'the environment is not complete: remove {env.folder} and '
                    f'run again, or see {env.log}')
