@@ -18,7 +18,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(scope='session')
 def sample_data(tmp_path_factory):
-    """Folder of the four sample data sets, about 20 pictures per split.
+    """Folder of the four sample data sets, about 20 images per split.
 
     Read only: all tests share it. ``samples.json`` in it tells the classes
     and the counts.

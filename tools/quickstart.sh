@@ -9,11 +9,12 @@ Usage: bash tools/quickstart.sh [--stack official|onedl] [--work-dir DIR]
 
 Makes the environment (tools/setup_env.sh) and the sample data, then trains and
 tests four small experiments: image classification, instance segmentation, and
-semantic segmentation on two kinds of data. It ends with a report:
-work_dirs/quickstart/report.html. Stop it at any time; run again, it continues.
+semantic segmentation on two kinds of data. It ends with a report,
+work_dirs/quickstart/report.html. It can be stopped at any time: the same
+command continues.
 
   --stack      which OpenMMLab packages to install: see tools/setup_env.sh
-  --work-dir   where everything goes instead of work_dirs/quickstart
+  --work-dir   the folder for all results instead of work_dirs/quickstart
 
 Exit status: 0 when every experiment reaches its floor, 1 when one does not or
 a step fails, 2 for what you can fix, 130 when stopped.
