@@ -1,6 +1,5 @@
 from .attention import Attention
 from .block import Block
-from .linear import Linear
 from .norm import LayerNorm2d
 from .patch_embed import PatchEmbed
 from .pooling import AvgPooling, ConvPooling
@@ -9,6 +8,6 @@ from .token_layout import GroupAverage, TokenLayout, pool_tokens, regroup
 
 __all__ = [
     'Attention', 'AvgPooling', 'Block', 'ConvPooling', 'GroupAverage',
-    'LayerNorm2d', 'Linear', 'PatchEmbed', 'TokenLayout', 'pool_tokens',
+    'LayerNorm2d', 'PatchEmbed', 'TokenLayout', 'pool_tokens',
     'regroup', 'resample_pos_embed', 'sincos_pos_embed'
 ]

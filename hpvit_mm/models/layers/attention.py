@@ -5,8 +5,6 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from .linear import Linear
-
 
 class Attention(nn.Module):
     """Self-attention inside each group, as in ViT (arXiv 2010.11929).
@@ -22,8 +20,8 @@ class Attention(nn.Module):
                  drop_rate: float = 0.) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
-        self.proj = Linear(embed_dims, embed_dims)
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
+        self.proj = nn.Linear(embed_dims, embed_dims)
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor, key_mask: Optional[Tensor] = None) -> Tensor:

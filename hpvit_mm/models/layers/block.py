@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
-from .linear import Linear
 from .recording import is_recorded
 from .token_layout import GroupAverage
 
@@ -36,8 +35,8 @@ class Mlp(nn.Module):
     def __init__(self, embed_dims: int, feedforward_channels: int,
                  drop_rate: float = 0.) -> None:
         super().__init__()
-        self.fc1 = Linear(embed_dims, feedforward_channels)
-        self.fc2 = Linear(feedforward_channels, embed_dims)
+        self.fc1 = nn.Linear(embed_dims, feedforward_channels)
+        self.fc2 = nn.Linear(feedforward_channels, embed_dims)
         self.drop = nn.Dropout(drop_rate)
 
     def hidden(self, x: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from .linear import linear
 from .token_layout import TokenLayout
 
 
@@ -88,4 +87,4 @@ class PatchEmbed(nn.Module):
                  batch, layout.num_groups, h * w, -1)
         # (C, in, kernel, kernel) -> (C, kernel * kernel * in)
         weight = self.proj.weight.permute(0, 2, 3, 1).flatten(1)
-        return linear(patches, weight, self.proj.bias)
+        return F.linear(patches, weight, self.proj.bias)

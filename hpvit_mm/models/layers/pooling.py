@@ -6,9 +6,8 @@ neighbouring places. What a place is depends on how the tokens are laid out.
 """
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
-
-from .linear import linear
 
 
 class AvgPooling(nn.Module):
@@ -50,4 +49,4 @@ class ConvPooling(nn.Conv2d):
         # (C_out, C_in, 2, 2) -> (C_out, 2, 2, C_in) -> (C_out, 4 * C_in)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
         # In autocast the sum of the blocks stays in fp32 for the next ones.
-        return linear(x, weight, self.bias).to(x.dtype)
+        return F.linear(x, weight, self.bias).to(x.dtype)
