@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 
 from hpvit_mm.errors import UserError
@@ -454,52 +453,6 @@ def test_norms_of_maps_are_refused():
 def test_blocks_behind_the_last_output_are_not_built():
     model = mini(out_indices=(0, 1))
     assert len(model.blocks) == 2 and len(model.pools) == 1
-
-
-def test_position_is_cached_until_something_changes():
-    model = mini()
-    x = images(1, 3, 64, 64)
-    with torch.no_grad():
-        before = model(x)[0]
-        layout = TokenLayout.raster((16, 16))
-        first = model._position(layout)
-        assert model._position(layout) is first
-        model.pos_embed.mul_(2)
-        assert model._position(layout) is not first
-        assert not torch.equal(model(x)[0], before)
-        # behind the back of the tensor's version, as averaged weights are
-        model.pos_embed.data.mul_(0.5)
-        torch.testing.assert_close(model(x)[0], before)
-    with torch.inference_mode():
-        model(x)
-    # A table made in inference mode must not reach the autograd.
-    model.train()(x)[0].sum().backward()
-    assert model.pos_embed.grad is not None
-
-
-def test_an_average_that_stays_in_eval_mode():
-    """As the teachers of mmdet and the momentum encoders of mmpretrain."""
-    model = mini()
-    average = ExponentialMovingAverage(model, momentum=0.5)
-    x = images(1, 3, 64, 64)
-    with torch.no_grad():
-        average(x)
-        model.pos_embed.add_(1)
-        for _ in range(2):  # the first update copies
-            average.update_parameters(model)
-            model.pos_embed.mul_(2)
-            found = average(x)[0]
-            wanted = copy.deepcopy(average.module).train().eval()(x)[0]
-            torch.testing.assert_close(found, wanted)
-
-
-def test_a_model_built_in_inference_mode():
-    """Changes of its tensors are seen, too."""
-    with torch.inference_mode():
-        model = mini()
-        before = model(images(1, 3, 64, 64))[0]
-        model.pos_embed.mul_(2)
-        assert not torch.equal(model(images(1, 3, 64, 64))[0], before)
 
 
 # ------------------------------------------------- freezing and depths

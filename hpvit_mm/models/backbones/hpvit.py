@@ -12,7 +12,6 @@ from hpvit_mm.registry import MODELS
 from ..layers import (AvgPooling, Block, ConvPooling, GroupAverage, PatchEmbed,
                       TokenLayout, pool_tokens, regroup, resample_pos_embed,
                       sincos_pos_embed)
-from ..layers.recording import is_recorded
 from ..layers.token_layout import ATTENTION_KINDS
 from .base import BaseBackbone, Stage
 
@@ -238,7 +237,6 @@ class HPViT(BaseBackbone):
             norms=(f'norms.{s}', ) if s in self.out_indices else ()
         ) for s in range(used_stages))
 
-        self._pos_cache = {}
         self._init_parameters()
         self.freeze()
 
@@ -342,34 +340,9 @@ class HPViT(BaseBackbone):
         return torch.cat(tokens, dim=1) + self.prefix_pos_embed
 
     def _position(self, layout: TokenLayout) -> Tensor:
-        """The position embedding in a layout, (1, G, T, C).
-
-        It is kept only on a CPU, and while no gradient is wanted, together
-        with the values that it was computed from. They are compared each
-        time, in a hundredth of the time or less: a change through ``.data``,
-        as those of averaged weights are, leaves no other trace. On a GPU
-        comparing would wait for all that was asked for before. (On the meta
-        device, where work is counted, there are no values.)
-        """
-        def compute() -> Tensor:
-            return layout.group(resample_pos_embed(
-                self.pos_embed, self.pos_grid, layout.grid))
-
-        pos_embed = self.pos_embed
-        device = pos_embed.device
-        if (torch.is_grad_enabled() or device.type not in ('cpu', 'meta')
-                or type(pos_embed) is not nn.Parameter or is_recorded()):
-            return compute()
-        key = (layout, pos_embed.dtype, device,
-               torch.is_inference_mode_enabled())
-        values, kept = self._pos_cache.get(key, (None, None))
-        if kept is None or not (
-                pos_embed.is_meta or torch.equal(values, pos_embed)):
-            kept = compute()
-            # One size at a time: data sets with many sizes must not fill
-            # the memory.
-            self._pos_cache = {key: (pos_embed.clone(), kept)}
-        return kept
+        """The position embedding in a layout, (1, G, T, C)."""
+        return layout.group(resample_pos_embed(
+            self.pos_embed, self.pos_grid, layout.grid))
 
     def _init_parameters(self) -> None:
         """MAE's initialisation; ConvPooling and norms have their own."""
@@ -412,11 +385,6 @@ class HPViT(BaseBackbone):
         from hpvit_mm.checkpoints import fit, read_plain
         plain = read_plain(content, source, prefix, drop, grid=self.pos_grid)
         return fit(self, plain, patch_resize)
-
-    def train(self, mode: bool = True) -> 'HPViT':
-        super().train(mode)
-        self._pos_cache = {}  # which is of no use in training
-        return self
 
 
 def _pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:
