@@ -6,7 +6,7 @@ import straightforward
 import torch
 
 from hpvit_mm.models import HPViT
-from hpvit_mm.models.layers import AvgPooling, TokenLayout, block, pool_tokens
+from hpvit_mm.models.layers import AvgPooling, TokenLayout, pool_tokens
 
 MINI = dict(
     embed_dims=32, num_layers=6, num_heads=2, feedforward_channels=64)
@@ -73,37 +73,6 @@ def test_outputs_and_gradients(pooling, options, size, dtype, tolerance,
         for one, other in zip(model.eval()(x),
                               straightforward.forward(model, x)):
             assert relative(one, other) < tolerance
-
-
-@pytest.mark.parametrize('options', [
-    dict(out_type='avg_featmap'), dict(out_indices=(1, 3)),
-    dict(attention='window', out_indices=3),
-    dict(attention='window', window_size=8, with_cls_token=True,
-         out_indices=3),
-    dict(window_size=3, num_registers=2, out_type='avg_featmap'),
-    dict(attention='global', with_cls_token=True, out_type='avg_featmap'),
-    dict(patch_stride=16, stage_depths=(6, ), out_type='avg_featmap')],
-    ids=str)
-@pytest.mark.parametrize('size', [(64, 64), (128, 64), (52, 76), (50, 71)])
-def test_parts_make_no_difference(options, size, monkeypatch):
-    """Whether a block works on few or all of the groups of three images."""
-    model = build('avg', options, torch.float64).eval()
-    x = torch.randn(3, 3, *size, dtype=torch.float64)
-    calls = []
-    model.blocks[0].norm1.register_forward_hook(
-        lambda *args: calls.append(args))
-    outs = []
-    with torch.no_grad():
-        for tokens in (10**9, 100, 1):
-            monkeypatch.setattr(block, 'TOKENS_AT_ONCE', tokens)
-            outs.append(model(x))
-            calls.append(None)
-    assert calls.index(None) == 1 and len(calls) > 6  # there were parts
-    outs.append([out.detach() for out in model(x)])
-    for others in outs[1:]:
-        for one, other in zip(outs[0], others):
-            assert one.shape == other.shape
-            assert relative(other, one) < 1e-12
 
 
 @pytest.mark.parametrize('kind, grid, window_size, groups', [

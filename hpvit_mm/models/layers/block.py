@@ -10,12 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
-from .recording import is_recorded
 from .token_layout import GroupAverage
-
-# How many tokens a block works on at once on a CPU without gradients. From
-# 512 to 4,096 it makes little difference.
-TOKENS_AT_ONCE = 1024
 
 
 class LayerScale(nn.Module):
@@ -121,33 +116,7 @@ class Block(nn.Module):
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(self._forward, x, key_mask, average,
                               use_reentrant=False)
-        if x.is_cpu and not (self.training or torch.is_grad_enabled()
-                             or is_recorded()):
-            return self._in_parts(x, key_mask, average)
         return self._forward(x, key_mask, average)
-
-    def _in_parts(self, x: Tensor, key_mask: Optional[Tensor],
-                  average: Optional[GroupAverage]) -> Tensor:
-        """The same for a few groups at a time.
-
-        What is computed in between is several times as large as the tokens;
-        on a CPU it is faster to do so in memory that was just in use than in
-        new memory. A group's result depends on that group alone, an average
-        on its unit of groups.
-        """
-        batch, groups, tokens, _ = x.shape
-        unit = average.groups if average else 1
-        count = max(1, TOKENS_AT_ONCE // (unit * tokens)) * unit
-        if batch * groups <= count:
-            return self._forward(x, key_mask, average)
-        # (B, G, T, C) -> parts of (1, B * G, T, C)
-        parts = x.flatten(0, 1).unsqueeze(0).split(count, dim=1)
-        masks = [None] * len(parts) if key_mask is None else key_mask.repeat(
-            batch, 1).split(count)
-        outs = [self._forward(part, mask, average)
-                for part, mask in zip(parts, masks)]
-        # parts of (1, B * G', T', C) -> (B, G', T', C)
-        return torch.cat(outs, dim=1).unflatten(1, (batch, -1)).squeeze(0)
 
     def _forward(self, x: Tensor, key_mask: Optional[Tensor],
                  average: Optional[GroupAverage]

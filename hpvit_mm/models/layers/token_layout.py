@@ -29,7 +29,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
-from .recording import is_recorded
 
 ATTENTION_KINDS = ('global', 'window', 'dilated')
 
@@ -173,14 +172,6 @@ class TokenLayout:
         """(B, groups, tokens, C) -> (B, C, H, W)"""
         (height, width), (padded_h, padded_w) = self.grid, self.padded_grid
         batch, channels = x.shape[0], x.shape[-1]
-        if x.is_cpu and not (torch.is_grad_enabled() or is_recorded()):
-            # In two copies: rows of tokens, then matrices, for which torch
-            # has a fast way. Together half the time of the one below.
-            maps = x.new_empty(batch, channels, height, width)
-            # (B, G, T, C) -> (B, H, W, C) -> B of (H * W, C) -> (C, H * W)
-            for image, tokens in zip(maps, self.ungroup(x)):
-                image.flatten(1).copy_(tokens.flatten(0, 1).t())
-            return maps
         (dy, dx), (ny, nx), (h, w) = self.dilation, self.windows, self.size
         # (B, G, h * w, C) -> (B, dy, dx, ny, nx, h, w, C)
         #                  -> (B, C, ny, h, dy, nx, w, dx) -> (B, C, H, W)
