@@ -1,5 +1,7 @@
 """HPViT: a pre-trained plain ViT, regrouped into a hierarchical one."""
-from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple, Union
+from functools import partial
+from typing import (TYPE_CHECKING, Callable, Dict, Optional, Sequence, Tuple,
+                    Union)
 
 import torch
 import torch.nn as nn
@@ -9,8 +11,8 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
-from ..layers import (AvgPooling, Block, ConvPooling, GroupAverage, PatchEmbed,
-                      TokenLayout, pool_tokens, regroup, resample_pos_embed,
+from ..layers import (AvgPooling, Block, ConvPooling, PatchEmbed, TokenLayout,
+                      pool_tokens, regroup, resample_pos_embed,
                       sincos_pos_embed)
 from ..layers.token_layout import ATTENTION_KINDS
 from .base import BaseBackbone, Stage
@@ -264,24 +266,19 @@ class HPViT(BaseBackbone):
 
         outs = []
         blocks = iter(self.blocks)
-        for s in range(len(self.pools) + 1):
-            average = None
+        for s in range(len(self.stages)):
+            pool = None
             for i in range(self.stage_depths[s]):
                 wanted = self._layout(s, layout.grid, i)
                 x = regroup(x, layout, wanted, self.num_prefix)
                 layout = wanted
-                if self.is_averaged(s, i):
-                    average = self._average(s, layout)
-                block = next(blocks)
-                x = block(x, layout.key_mask(self.num_prefix, x.device),
-                          average)
-                if isinstance(x, tuple):  # of a compiled block
-                    x, hidden = map(average, x)
-                    x = block(x, hidden=hidden)
+                pool = self._pool(s, i, layout)
+                x = next(blocks)(
+                    x, layout.key_mask(self.num_prefix, x.device), pool)
             if s in self.out_indices:
-                outs.append(self._output(x, layout, s, average))
+                outs.append(self._output(x, layout, s, pool is not None))
             if s < len(self.pools):
-                if average is None:
+                if pool is None:
                     x = pool_tokens(x, layout, self.pools[s], self.num_prefix)
                 layout = layout.pooled
         return tuple(outs)
@@ -296,9 +293,9 @@ class HPViT(BaseBackbone):
             max(1, self.patch_size // self.strides[stage]), self.window_size)
 
     def is_averaged(self, stage: int, block: int) -> bool:
-        """Whether all that becomes of a block are averages of its tokens.
+        """Whether only pooled tokens of this block are used downstream.
 
-        Then its last linear layer may follow the averaging.
+        Then its last linear layer follows the pooling.
         """
         if block + 1 < self.stage_depths[stage] or (
                 self.training and self.drop_after_pos.p):
@@ -308,28 +305,27 @@ class HPViT(BaseBackbone):
         return stage not in self.out_indices and isinstance(
             self.pools[stage], AvgPooling)
 
-    def _average(self, stage: int, layout: TokenLayout) -> GroupAverage:
-        """What becomes of the last block of a stage, if that is averaged."""
+    def _pool(self, stage: int, block: int, layout: TokenLayout
+              ) -> Optional[Callable[[Tensor], Tensor]]:
+        """The pooling inside of a block; None where there is none."""
+        if not self.is_averaged(stage, block):
+            return None
         if stage == len(self.pools):
-            # (B, G, P + T, C) -> (B, C) -> (B, 1, 1, C)
-            return GroupAverage(layout.num_groups, lambda x: layout.average(
-                x[:, :, self.num_prefix:])[:, None, None])
-        unit = layout.pooling_unit
-        return GroupAverage(unit.num_groups, lambda x: pool_tokens(
-            x, unit, self.pools[stage], self.num_prefix))
+            return partial(_average, layout, self.num_prefix)
+        return partial(pool_tokens, layout=layout, pooling=self.pools[stage],
+                       num_prefix=self.num_prefix)
 
     def _output(self, x: Tensor, layout: TokenLayout, stage: int,
-                average: Optional[GroupAverage]) -> Tensor:
+                is_averaged: bool) -> Tensor:
         """The normalised output of a stage, without prefix tokens."""
         norm = self.norms[str(stage)]
-        if average is not None:
-            return norm(x.flatten(1))  # (B, 1, 1, C) -> (B, C)
-        x = x[:, :, self.num_prefix:]
+        if is_averaged:
+            return norm(x)  # (B, C)
         if self.out_type == 'avg_featmap':
-            return norm(layout.average(x))
-        # Not a channels-last view: convolutions pass one on, and mmcv's
-        # RoIAlign reads any memory as NCHW, without a word.
-        return layout.to_map(norm(x))
+            return norm(_average(layout, self.num_prefix, x))
+        # Contiguous, not channels-last: convolutions keep the memory format,
+        # and mmcv's RoIAlign silently reads any memory as NCHW.
+        return layout.to_map(norm(x[:, :, self.num_prefix:]))
 
     def _prefix(self) -> Tensor:
         """The prefix tokens with their positions, (1, P, C)."""
@@ -385,6 +381,11 @@ class HPViT(BaseBackbone):
         from hpvit_mm.checkpoints import fit, read_plain
         plain = read_plain(content, source, prefix, drop, grid=self.pos_grid)
         return fit(self, plain, patch_resize)
+
+
+def _average(layout: TokenLayout, num_prefix: int, x: Tensor) -> Tensor:
+    """Average the tokens behind the prefix: (B, G, P + T, C) -> (B, C)."""
+    return layout.average(x[:, :, num_prefix:])
 
 
 def _pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:

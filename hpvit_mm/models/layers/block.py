@@ -1,16 +1,42 @@
 """The transformer block, with MAE's parameter names."""
-from typing import Optional, Tuple, Union
+from typing import Callable, Optional
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
-from mmcv.cnn.bricks import DropPath
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
-from .token_layout import GroupAverage
+
+
+class DropPath(nn.Module):
+    """Drop a branch for whole images (stochastic depth, arXiv 1603.09382).
+
+    What is dropped is drawn in fp32, also under autocast: mmcv's DropPath
+    draws in bf16, where a rate of 0.1 gives a mean of 0.997 instead of 1.
+
+    Args:
+        drop_prob: Probability of dropping, from 0 to less than 1.
+    """
+
+    def __init__(self, drop_prob: float) -> None:
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ...) -> (B, ...), scaled so that the mean stays."""
+        if not self.training:
+            return x
+        # (B, 1, ..., 1)
+        shape = (x.shape[0], ) + (1, ) * (x.dim() - 1)
+        keep = torch.rand(shape, dtype=torch.float32,
+                          device=x.device) >= self.drop_prob
+        return x.div(1 - self.drop_prob) * keep
+
+    def extra_repr(self) -> str:
+        return f'drop_prob={self.drop_prob}'
 
 
 class LayerScale(nn.Module):
@@ -35,7 +61,7 @@ class Mlp(nn.Module):
         self.drop = nn.Dropout(drop_rate)
 
     def hidden(self, x: Tensor) -> Tensor:
-        """What the second layer gets."""
+        """The input of the second layer."""
         return self.drop(F.gelu(self.fc1(x)))
 
     def project(self, hidden: Tensor) -> Tensor:
@@ -55,10 +81,10 @@ class Block(nn.Module):
         feedforward_channels: Hidden width of the MLP.
         qkv_bias: Whether queries, keys and values have a bias.
         norm_cfg: The normalisation, as mmcv's ``build_norm_layer`` takes it.
-        layer_scale_init_value: Start of LayerScale; 0 leaves it out.
+        layer_scale_init_value: Start of LayerScale; 0 omits it.
         drop_rate: Dropout of both branches.
-        drop_path_rate: Probability of leaving a branch out, per image.
-        with_cp: Whether to keep no activations and compute them again in the
+        drop_path_rate: Probability of dropping a branch, per image.
+        with_cp: Whether to keep no activations and recompute them in the
             backward pass.
     """
 
@@ -84,50 +110,34 @@ class Block(nn.Module):
         self.with_cp = with_cp
 
     def forward(self, x: Tensor, key_mask: Optional[Tensor] = None,
-                average: Optional[GroupAverage] = None,
-                hidden: Optional[Tensor] = None
-                ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
-        """Compute the block, and the average of its tokens if that is wanted.
+                pool: Optional[Callable[[Tensor], Tensor]] = None) -> Tensor:
+        """Compute the block, and pool its tokens where that is wanted.
 
-        The last linear layer comes behind the average then, where there are
-        fewer tokens, because ``average(x + fc2(hidden)) == average(x) +
-        fc2(average(hidden))``. LayerScale and branches that are left out for
+        The last linear layer follows the pooling, where there are fewer
+        tokens, because ``pool(x + fc2(hidden)) == pool(x) +
+        fc2(pool(hidden))`` for averages. LayerScale and branches dropped for
         whole images change nothing in this; dropout of single values does.
-
-        A compiled block does not average: it would be compiled for each size
-        of the images. It returns what is to be averaged instead, and is
-        called once more, with the averages.
 
         Args:
             x: Tokens of shape (B, groups, tokens, C).
-            key_mask: Which tokens may act as keys, (groups, tokens).
-            average: What to average; None for the tokens themselves.
-            hidden: In the second call of a compiled block, the averages of
-                the hidden tokens, (..., feedforward channels); ``x`` are
-                those of the tokens then, (..., C).
+            key_mask: Which tokens may act as keys, as
+                :meth:`TokenLayout.key_mask` makes it. Defaults to None: all.
+            pool: An average of the tokens of an image, whatever their width:
+                (B, groups, tokens, width) -> (B, ..., width). Defaults to
+                None: no pooling.
 
         Returns:
-            Tokens of the shape of ``x``, or averages of them; in the first
-            call of a compiled block that averages, the tokens and the hidden
-            ones.
+            Tokens of the shape of ``x``, or ``pool`` of them.
         """
-        if hidden is not None:
-            return self._finish(x, hidden)
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(self._forward, x, key_mask, average,
+            return checkpoint(self._forward, x, key_mask, pool,
                               use_reentrant=False)
-        return self._forward(x, key_mask, average)
+        return self._forward(x, key_mask, pool)
 
     def _forward(self, x: Tensor, key_mask: Optional[Tensor],
-                 average: Optional[GroupAverage]
-                 ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
+                 pool: Optional[Callable[[Tensor], Tensor]]) -> Tensor:
         x = x + self.drop_path(self.ls1(self.attn(self.norm1(x), key_mask)))
         hidden = self.mlp.hidden(self.norm2(x))
-        if average is None:
-            return self._finish(x, hidden)
-        if torch.compiler.is_compiling():
-            return x, hidden
-        return self._finish(average(x), average(hidden))
-
-    def _finish(self, x: Tensor, hidden: Tensor) -> Tensor:
+        if pool is not None:
+            x, hidden = pool(x), pool(hidden)
         return x + self.drop_path(self.ls2(self.mlp.project(hidden)))

@@ -126,19 +126,6 @@ class TokenLayout:
             return replace(self, grid=grid, size=(h // 2, w // 2))
         return TokenLayout.raster(grid)
 
-    @property
-    def pooling_unit(self) -> 'TokenLayout':
-        """The layout of the fewest consecutive groups that pool alone."""
-        if self.neighbours == 'groups':
-            # two rows of offsets, with their padding
-            return replace(
-                self, dilation=(2, self.dilation[1]),
-                grid=(2 * self.windows[0] * self.size[0],
-                      self.padded_grid[1]))
-        if self.neighbours == 'places':
-            return TokenLayout.raster(self.size)
-        return self
-
     def group(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, groups, tokens, C), padded with zeros."""
         if self.num_groups == 1:
@@ -281,26 +268,3 @@ def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
         prefix = prefix.reshape(batch, groups, -1, channels)
         x = torch.cat([prefix, x], dim=2)
     return x
-
-
-@dataclass(frozen=True)
-class GroupAverage:
-    """An average of grouped tokens that can be taken unit by unit.
-
-    Attributes:
-        groups: A unit are so many consecutive groups; an image has a whole
-            number of them.
-        of_units: Maps (units, groups, tokens, C) to (units, fewer groups,
-            fewer tokens, C), each unit for itself.
-    """
-    groups: int
-    of_units: Callable[[Tensor], Tensor]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(B, n * groups, tokens, C) -> (B, n * fewer, fewer tokens, C)"""
-        # (B, n * G, T, C) -> (B, n, G, T, C) -> (B * n, G, T, C)
-        x = x.unflatten(1, (-1, self.groups))
-        count = x.shape[1]
-        units = self.of_units(x.flatten(0, 1))
-        # (B * n, G', T', C) -> (B, n, G', T', C) -> (B, n * G', T', C)
-        return units.unflatten(0, (-1, count)).flatten(1, 2)
