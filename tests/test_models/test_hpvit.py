@@ -1,5 +1,7 @@
 """Properties of the backbone."""
+import contextlib
 import copy
+import io
 import itertools
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from hpvit_mm.models import HPViT
 from hpvit_mm.models.backbones.hpvit import ARCHS
 from hpvit_mm.models.layers import (TokenLayout, resample_pos_embed,
                                     token_layout)
+from hpvit_mm.models.layers.block import DropPath
 
 MINI = dict(
     embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
@@ -66,10 +69,7 @@ def peer_of(model: HPViT, arch: dict):
 @pytest.mark.parametrize('arch, size', [
     ('mini', (64, 64)),
     ('mini', (96, 57)),
-    ('tiny', (64, 80)),
-    ('small', (64, 64)),
-    ('base', (32, 48)),
-    ('large', (32, 32)),
+    ('tiny', (32, 48)),
 ])
 def test_one_stage_is_mmpretrains_vit(arch, size):
     arch = ARCHS.get(arch, MINI)
@@ -98,10 +98,9 @@ def test_every_arch_has_the_parameters_of_its_vit():
 # ------------------------------------------------------ dilated attention
 
 
-@pytest.mark.parametrize('options', [
-    {}, dict(with_cls_token=True), dict(with_cls_token=True, num_registers=3),
-    dict(num_registers=1), dict(pre_norm=True, with_cls_token=True)])
-@pytest.mark.parametrize('stage_depths', [(4, ), (4, 0)])
+@pytest.mark.parametrize('stage_depths, options', [
+    ((4, ), {}), ((4, 0), {}), ((4, ), dict(num_registers=1)),
+    ((4, 0), dict(with_cls_token=True, num_registers=3, pre_norm=True))])
 def test_dilated_is_the_plain_vit_on_shifted_images(stage_depths, options):
     dense = mini(stage_depths=stage_depths, attention='dilated',
                  out_indices=0, pooling='avg', **options)
@@ -171,10 +170,9 @@ def test_attention_sees_its_group_and_nothing_else(attention, size):
     grid = images(1, rows, columns, 32).requires_grad_()
     # Past the embedding, so that a token is not moved by its neighbours'
     # pixels.
-    model.patch_embed = Passed()
+    model.patch_embed, model.check_images = Passed(), lambda x: None
     model.attention = ((attention, ), ())
     model.stage_depths = (1, 0)
-    model.forward(grid)
     out = model(grid)[0]  # (1, C, rows, columns)
 
     def group(index, length):
@@ -201,10 +199,9 @@ def test_attention_sees_its_group_and_nothing_else(attention, size):
 # ------------------------------------------------------------ any size
 
 
-@pytest.mark.parametrize('attention', [None, 'global', 'window', 'dilated'])
-@pytest.mark.parametrize('with_cls_token', [False, True])
-@pytest.mark.parametrize(
-    'size', [(64, 64), (224, 160), (97, 61), (63, 130), (9, 5), (1, 1)])
+@pytest.mark.parametrize('attention, with_cls_token', [
+    (None, True), ('global', False), ('window', True), ('dilated', False)])
+@pytest.mark.parametrize('size', [(64, 64), (97, 61), (9, 5), (1, 1)])
 def test_any_size_gives_maps_of_the_ceiled_size(attention, with_cls_token,
                                                 size):
     model = mini(attention=attention, with_cls_token=with_cls_token,
@@ -248,9 +245,8 @@ def test_padding_never_attends(attention):
 
 
 @pytest.mark.parametrize('prefix', [
-    dict(), dict(with_cls_token=True),
-    dict(with_cls_token=True, num_registers=2)], ids=str)
-@pytest.mark.parametrize('attention', [None, 'window', 'dilated'])
+    dict(), dict(with_cls_token=True, num_registers=2)], ids=str)
+@pytest.mark.parametrize('attention', ['window', 'dilated'])
 @pytest.mark.parametrize('window_size', [2, 5])  # 2: groups of padding alone
 def test_what_is_in_the_padding_changes_nothing(
         window_size, attention, prefix, monkeypatch):
@@ -297,8 +293,8 @@ def test_features_do_not_depend_on_the_batch():
 # ------------------------------------------------------------- pooling
 
 
-@pytest.mark.parametrize('attention', [None, 'global', 'window'])
-@pytest.mark.parametrize('with_cls_token', [False, True])
+@pytest.mark.parametrize('attention, with_cls_token', [
+    (None, True), ('window', False)])
 @pytest.mark.parametrize('size', [(64, 64), (75, 41)])
 def test_conv_pooling_starts_as_the_average(attention, with_cls_token, size):
     options = dict(arch=MINI, stage_depths=(1, 1, 1, 1), img_size=64,
@@ -324,7 +320,7 @@ def test_conv_pooling_is_a_convolution():
         outs = []
         model.norms['0'] = torch.nn.Identity()
         model.norms['1'] = torch.nn.Identity()
-        model.blocks[3].forward = lambda x, *args: x
+        model.blocks[3].forward = lambda x, key_mask, pool: x
         with torch.no_grad():
             outs = model(images(1, 3, 64, 48))
             expected = F.conv2d(outs[0], model.pools[0].weight,
@@ -335,16 +331,12 @@ def test_conv_pooling_is_a_convolution():
 # ------------------------------------------------------------ gradients
 
 
-@pytest.mark.parametrize('out_indices', [
-    subset for n in range(1, 5)
-    for subset in itertools.combinations(range(4), n)
-])
+@pytest.mark.parametrize('out_indices', [0, 3, (1, 2), (0, 1, 2, 3)])
 def test_every_parameter_gets_a_gradient(out_indices):
     model = mini(out_indices=out_indices, with_cls_token=True,
                  num_registers=2, pre_norm=True,
                  layer_scale_init_value=0.1).train()
     outs = model(images(2, 3, 48, 40))
-    assert len(outs) == len(out_indices)
     sum((out**2).sum() for out in outs).backward()
     without = [
         name for name, param in model.named_parameters()
@@ -388,6 +380,16 @@ def test_drop_path_rises_and_drops_whole_images():
     assert 0 < (per_image[:, 0] == 0).sum() < 64
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_drop_path_keeps_the_mean(dtype):
+    drop = DropPath(0.1).train()
+    x = torch.ones(200_000, 1, dtype=dtype)
+    with torch.autocast('cpu', torch.bfloat16):
+        kept = (drop(x) != 0).double().mean().item()
+    assert kept == pytest.approx(0.9, abs=0.002)  # 3 standard errors
+    assert torch.equal(drop.eval()(x), x)
+
+
 # --------------------------------------------------------------- outputs
 
 
@@ -428,11 +430,8 @@ def test_builds_under_the_scope_of_each_library(scope):
 
 @pytest.mark.filterwarnings('ignore:.torch.jit:DeprecationWarning')
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
-@pytest.mark.parametrize('options', [
-    dict(), dict(pooling='avg', with_cls_token=True),
-    dict(pooling='avg', out_type='avg_featmap')], ids=str)
-def test_exported_for_any_batch(options):
-    model, x = mini(**options), images(3, 3, 64, 64)
+def test_exported_for_any_batch():
+    model, x = mini(pooling='avg', with_cls_token=True), images(3, 3, 64, 64)
     with torch.no_grad():
         programs = (
             torch.jit.trace(model, x[:2], check_trace=False),
@@ -440,6 +439,26 @@ def test_exported_for_any_batch(options):
                 {0: torch.export.Dim('batch')}]).module())
         for program in programs:
             torch.testing.assert_close(program(x), model(x))
+
+
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+def test_exported_to_onnx_by_tracing():
+    """The shape inference of this exporter must not divide by zero."""
+    with contextlib.suppress(torch.onnx.OnnxExporterError):  # without onnx
+        torch.onnx.export(mini(), (images(1, 3, 50, 64), ), io.BytesIO(),
+                          dynamo=False)
+
+
+@pytest.mark.parametrize('options', [
+    dict(with_cls_token=True), dict(pooling='avg', out_type='avg_featmap')])
+def test_an_empty_batch_gives_empty_outputs(options):
+    model = mini(**options)
+    for size in ((64, 64), (50, 71)):
+        empty, one = (model(images(n, 3, *size)) for n in (0, 1))
+        assert [out.shape[1:] for out in empty] == \
+            [out.shape[1:] for out in one]
+        assert all(len(out) == 0 for out in empty)
 
 
 def test_norms_of_maps_are_refused():
@@ -458,7 +477,7 @@ def test_blocks_behind_the_last_output_are_not_built():
 # ------------------------------------------------- freezing and depths
 
 
-@pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 2, 4])
+@pytest.mark.parametrize('frozen_stages', [-1, 0, 2, 4])
 def test_frozen_stages(frozen_stages):
     model = mini(frozen_stages=frozen_stages, with_cls_token=True,
                  drop_path_rate=0.5, drop_rate=0.1).train()
@@ -488,12 +507,11 @@ def test_frozen_stages(frozen_stages):
 
 
 @pytest.mark.parametrize('options', [
-    dict(),
     dict(stage_depths=(2, 0, 1, 1)),
     dict(stage_depths=(0, 0, 4, 0)),
     dict(out_indices=(0, 1)),
-    dict(with_cls_token=True, layer_scale_init_value=0.1),
-    dict(with_cls_token=True, num_registers=2, pre_norm=True),
+    dict(with_cls_token=True, num_registers=2, pre_norm=True,
+         layer_scale_init_value=0.1),
 ])
 def test_layer_depths_are_complete_and_monotone(options):
     model = mini(**options)

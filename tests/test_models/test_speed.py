@@ -1,4 +1,4 @@
-"""What makes HPViT fast changes nothing that it computes."""
+"""The optimised network computes what the straightforward one does."""
 import itertools
 
 import pytest
@@ -13,13 +13,16 @@ MINI = dict(
 CASES = list(itertools.product(
     ('conv', 'avg'),
     (dict(), dict(out_type='avg_featmap'), dict(out_indices=(1, 3)),
-     dict(attention='window'), dict(attention='global', out_indices=3),
-     dict(window_size=3), dict(stage_depths=(0, 3, 0, 3)),
-     dict(stage_depths=(2, 2, 2, 0), out_type='avg_featmap'),
+     dict(attention='window', window_size=3),
+     dict(attention='global', out_indices=3),
+     dict(stage_depths=(0, 3, 0, 3)),
+     dict(attention=('window', ('dilated', 'global'), ('window', 'global'),
+                     'global'), window_size=5),
      dict(layer_scale_init_value=0.5, pre_norm=True, out_indices=(0, 2),
-          drop_path_rate=0.5),
-     dict(patch_stride=16, stage_depths=(6, ), out_type='avg_featmap')),
-    ((64, 64), (96, 64), (50, 71), (128, 128))))
+          drop_path_rate=0.5)),
+    ((64, 96), (50, 71)))) + [
+    ('avg', dict(patch_stride=16, stage_depths=(6, ),
+                 out_type='avg_featmap'), (64, 64))]
 
 
 def build(pooling, options, dtype):
@@ -46,59 +49,40 @@ def relative(ours, theirs):
 
 
 @pytest.mark.parametrize('pooling, options, size', CASES)
-@pytest.mark.parametrize('dtype, tolerance, of_one', [
-    (torch.float64, 1e-12, 1e-12),
-    # some gradients are sums in which much is cancelled
-    (torch.float32, 1e-6, 5e-6)])
-def test_outputs_and_gradients(pooling, options, size, dtype, tolerance,
-                               of_one):
-    """The gradient as a whole, and that of each parameter."""
-    model = build(pooling, options, dtype).train()
-    x = torch.randn(2, 3, *size, dtype=dtype,
+def test_outputs_and_gradients(pooling, options, size):
+    """In float64, where the order of sums hardly matters."""
+    model = build(pooling, options, torch.float64).train()
+    x = torch.randn(2, 3, *size, dtype=torch.float64,
                     generator=torch.Generator().manual_seed(1))
-    torch.manual_seed(3)  # of the branches that are left out
+    torch.manual_seed(3)  # of the branches that are dropped
     ours = model(x)
     torch.manual_seed(3)
     theirs = straightforward.forward(model, x)
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs):
         assert one.shape == other.shape and one.is_contiguous()
-        assert relative(one, other) < tolerance
-    ours, theirs = gradients(model, ours), gradients(model, theirs)
-    for (name, _), one, other in zip(model.named_parameters(), ours, theirs):
-        assert relative(one, other) < of_one, name
-    assert relative(*(torch.cat([one.flatten() for one in both])
-                      for both in (ours, theirs))) < tolerance
-    with torch.no_grad():
-        for one, other in zip(model.eval()(x),
-                              straightforward.forward(model, x)):
-            assert relative(one, other) < tolerance
+        assert relative(one, other) < 1e-12
+    for (name, _), one, other in zip(
+            model.named_parameters(), gradients(model, ours),
+            gradients(model, theirs)):
+        assert relative(one, other) < 1e-12, name
 
 
-@pytest.mark.parametrize('kind, grid, window_size, groups', [
-    ('dilated', (16, 16), 4, 8), ('dilated', (32, 16), 4, 16),
-    # padded, and of an odd side
-    ('dilated', (14, 18), 3, 32), ('dilated', (15, 16), 4, 16),
-    ('window', (16, 16), 4, 1), ('window', (14, 16), 4, 1),
-    ('window', (12, 12), 3, 16), ('window', (15, 16), 4, 16),
-    ('global', (6, 10), 4, 1), ('global', (5, 10), 4, 1)])
+@pytest.mark.parametrize('kind, grid, window_size', [
+    ('dilated', (16, 16), 4), ('dilated', (14, 18), 3),
+    ('dilated', (15, 16), 4), ('window', (16, 16), 4), ('window', (12, 12), 3),
+    ('window', (15, 16), 4), ('global', (6, 10), 4), ('global', (5, 10), 4)])
 @pytest.mark.parametrize('num_prefix', [0, 2])
-def test_units_of_groups_pool_alone(kind, grid, window_size, groups,
-                                    num_prefix):
-    """And what is pooled has the order of the layout that says so."""
+def test_pooled_tokens_are_in_the_pooled_layout(kind, grid, window_size,
+                                                num_prefix):
     layout = TokenLayout.create(kind, grid, 4, window_size)
-    unit = layout.pooling_unit
-    assert unit.num_groups == groups and layout.num_groups % groups == 0
-    images = torch.randn(2, *grid, 8, dtype=torch.float64)
-    x = layout.group(images)
-    x = torch.cat([torch.randn_like(x)[:, :, :num_prefix], x], dim=2)
+    maps = torch.randn(2, *grid, 8, dtype=torch.float64)
+    x = layout.group(maps)
+    x = torch.cat([torch.ones_like(x)[:, :, :num_prefix], x], dim=2)
     pooled = pool_tokens(x, layout, AvgPooling(), num_prefix)
-    parts = pool_tokens(x.reshape(-1, groups, *x.shape[2:]), unit,
-                        AvgPooling(), num_prefix)
-    torch.testing.assert_close(parts.reshape(pooled.shape), pooled)
-    assert pooled.shape[1] == layout.pooled.num_groups
+    assert (pooled[:, :, :num_prefix] == 1).all()
     expected = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(
-        images.permute(0, 3, 1, 2), (0, grid[1] % 2, 0, grid[0] % 2),
+        maps.permute(0, 3, 1, 2), (0, grid[1] % 2, 0, grid[0] % 2),
         mode='replicate'), 2)
     torch.testing.assert_close(layout.pooled.ungroup(
         pooled[:, :, num_prefix:]).permute(0, 3, 1, 2), expected)

@@ -264,7 +264,7 @@ class HPViT(BaseBackbone):
             x = torch.cat([prefix, x], dim=2)
         x = self.norm_pre(self.drop_after_pos(x))
 
-        outs = []
+        outs, masks = [], {}
         blocks = iter(self.blocks)
         for s in range(len(self.stages)):
             pool = None
@@ -272,9 +272,11 @@ class HPViT(BaseBackbone):
                 wanted = self._layout(s, layout.grid, i)
                 x = regroup(x, layout, wanted, self.num_prefix)
                 layout = wanted
+                if layout not in masks:
+                    masks[layout] = layout.key_mask(
+                        x.shape[0], self.num_prefix, x.device)
                 pool = self._pool(s, i, layout)
-                x = next(blocks)(
-                    x, layout.key_mask(self.num_prefix, x.device), pool)
+                x = next(blocks)(x, masks[layout], pool)
             if s in self.out_indices:
                 outs.append(self._output(x, layout, s, pool is not None))
             if s < len(self.pools):

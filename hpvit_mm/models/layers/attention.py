@@ -29,8 +29,8 @@ class Attention(nn.Module):
 
         Args:
             x: Tokens of shape (B, groups, tokens, C).
-            key_mask: Boolean mask of shape (groups, tokens), False for
-                padding; None where there is none.
+            key_mask: Boolean mask of shape (B * groups, 1, 1, tokens), False
+                for padding. Defaults to None: there is none.
 
         Returns:
             Tokens of shape (B, groups, tokens, C).
@@ -38,13 +38,11 @@ class Attention(nn.Module):
         batch, groups, tokens, channels = x.shape
         # (B, G, T, 3 * C) -> 3 of (B * G, T, heads, d) -> (B * G, heads, T, d)
         # Queries, keys and values must be 4-D: any other number of
-        # dimensions falls off the fast kernels. They are taken apart before
-        # they are turned, so that their gradients are put together in place.
+        # dimensions falls off the fast kernels. They are split before they
+        # are transposed, so that their gradients are stacked without a copy.
         q, k, v = (one.transpose(1, 2) for one in self.qkv(x).reshape(
-            batch * groups, tokens, 3, self.num_heads, -1).unbind(2))
-        if key_mask is not None:
-            # (G, T) -> (B * G, 1, 1, T)
-            key_mask = key_mask.repeat(batch, 1)[:, None, None]
+            batch * groups, tokens, 3, self.num_heads,
+            channels // self.num_heads).unbind(2))
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask)
         # (B * G, heads, T, d) -> (B * G, T, heads, d) -> (B, G, T, C)
         x = x.transpose(1, 2).reshape(batch, groups, tokens, channels)

@@ -1,4 +1,4 @@
-"""The linear embedding of patches, with a stride of its own."""
+"""The linear embedding of overlapping patches."""
 from typing import Tuple
 
 import torch
@@ -15,8 +15,8 @@ class PatchEmbed(nn.Module):
 
     The padding of ``(patch_size - patch_stride) / 2`` puts the centre of each
     token on the centre of its ``patch_stride`` wide cell. The image is padded
-    with zeros on the right and at the bottom to whole cells, so that H and W
-    need not be multiples of anything.
+    with zeros on the right and at the bottom to whole cells, and to whole
+    windows, so that H and W need not be multiples of anything.
 
     Args:
         in_channels: Channels of the image.
@@ -35,47 +35,42 @@ class PatchEmbed(nn.Module):
 
     def grid(self, x: Tensor) -> Tuple[int, int]:
         """Tokens along the height and the width of images (B, C, H, W)."""
-        return tuple(-(-side // self.stride) for side in x.shape[-2:])
+        return tuple(-(-side // self.stride) for side in _sides(x))
 
     def forward(self, x: Tensor, layout: TokenLayout) -> Tensor:
         """Embed the patches, in the order of a layout.
 
-        One matrix product over strided rows of pixels, written where the
-        tokens belong: a convolution writes them in raster order, channels
+        One matmul over strided rows of pixels, which writes the tokens where
+        they belong: a convolution writes them in raster order, channels
         first, and they would be moved twice.
 
         Args:
             x: Images of shape (B, in_channels, H, W).
-            layout: Where the tokens of :meth:`grid` belong.
+            layout: Where the tokens of :meth:`grid` belong. Tokens of its
+                padding are those of an image padded with zeros.
 
         Returns:
             Tokens of shape (B, groups, tokens, C).
         """
-        bottom = -x.shape[-2] % self.stride
-        right = -x.shape[-1] % self.stride
-        if layout.is_padded:
-            x = F.pad(x, (0, right, 0, bottom))
-            # (B, C, H, W) -> (B, H, W, C) -> (B, G, T, C)
-            return layout.group(self.proj(x).permute(0, 2, 3, 1))
         if torch.is_grad_enabled() and self.proj.weight.requires_grad:
             # The rows are 16 times as large as the image at stride 4, and
             # quickly gathered again for the gradient of the weight.
-            return checkpoint(self._rows, x, (bottom, right), layout,
-                              use_reentrant=False, preserve_rng_state=False)
-        return self._rows(x, (bottom, right), layout)
+            return checkpoint(self._embed, x, layout, use_reentrant=False,
+                              preserve_rng_state=False)
+        return self._embed(x, layout)
 
-    def _rows(self, x: Tensor, rest: Tuple[int, int],
-              layout: TokenLayout) -> Tensor:
-        """(B, in_channels, H, W) -> (B, groups, tokens, C), not padded."""
-        bottom, right = rest
-        around = self.proj.padding[0]
+    def _embed(self, x: Tensor, layout: TokenLayout) -> Tensor:
+        """(B, in_channels, H, W) -> (B, groups, tokens, C)"""
+        around, stride = self.proj.padding[0], self.stride
+        bottom, right = (cells * stride - side for cells, side in zip(
+            layout.padded_grid, _sides(x)))
         # (B, in, H, W) -> (B, H', W', in)
         x = F.pad(x, (around, right + around, around, bottom + around))
         x = x.permute(0, 2, 3, 1).contiguous()
         batch, _, _, channels = x.shape
         image, row, pixel, _ = x.stride()
         kernel = self.proj.kernel_size[0]
-        down, across = self.stride * row, self.stride * pixel
+        down, across = stride * row, stride * pixel
         (dy, dx), (ny, nx), (h, w) = (
             layout.dilation, layout.windows, layout.size)
         # (B, dy, dx, ny, nx, h, w, kernel, kernel * in), without a copy, and
@@ -84,7 +79,17 @@ class PatchEmbed(nn.Module):
             (batch, dy, dx, ny, nx, h, w, kernel, kernel * channels),
             (image, down, across, h * dy * down, w * dx * across, dy * down,
              dx * across, row, 1)).reshape(
-                 batch, layout.num_groups, h * w, -1)
+                 batch, layout.num_groups, h * w, kernel * kernel * channels)
         # (C, in, kernel, kernel) -> (C, kernel * kernel * in)
         weight = self.proj.weight.permute(0, 2, 3, 1).flatten(1)
         return F.linear(patches, weight, self.proj.bias)
+
+
+def _sides(x: Tensor) -> Tuple[int, int]:
+    """Height and width as numbers, also where torch traces for ONNX.
+
+    What is computed from traced sizes reaches every reshape of a layout, and
+    the shape inference of ``torch.onnx.export(dynamo=False)`` then divides by
+    zero.
+    """
+    return tuple(torch.sym_int(side) for side in x.shape[-2:])

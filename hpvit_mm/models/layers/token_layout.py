@@ -173,16 +173,17 @@ class TokenLayout:
             return self.ungroup(x).mean(dim=(1, 2))
         return x.mean(dim=(1, 2))
 
-    def key_mask(self, num_prefix: int,
+    def key_mask(self, batch: int, num_prefix: int,
                  device: torch.device) -> Optional[Tensor]:
-        """Which tokens may act as keys; None where there is no padding.
+        """Make the mask of the tokens that may act as keys.
 
         A group of nothing but padding keeps all its keys where there are no
         prefix tokens: its results are cut off, but they must stay finite, or
         they would spoil gradients. Prefix tokens are not cut off.
 
         Returns:
-            A boolean mask of shape (groups, prefix + tokens), or None.
+            A boolean mask of shape (B * groups, 1, 1, prefix + tokens), ready
+            for attention, or None where there is no padding.
         """
         if not self.is_padded:
             return None
@@ -191,7 +192,9 @@ class TokenLayout:
         mask = self.group(real)[0, :, :, 0]
         if not num_prefix:
             mask = mask | ~mask.any(dim=1, keepdim=True)
-        return F.pad(mask, (num_prefix, 0), value=True)
+        mask = F.pad(mask, (num_prefix, 0), value=True)
+        # (G, P + T) -> (B * G, 1, 1, P + T)
+        return mask.repeat(batch, 1)[:, None, None]
 
 
 def regroup(x: Tensor, old: TokenLayout, new: TokenLayout,
@@ -220,7 +223,8 @@ def regroup(x: Tensor, old: TokenLayout, new: TokenLayout,
                      dim=2)
 
 
-def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
+def pool_tokens(x: Tensor, layout: TokenLayout,
+                pooling: Callable[[Tensor], Tensor],
                 num_prefix: int = 0) -> Tensor:
     """Pool neighbouring tokens 2x2; an odd last row or column is repeated.
 
@@ -245,7 +249,7 @@ def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
     prefix, x = x[:, :, :num_prefix], x[:, :, num_prefix:]
     if layout.neighbours == 'groups':
         # (B, G, T, C) -> (B, dy, dx, windows * T, C) -> (B, dy/2, dx/2, ...)
-        x = pooling(x.reshape(batch, dy, dx, -1, channels))
+        x = pooling(x.reshape(batch, dy, dx, ny * nx * h * w, channels))
         # (B, G, P, C) -> (B, dy/2, 2, dx/2, 2, windows, P, C)
         #              -> (B, dy/2, dx/2, windows, P, C)
         prefix = prefix.reshape(batch, dy // 2, 2, dx // 2, 2, ny * nx,
@@ -262,9 +266,9 @@ def pool_tokens(x: Tensor, layout: TokenLayout, pooling,
             x = torch.cat([x, x[:, :, -1:]], dim=2)
         x = pooling(x.unsqueeze(3))
         prefix = prefix.mean(dim=1)
-    groups = layout.pooled.num_groups
-    x = x.reshape(batch, groups, -1, channels)
+    groups, (h, w) = layout.pooled.num_groups, layout.pooled.size
+    x = x.reshape(batch, groups, h * w, channels)
     if num_prefix:
-        prefix = prefix.reshape(batch, groups, -1, channels)
+        prefix = prefix.reshape(batch, groups, num_prefix, channels)
         x = torch.cat([prefix, x], dim=2)
     return x
