@@ -7,7 +7,6 @@ import pytest
 import torch
 from mmengine.model import ExponentialMovingAverage
 from torch import nn
-from torch._dynamo.testing import CompileCounter
 
 from hpvit_mm.engine import CompileHook
 from hpvit_mm.errors import UserError
@@ -44,8 +43,9 @@ def compiled(model, **options):
 
 
 @pytest.mark.parametrize('kwargs', [
-    dict(with_cls_token=True, layer_scale_init_value=0.1),
-    dict(with_cp=True), dict(attention='window', window_size=5)], ids=str)
+    dict(with_cls_token=True, layer_scale_init_value=0.1, pooling='avg'),
+    dict(with_cp=True, pooling='avg'),
+    dict(attention='window', window_size=5)], ids=str)
 def test_outputs_and_gradients(kwargs):
     """In one graph for each block, with and without padding."""
     plain, other = Model(**kwargs), Model(**kwargs)
@@ -59,49 +59,32 @@ def test_outputs_and_gradients(kwargs):
         torch.testing.assert_close(other.eval()(images), plain.eval()(images))
 
 
-def test_blocks_are_called_compiled():
-    """All of them, in spite of torch's limit."""
-    seen = []
-
-    def backend(graph, inputs):
-        def call(*args):
-            seen.append(graph)
-            return graph(*args)
-        return call
-
-    model = compiled(Model(MINI, None, drop_path_rate=0.1), backend=backend)
-    for size in (32, 48):
-        model(torch.randn(2, 3, size, size)).sum().backward()
-    # the last one is finished behind the average, by a call of its own
-    assert len(seen) == 2 * (12 + 1)
-    # not once for each block and size
-    assert len(set(map(id, seen))) < 16
-
-
-@pytest.mark.parametrize('kwargs', [{}, dict(
+@pytest.mark.parametrize('kwargs', [dict(), dict(
     attention='window', window_size=7)], ids=str)
-@pytest.mark.parametrize('train', [True, False])
-def test_many_sizes_are_few_variants(kwargs, train):
-    """Detection has another size for each image."""
-    graphs = []
+def test_many_sizes_are_few_graphs(kwargs):
+    """Detection has another size for each image, and all are compiled."""
+    graphs, calls = [], []
 
     def backend(graph, inputs):
         graphs.append(graph)
-        return graph
+
+        def call(*args):
+            calls.append(graph)
+            return graph(*args)
+        return call
 
     model = compiled(Model(pooling='avg', **kwargs), backend=backend)
-    model.train(train)
     sizes = random.Random(0)
-    with torch.set_grad_enabled(train):
-        for _ in range(30):
-            model(torch.randn(2, 3, *sizes.choices(range(160, 340), k=2)))
+    for _ in range(12):
+        model(torch.randn(1, 3, *sizes.choices(range(64, 128), k=2)))
     assert len(graphs) <= 12
+    assert len(calls) == 3 * 12
 
 
-@pytest.mark.parametrize('kwargs', [
-    dict(), dict(pooling='avg', with_cls_token=True), dict(with_cp=True),
-    dict(attention='window', window_size=5, drop_path_rate=0.2)], ids=str)
-@pytest.mark.parametrize('size', [(32, 32), (50, 71)])
+@pytest.mark.parametrize('kwargs, size', [
+    (dict(pooling='avg', with_cls_token=True), (32, 32)),
+    (dict(attention='window', window_size=5, drop_path_rate=0.2), (50, 71)),
+    (dict(with_cp=True), (50, 71))], ids=str)
 def test_the_backbone_is_one_graph(kwargs, size):
     """Nothing in it makes torch go back to Python."""
     plain, other = Model(**kwargs).backbone, Model(**kwargs).backbone
@@ -113,19 +96,6 @@ def test_the_backbone_is_one_graph(kwargs, size):
             expected = plain.train(mode)(images)
             torch.manual_seed(0)
             torch.testing.assert_close(other.train(mode)(images), expected)
-
-
-@pytest.mark.parametrize('out_type', ['featmap', 'avg_featmap'])
-def test_the_backbone_is_one_graph_for_all_batches(out_type):
-    backbone = HPViT(dict(MINI, num_layers=3), stage_depths=(1, 1, 1),
-                     pooling='avg', out_type=out_type).eval()
-    counter = CompileCounter()
-    compiled = torch.compile(backbone, backend=counter, fullgraph=True)
-    with torch.no_grad():
-        for batch in range(2, 7):
-            images = torch.randn(batch, 3, 32, 32)
-            torch.testing.assert_close(compiled(images), backbone(images))
-    assert counter.frame_count <= 2  # the first batch, then any
 
 
 def test_checkpoints_do_not_tell():

@@ -12,8 +12,8 @@ from torch import Tensor
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
 from ..layers import (AvgPooling, Block, ConvPooling, PatchEmbed, TokenLayout,
-                      pool_tokens, regroup, resample_pos_embed,
-                      sincos_pos_embed)
+                      pool_groups, pool_places, pool_tokens, regroup,
+                      resample_pos_embed, sincos_pos_embed)
 from ..layers.token_layout import ATTENTION_KINDS
 from .base import BaseBackbone, Stage
 
@@ -275,7 +275,7 @@ class HPViT(BaseBackbone):
                 if layout not in masks:
                     masks[layout] = layout.key_mask(
                         x.shape[0], self.num_prefix, x.device)
-                pool = self._pool(s, i, layout)
+                pool = self.block_pooling(s, i, layout)
                 x = next(blocks)(x, masks[layout], pool)
             if s in self.out_indices:
                 outs.append(self._output(x, layout, s, pool is not None))
@@ -294,28 +294,30 @@ class HPViT(BaseBackbone):
             self.attention[stage][block], grid,
             max(1, self.patch_size // self.strides[stage]), self.window_size)
 
-    def is_averaged(self, stage: int, block: int) -> bool:
-        """Whether only pooled tokens of this block are used downstream.
+    def block_pooling(self, stage: int, block: int, layout: TokenLayout
+                      ) -> Optional[Callable[[Tensor], Tensor]]:
+        """Return the pooling that a block does itself, or None.
 
-        Then its last linear layer follows the pooling.
+        A block does the pooling that follows it where only pooled tokens are
+        used downstream, and where no grid has to be known: a compiled block
+        would need a graph for many sizes of images.
         """
         if block + 1 < self.stage_depths[stage] or (
                 self.training and self.drop_after_pos.p):
-            return False
-        if stage == len(self.pools):
-            return self.out_type == 'avg_featmap'
-        return stage not in self.out_indices and isinstance(
-            self.pools[stage], AvgPooling)
-
-    def _pool(self, stage: int, block: int, layout: TokenLayout
-              ) -> Optional[Callable[[Tensor], Tensor]]:
-        """The pooling inside of a block; None where there is none."""
-        if not self.is_averaged(stage, block):
             return None
         if stage == len(self.pools):
-            return partial(_average, layout, self.num_prefix)
-        return partial(pool_tokens, layout=layout, pooling=self.pools[stage],
-                       num_prefix=self.num_prefix)
+            return None if layout.is_padded or self.out_type == 'featmap' \
+                else partial(_average, num_prefix=self.num_prefix)
+        pooling = self.pools[stage]
+        if stage in self.out_indices or not isinstance(pooling, AvgPooling):
+            return None
+        if layout.neighbours == 'groups':
+            return partial(pool_groups, dilation=layout.dilation,
+                           pooling=pooling, num_prefix=self.num_prefix)
+        if layout.neighbours == 'places':
+            return partial(pool_places, size=layout.size, pooling=pooling,
+                           num_prefix=self.num_prefix)
+        return None
 
     def _output(self, x: Tensor, layout: TokenLayout, stage: int,
                 is_averaged: bool) -> Tensor:
@@ -324,7 +326,7 @@ class HPViT(BaseBackbone):
         if is_averaged:
             return norm(x)  # (B, C)
         if self.out_type == 'avg_featmap':
-            return norm(_average(layout, self.num_prefix, x))
+            return norm(layout.average(x[:, :, self.num_prefix:]))
         # Contiguous, not channels-last: convolutions keep the memory format,
         # and mmcv's RoIAlign silently reads any memory as NCHW.
         return layout.to_map(norm(x[:, :, self.num_prefix:]))
@@ -385,9 +387,9 @@ class HPViT(BaseBackbone):
         return fit(self, plain, patch_resize)
 
 
-def _average(layout: TokenLayout, num_prefix: int, x: Tensor) -> Tensor:
-    """Average the tokens behind the prefix: (B, G, P + T, C) -> (B, C)."""
-    return layout.average(x[:, :, num_prefix:])
+def _average(x: Tensor, num_prefix: int) -> Tensor:
+    """(B, groups, prefix + tokens, C) -> (B, C), without the prefix."""
+    return x[:, :, num_prefix:].mean(dim=(1, 2))
 
 
 def _pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:

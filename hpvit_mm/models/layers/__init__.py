@@ -4,10 +4,11 @@ from .norm import LayerNorm2d
 from .patch_embed import PatchEmbed
 from .pooling import AvgPooling, ConvPooling
 from .position import resample_pos_embed, sincos_pos_embed
-from .token_layout import TokenLayout, pool_tokens, regroup
+from .token_layout import (TokenLayout, pool_groups, pool_places, pool_tokens,
+                           regroup)
 
 __all__ = [
     'Attention', 'AvgPooling', 'Block', 'ConvPooling', 'LayerNorm2d',
-    'PatchEmbed', 'TokenLayout', 'pool_tokens', 'regroup',
-    'resample_pos_embed', 'sincos_pos_embed'
+    'PatchEmbed', 'TokenLayout', 'pool_groups', 'pool_places', 'pool_tokens',
+    'regroup', 'resample_pos_embed', 'sincos_pos_embed'
 ]

@@ -1,8 +1,7 @@
 """2x2 pooling between stages.
 
-A pooling layer gets a picture of 'places', each with a row of tokens of its
-own: what is pooled are the four tokens at one position of the rows of four
-neighbouring places. What a place is depends on how the tokens are laid out.
+A pooling layer halves the height and the width of a map of tokens, or of
+groups of tokens, of which those at one place are then pooled.
 """
 import torch
 import torch.nn as nn
@@ -14,12 +13,12 @@ class AvgPooling(nn.Module):
     """The average of the four neighbours; it has no parameters."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, tokens, C) -> (B, H / 2, W / 2, tokens, C)"""
+        """(B, H, W, ..., C) -> (B, H / 2, W / 2, ..., C)"""
         # First along the height, then along the width. Slices would fill
         # gradients of full size with zeros, avg_pool2d would keep its input.
-        # (B, H, W, T, C) -> 2 of (B, H / 2, W, T, C)
+        # (B, H, W, ..., C) -> 2 of (B, H / 2, W, ..., C)
         top, bottom = x.unflatten(1, (-1, 2)).unbind(2)
-        # (B, H / 2, W, T, C) -> 2 of (B, H / 2, W / 2, T, C)
+        # (B, H / 2, W, ..., C) -> 2 of (B, H / 2, W / 2, ..., C)
         left, right = (top + bottom).unflatten(2, (-1, 2)).unbind(3)
         return (left + right).mul_(0.25)
 
@@ -41,12 +40,12 @@ class ConvPooling(nn.Conv2d):
             self.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, tokens, C) -> (B, H / 2, W / 2, tokens, C)"""
-        # (B, H, W, T, C) -> (B, H / 2, 2, W / 2, 2, T, C)
-        #                 -> (B, H / 2, W / 2, T, 2, 2, C) -> (..., 4 * C)
-        x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).permute(
-            0, 1, 3, 5, 2, 4, 6).flatten(4)
+        """(B, H, W, ..., C) -> (B, H / 2, W / 2, ..., C)"""
+        # (B, H, W, ..., C) -> (B, H / 2, 2, W / 2, 2, ..., C)
+        x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
+        # -> (B, H / 2, W / 2, ..., 2, 2, C) -> (B, H / 2, W / 2, ..., 4 * C)
+        x = x.movedim((2, 4), (-3, -2)).flatten(-3)
         # (C_out, C_in, 2, 2) -> (C_out, 2, 2, C_in) -> (C_out, 4 * C_in)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
-        # In autocast the sum of the blocks stays in fp32 for the next ones.
+        # Under autocast the residual stream stays in fp32.
         return F.linear(x, weight, self.bias).to(x.dtype)

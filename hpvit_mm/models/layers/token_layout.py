@@ -236,39 +236,75 @@ def pool_tokens(x: Tensor, layout: TokenLayout,
     Args:
         x: Tokens of shape (B, groups, prefix + tokens, C).
         layout: The layout that they have.
-        pooling: Maps (B, H, W, tokens, C) to (B, H / 2, W / 2, tokens, C).
+        pooling: Maps (B, H, W, ..., C) to (B, H / 2, W / 2, ..., C).
         num_prefix: Number of prefix tokens in each group. They are averaged
-            over the groups that are pooled.
+            over the groups that are pooled. Defaults to 0.
 
     Returns:
         The pooled tokens, in ``layout.pooled``: on a grid of (ceil(H/2),
         ceil(W/2)).
     """
-    batch, channels = x.shape[0], x.shape[-1]
-    (dy, dx), (ny, nx), (h, w) = layout.dilation, layout.windows, layout.size
-    prefix, x = x[:, :, :num_prefix], x[:, :, num_prefix:]
     if layout.neighbours == 'groups':
-        # (B, G, T, C) -> (B, dy, dx, windows * T, C) -> (B, dy/2, dx/2, ...)
-        x = pooling(x.reshape(batch, dy, dx, ny * nx * h * w, channels))
-        # (B, G, P, C) -> (B, dy/2, 2, dx/2, 2, windows, P, C)
-        #              -> (B, dy/2, dx/2, windows, P, C)
-        prefix = prefix.reshape(batch, dy // 2, 2, dx // 2, 2, ny * nx,
-                                num_prefix, channels).mean(dim=(2, 4))
-    elif layout.neighbours == 'places':
-        # (B, G, T, C) -> (B * G, h, w, 1, C) -> (B * G, h/2, w/2, 1, C)
-        x = pooling(x.reshape(-1, h, w, 1, channels))
-    else:
-        # (B, G, T, C) -> (B, H, W, C), its last row or column repeated
-        x = layout.ungroup(x)
-        if layout.grid[0] % 2:
-            x = torch.cat([x, x[:, -1:]], dim=1)
-        if layout.grid[1] % 2:
-            x = torch.cat([x, x[:, :, -1:]], dim=2)
-        x = pooling(x.unsqueeze(3))
-        prefix = prefix.mean(dim=1)
-    groups, (h, w) = layout.pooled.num_groups, layout.pooled.size
-    x = x.reshape(batch, groups, h * w, channels)
+        return pool_groups(x, layout.dilation, pooling, num_prefix)
+    if layout.neighbours == 'places':
+        return pool_places(x, layout.size, pooling, num_prefix)
+    prefix = x[:, :, :num_prefix].mean(dim=1, keepdim=True)
+    # (B, G, T, C) -> (B, H, W, C), its last row or column repeated
+    x = layout.ungroup(x[:, :, num_prefix:])
+    if layout.grid[0] % 2:
+        x = torch.cat([x, x[:, -1:]], dim=1)
+    if layout.grid[1] % 2:
+        x = torch.cat([x, x[:, :, -1:]], dim=2)
+    # (B, H, W, C) -> (B, 1, H/2 * W/2, C)
+    x = pooling(x).flatten(1, 2).unsqueeze(1)
+    return torch.cat([prefix, x], dim=2) if num_prefix else x
+
+
+def pool_groups(x: Tensor, dilation: Tuple[int, int],
+                pooling: Callable[[Tensor], Tensor],
+                num_prefix: int = 0) -> Tensor:
+    """Pool tokens whose neighbours lie at one place of four groups.
+
+    Args:
+        x: Tokens of shape (B, dy * dx * windows, prefix + tokens, C).
+        dilation: The dilation (dy, dx) of their layout.
+        pooling: As for :func:`pool_tokens`.
+        num_prefix: As for :func:`pool_tokens`.
+
+    Returns:
+        Tokens of shape (B, dy/2 * dx/2 * windows, prefix + tokens, C).
+    """
+    # (B, G, P + T, C) -> (B, dy, dx, windows, P + T, C)
+    x = x.unflatten(1, (*dilation, -1))
+    prefix, x = x[..., :num_prefix, :], x[..., num_prefix:, :]
+    # (B, dy, dx, windows, T, C) -> (B, dy/2, dx/2, windows, T, C)
+    x = pooling(x)
     if num_prefix:
-        prefix = prefix.reshape(batch, groups, num_prefix, channels)
-        x = torch.cat([prefix, x], dim=2)
-    return x
+        # (B, dy, dx, windows, P, C) -> (B, dy/2, 2, dx/2, 2, windows, P, C)
+        #                            -> (B, dy/2, dx/2, windows, P, C)
+        prefix = prefix.unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).mean(
+            dim=(2, 4))
+        x = torch.cat([prefix, x], dim=-2)
+    return x.flatten(1, 3)
+
+
+def pool_places(x: Tensor, size: Tuple[int, int],
+                pooling: Callable[[Tensor], Tensor],
+                num_prefix: int = 0) -> Tensor:
+    """Pool tokens whose neighbours lie in one group.
+
+    Args:
+        x: Tokens of shape (B, groups, prefix + h * w, C).
+        size: Tokens along the height and the width of a group, (h, w).
+        pooling: As for :func:`pool_tokens`.
+        num_prefix: As for :func:`pool_tokens`.
+
+    Returns:
+        Tokens of shape (B, groups, prefix + h/2 * w/2, C).
+    """
+    prefix, tokens = x[:, :, :num_prefix], x[:, :, num_prefix:]
+    # (B, G, h * w, C) -> (B * G, h, w, C) -> (B * G, h/2, w/2, C)
+    tokens = pooling(tokens.flatten(0, 1).unflatten(1, size))
+    # (B * G, h/2, w/2, C) -> (B, G, h/2 * w/2, C)
+    tokens = tokens.flatten(1, 2).unflatten(0, x.shape[:2])
+    return torch.cat([prefix, tokens], dim=2) if num_prefix else tokens
