@@ -275,7 +275,7 @@ class HPViT(BaseBackbone):
                 if layout not in masks:
                     masks[layout] = layout.key_mask(
                         x.shape[0], self.num_prefix, x.device)
-                pool = self.block_pooling(s, i, layout)
+                pool = self._block_pooling(s, i, layout)
                 x = next(blocks)(x, masks[layout], pool)
             if s in self.out_indices:
                 outs.append(self._output(x, layout, s, pool is not None))
@@ -294,8 +294,8 @@ class HPViT(BaseBackbone):
             self.attention[stage][block], grid,
             max(1, self.patch_size // self.strides[stage]), self.window_size)
 
-    def block_pooling(self, stage: int, block: int, layout: TokenLayout
-                      ) -> Optional[Callable[[Tensor], Tensor]]:
+    def _block_pooling(self, stage: int, block: int, layout: TokenLayout
+                       ) -> Optional[Callable[[Tensor], Tensor]]:
         """Return the pooling that a block does itself, or None.
 
         A block does the pooling that follows it where only pooled tokens are
