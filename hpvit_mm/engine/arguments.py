@@ -77,12 +77,7 @@ def parse_train(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--max-corrupt', type=_count, default=0, metavar='N',
         help='let other samples take the place of up to N (per process) '
         'whose image cannot be read (default: 0, the first is an error)')
-    parser.add_argument(
-        '--amp', action='store_true',
-        help='train in mixed precision (needs a GPU)')
-    parser.add_argument(
-        '--amp-dtype', choices=['float16', 'bfloat16'],
-        help='the low precision of --amp (default: float16)')
+    _add_amp(parser)
     parser.add_argument(
         '--auto-scale-lr', action='store_true',
         help='scale the learning rate by the real batch size over '
@@ -106,6 +101,7 @@ def parse_test(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--untrained', action='store_true',
         help='evaluate the initial weights instead of a checkpoint')
     _add_common(parser)
+    _add_amp(parser)
     parser.add_argument(
         '--out', metavar='PATH',
         help='write the metrics to FILE.json, the predictions to FILE.pkl, '
@@ -122,6 +118,15 @@ def parse_test(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     if (args.checkpoint is None) != args.untrained:
         parser.error('name either a CHECKPOINT or --untrained')
     return args
+
+
+def _add_amp(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--amp', action='store_true',
+        help='compute in mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--amp-dtype', choices=['float16', 'bfloat16'],
+        help='the low precision of --amp (default: float16)')
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

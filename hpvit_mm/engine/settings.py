@@ -62,6 +62,8 @@ def test_config(args: Namespace) -> Config:
         outputs.set_tta(cfg)  # last, because it moves the model's entries
     _settle(cfg)
     survival.ensure_tested(cfg)
+    if args.amp or args.amp_dtype:
+        set_test_amp(cfg, args.amp, args.amp_dtype)
     name_copy(cfg, Path(args.config).stem + '_test')
     return cfg
 
@@ -142,6 +144,17 @@ def set_amp(cfg: Config, amp: bool, dtype: Optional[str]) -> None:
         wrapper.pop('dtype', None)  # of an AmpOptimWrapper before
         if dtype == 'bfloat16':
             wrapper.pop('loss_scale', None)
+
+
+def set_test_amp(cfg: Config, amp: bool, dtype: Optional[str]) -> None:
+    """Test in mixed precision."""
+    if not amp:
+        raise UserError(
+            f'--amp-dtype {dtype} has no effect in full precision; '
+            'add --amp or omit it')
+    if not torch.cuda.is_available():
+        raise UserError('--amp needs a GPU, and torch finds none; omit it')
+    cfg.test_cfg.amp_dtype = dtype or 'float16'
 
 
 def check_amp(cfg: Config, amp: bool) -> None:

@@ -80,6 +80,26 @@ def test_knn(pattern, depths, write, inside):
     assert 'Traceback' not in log
 
 
+def test_knn_in_bfloat16(write, inside, monkeypatch):
+    """As by --amp, which needs a GPU."""
+    seen = []
+    forward = HPViT.forward
+
+    def watched(self, x):
+        outs = forward(self, x)
+        seen.append(torch.is_autocast_enabled('cpu'))
+        return outs
+
+    monkeypatch.setattr(HPViT, 'forward', watched)
+    log = inside('test.py',
+                 write('imagenet/vit-base-mae_knn_in1k.py', KNN, (6, )),
+                 '--untrained', '--cfg-options',
+                 'test_cfg.amp_dtype=bfloat16')
+    assert accuracy(log) > 50
+    assert seen and all(seen)
+    assert not torch.is_autocast_enabled('cpu')
+
+
 @pytest.mark.slow
 def test_linear_probing(write, inside, tmp_path):
     config = write('imagenet/hpvit-base-avg-mae_linear-*.py', LINEAR)

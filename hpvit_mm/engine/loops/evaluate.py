@@ -1,11 +1,15 @@
 """Validation and test loops whose failures name the file or the shape."""
-from typing import Any, Union
+from contextlib import contextmanager
+from typing import Any, Iterator, Optional, Union
 
+import torch
+from mmengine.device import get_device
 from mmengine.runner import TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
 from hpvit_mm.registry import LOOPS
 
+from ..bfloat16 import box_makers, exact_boxes
 from ..data.dataset import guarded
 from ..failures import explained
 
@@ -39,5 +43,38 @@ class GuardedValLoop(Guarded, ValLoop):
 
 @LOOPS.register_module()
 class GuardedTestLoop(Guarded, TestLoop):
-    """mmengine's TestLoop; a file that cannot be read is named."""
+    """mmengine's TestLoop; a file that cannot be read is named.
+
+    Args:
+        args: Those of mmengine's TestLoop.
+        amp_dtype: 'float16' or 'bfloat16' to test in mixed precision; boxes
+            of detectors stay in float32. Defaults to None.
+        kwargs: Those of mmengine's TestLoop.
+    """
     loader = 'test_dataloader'
+
+    def __init__(self, *args, amp_dtype: Optional[str] = None,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.amp_dtype = amp_dtype
+
+    def run(self) -> dict:
+        """Test."""
+        with self.precision():
+            return super().run()
+
+    @contextmanager
+    def precision(self) -> Iterator[None]:
+        """Let mmengine's autocast compute in ``amp_dtype``, if it is set."""
+        if self.amp_dtype is None:
+            yield
+            return
+        device = get_device()
+        before = torch.get_autocast_dtype(device)
+        self.fp16 = True
+        torch.set_autocast_dtype(device, getattr(torch, self.amp_dtype))
+        try:
+            with exact_boxes(box_makers(self.runner.model)):
+                yield
+        finally:
+            torch.set_autocast_dtype(device, before)

@@ -1,5 +1,5 @@
 """Test loop for k-nearest-neighbour classification."""
-from typing import List, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,7 @@ class KNNTestLoop(GuardedTestLoop):
         num_neighbours: Number of neighbours that vote. Defaults to 20.
         temperature: Temperature of the vote. Defaults to 0.07.
         fp16: As for mmengine's TestLoop. Defaults to False.
+        amp_dtype: As for :class:`GuardedTestLoop`. Defaults to None.
 
     Raises:
         UserError: If ``num_neighbours`` or ``temperature`` is not positive,
@@ -49,8 +50,10 @@ class KNNTestLoop(GuardedTestLoop):
                  bank: dict,
                  num_neighbours: int = 20,
                  temperature: float = 0.07,
-                 fp16: bool = False) -> None:
-        super().__init__(runner, dataloader, evaluator, fp16)
+                 fp16: bool = False,
+                 amp_dtype: Optional[str] = None) -> None:
+        super().__init__(runner, dataloader, evaluator, fp16,
+                         amp_dtype=amp_dtype)
         if num_neighbours < 1 or temperature <= 0:
             raise UserError(
                 'num_neighbours and temperature of KNNTestLoop must be '
@@ -66,7 +69,8 @@ class KNNTestLoop(GuardedTestLoop):
     def run(self) -> dict:
         """Fill the bank, then test."""
         self.runner.model.eval()
-        self.features, self.labels = self._fill_bank()
+        with self.precision():
+            self.features, self.labels = self._fill_bank()
         return super().run()
 
     @torch.no_grad()
