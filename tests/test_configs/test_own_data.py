@@ -118,6 +118,22 @@ def test_cascade(example, tmp_path):
         == [3, 3, 3]
 
 
+def test_ids_are_mapped(example, tmp_path):
+    snippet, = (block for block in BLOCKS if 'MapLabels' in block)
+    config = example(AERIAL)
+    for file in (tmp_path / 'data/aerial/annotations').rglob('*.png'):
+        image = Image.open(file)
+        image.putpixel((3, 3), 12)  # 11 behind reduce_zero_label
+        image.save(file)
+    with pytest.raises(UserError, match=r'\(12\).*mapping={11: 255}'):
+        check(config)
+    config.write_text(config.read_text() + snippet)
+    cfg = check(config)
+    for loader, place in (('train', 2), ('val', -2)):
+        pipeline = cfg[f'{loader}_dataloader'].dataset.pipeline
+        assert pipeline[place].type == 'hpvit_mm.MapLabels'
+
+
 @pytest.mark.parametrize('name, old, new, sentence', [
     (PETS, ', head=dict(num_classes=2)', '',
      r'model\.head\.num_classes is 1000, but train_dataloader\.dataset has 2 '

@@ -156,7 +156,7 @@ BOTH = ('train', 'val')
     (without('area'), 'have no area', BOTH, True),
     (without('bbox'), 'have no bbox', BOTH, True),
     (without('category_id'), 'have no category_id', BOTH, True),
-    (thing(category_id=9), 'have an unknown category_id', BOTH, True),
+    (thing(category_id=9), r'unknown category_id, first id 1 \(9\)', BOTH, True),
     (thing(image_id=9), 'have an unknown image_id', BOTH, True),
     # pycocotools needs it, mmdet's data set does not
     (without('iscrowd'), 'have no iscrowd', ['val'], True),
@@ -205,6 +205,17 @@ def test_an_empty_set_of_training(coco):
     with refused(r'filter_cfg drops all 1 images .*set min_size \(now 99\)'):
         coco([thing()], filter_cfg=dict(min_size=99))
     coco([thing()], filter_cfg=dict(min_size=16))
+
+
+@pytest.mark.parametrize('text, says', [
+    ('{', 'is not a COCO file'), ('[]', 'is not a COCO file'),
+    ('{"images": []}', r'is not a COCO file \(it has no list of categories'),
+    ('{"images": [], "categories": []}', 'lists no images')])
+def test_no_coco_file(text, says, tmp_path):
+    (tmp_path / 'a.json').write_text(text)
+    with refused(says):
+        check('mmdet', dict(train=dict(
+            type='CocoDataset', ann_file='a.json', data_root=str(tmp_path))))
 
 
 def test_coco_without_annotations(coco, tmp_path):
@@ -348,6 +359,25 @@ def test_an_empty_class_is_the_users_business(folders, tmp_path):
     (tmp_path / 'train/cow').mkdir(parents=True)
     (tmp_path / 'train/cow/README.txt').touch()
     folders(dict(train=('cat', 'dog')))
+
+
+@pytest.mark.parametrize('line, says', [
+    ('a.png 1', None), ('a.png 2', r'not 0 to 1, first a.png \(2\)'),
+    ('a.png -1', r'\(-1\)'), ('a.png', r'first a.png \(none\)'),
+    ('', 'a.txt is empty'), ('b.png 0', 'b.png does not exist')])
+def test_lists(line, says, tmp_path):
+    picture(tmp_path / 'a.png')
+    (tmp_path / 'a.txt').write_text(line + '\n')
+    with refused(says) if says else VALID:
+        check('mmpretrain', dict(train=dict(
+            type='CustomDataset', data_root=str(tmp_path), ann_file='a.txt',
+            metainfo=dict(classes=('cat', 'dog')), pipeline=[
+                dict(type='LoadImageFromFile'), dict(type='PackInputs')])))
+
+
+def test_the_number_of_folders(folders):
+    with refused(r'3 classes are expected, but .* holds 2 folders \(cat, dog'):
+        folders(dict(train=('cat', 'dog')), ('cat', 'cow', 'dog'))
 
 
 def test_images_without_labels(tmp_path):

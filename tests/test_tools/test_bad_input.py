@@ -1,10 +1,7 @@
 """Mistakes end before anything starts, with one sentence and status 2."""
-import json
-import shutil
 
 import pytest
 import torch
-from PIL import Image
 
 # what to add to the command line of a good run, and what the sentence says
 OPTIONS = [
@@ -261,36 +258,6 @@ def skeleton(config):
 # ------------------------------------------------------------------- data
 
 
-@pytest.fixture
-def coco(sample_data, tmp_path):
-    """A copy of the COCO samples whose training file a test edits."""
-    folder = tmp_path / 'coco'
-    shutil.copytree(sample_data / 'coco', folder)
-    file = folder / 'annotations' / 'instances_train2017.json'
-    content = json.loads(file.read_text())
-    return folder, content
-
-
-def save(coco):
-    """Write the edited file; returns the folder."""
-    folder, content = coco
-    file = folder / 'annotations' / 'instances_train2017.json'
-    file.write_text(json.dumps(content))
-    return folder
-
-
-def test_coco_labels(coco, write_config, refused):
-    coco[1]['annotations'][0]['category_id'] = 77
-    config = write_config('detection', data=save(coco))
-    refused('train', config, says=['category_id 77', 'train2017.json'])
-
-
-def test_coco_classes(coco, write_config, refused):
-    coco[1]['categories'][0]['name'] = 'nought'
-    config = write_config('detection', data=save(coco))
-    refused('train', config, says=['zero', 'nought', 'metainfo.classes'])
-
-
 def test_coco_default_classes(write_config, refused):
     config = write_config(
         'detection', 'for loader in (train_dataloader["dataset"],):\n'
@@ -300,22 +267,6 @@ def test_coco_default_classes(write_config, refused):
     refused('train', config, says=['person', 'zero', 'metainfo.classes'])
 
 
-@pytest.mark.parametrize('key, says', [('images', 'no images'),
-                                       ('annotations', 'no object')])
-def test_empty_coco(key, says, coco, write_config, refused):
-    coco[1][key].clear()
-    config = write_config('detection', data=save(coco))
-    refused('train', config, says=[says, 'ann_file'])
-
-
-@pytest.mark.parametrize('text', ['{', '[]', '{"images": []}'])
-def test_no_coco_file(text, coco, write_config, refused):
-    folder = save(coco)
-    (folder / 'annotations/instances_train2017.json').write_text(text)
-    config = write_config('detection', data=folder)
-    refused('train', config, says=['is not a COCO file', 'ann_file'])
-
-
 @pytest.mark.parametrize('file, says', [('none.json', 'does not exist'),
                                         ('{config}', 'has another')])
 def test_evaluator_of_other_data(file, says, write_config, refused):
@@ -323,54 +274,3 @@ def test_evaluator_of_other_data(file, says, write_config, refused):
     refused('train', config, '--cfg-options', 'val_evaluator.ann_file='
             + file.format(config=config),
             says=['val_evaluator.ann_file', says, 'val2017.json'])
-
-
-@pytest.mark.parametrize('line, says', [
-    ('n10000000/x.JPEG 10', '0 to 9'), ('n10000000/x.JPEG', '(none)'),
-    ('n10000000/x.JPEG -1', '-1')])
-def test_label_list(line, says, sample_data, write_config, refused, tmp_path):
-    folder = tmp_path / 'imagenet'
-    shutil.copytree(sample_data / 'imagenet', folder)
-    with open(folder / 'meta/train.txt', 'a') as file:
-        file.write(line + '\n')
-    config = write_config('classification', data=folder)
-    refused('train', config, says=[line, says])
-
-
-def test_class_folders(sample_data, write_config, refused, tmp_path):
-    folder = tmp_path / 'imagenet'
-    shutil.copytree(sample_data / 'imagenet', folder)
-    shutil.rmtree(folder / 'meta')
-    shutil.rmtree(folder / 'train/n10000000')
-    config = write_config('classification', data=folder)
-    refused('train', config, says=['10 classes', '9 folders'])
-
-
-@pytest.mark.parametrize('value', [6, 200])
-def test_label_maps(value, sample_data, write_config, refused, tmp_path):
-    folder = tmp_path / 'ade'
-    shutil.copytree(sample_data / 'ade/ADEChallengeData2016', folder)
-    file = sorted((folder / 'annotations/training').iterdir())[7]
-    with Image.open(file) as image:
-        image.load()
-    image.putpixel((3, 3), value)
-    image.save(file)
-    config = write_config('segmentation', data=folder)
-    refused('train', config, says=[file.name, str(value), '1 to 5'])
-
-
-def test_label_maps_that_are_not_there(sample_data, write_config, refused,
-                                       tmp_path):
-    folder = tmp_path / 'ade'
-    shutil.copytree(sample_data / 'ade/ADEChallengeData2016', folder)
-    file = sorted((folder / 'annotations/validation').iterdir())[7]
-    file.unlink()
-    config = write_config('segmentation', data=folder)
-    refused('test', config, '--untrained', says=[file.name, 'seg_map_suffix'])
-
-
-def test_empty_image_folder(write_config, refused, tmp_path):
-    (tmp_path / 'ade/images/training').mkdir(parents=True)
-    (tmp_path / 'ade/annotations/training').mkdir(parents=True)
-    config = write_config('segmentation', data=tmp_path / 'ade')
-    refused('train', config, says=['no images *.jpg', 'img_suffix'])

@@ -2,6 +2,7 @@
 import gc
 import json
 from collections import Counter, defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import (Any, Collection, Dict, Iterator, List, Optional,
@@ -32,16 +33,26 @@ class Use:
     filter_cfg: Optional[dict] = None
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Pause garbage collection: it would visit millions of objects again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def load(path: Union[str, Path]) -> Dict[str, list]:
     """Read an annotation file.
 
     Raises:
         Fault: If it is no such file.
     """
-    enabled = gc.isenabled()
-    gc.disable()  # twice as fast: there are millions of small objects
     try:
-        with open(path, encoding='utf-8') as file:
+        with uncollected(), open(path, encoding='utf-8') as file:
             content = json.load(file)
         missing = [key for key in ('images', 'categories')
                    if not isinstance(content[key], list)] \
@@ -50,9 +61,6 @@ def load(path: Union[str, Path]) -> Dict[str, list]:
     except (OSError, ValueError, AttributeError) as error:
         raise Fault(path, 'is not a COCO file', FIX,
                     ' '.join(str(error).split())) from error
-    finally:
-        if enabled:
-            gc.enable()
     if missing:
         raise Fault(path, 'is not a COCO file', FIX,
                     f'it has no list of {shorten(missing)}')
@@ -147,10 +155,12 @@ def _of_objects(content: Dict[str, list], file: str, use: Use
     for one in objects:
         what = _fault(one, sizes, wanted, use)
         if what:
-            faults[what].append(_name(one))
+            key = what[0].removeprefix('have an unknown ')
+            detail = str(one[key]) if key != what[0] else ''
+            faults[what].append((_name(one), detail))
             continue
         if one['id'] in ids:
-            faults["have another's id", ''].append(_name(one))
+            faults["have another's id", ''].append((_name(one), ''))
         ids.add(one['id'])
         if not wanted[one['category_id']]:
             continue

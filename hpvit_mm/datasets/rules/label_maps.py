@@ -25,8 +25,8 @@ def read_labels(path: Union[str, Path], image: Union[str, Path],
         Fault: If it cannot be read, is in colour or of another size.
     """
     if not Path(path).exists():
-        raise Fault(path, 'are missing', 'put them there, or take their '
-                    'images out')
+        raise Fault(path, 'are missing', 'put them there, or correct '
+                    'data_prefix.seg_map_path and seg_map_suffix')
     labels = opened(path, np.asarray)
     if labels.ndim != 2:
         raise Fault(path, 'are in colour and hold no class ids',

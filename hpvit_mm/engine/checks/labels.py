@@ -91,6 +91,7 @@ def check_image(file: str, path: str) -> None:
 # -------------------------------------------------------------- detection
 
 
+@coco.uncollected()
 def check_coco(dataset: Any, path: str, metrics: List[dict],
                training: bool) -> List[dict]:
     """Check an annotation file, and the sizes of its images."""
@@ -315,7 +316,8 @@ def check_maps(dataset: Any, path: str, samples: List[dict],
             f'{words} (the {num_classes} classes) and {rest} (ignored; '
             f'reduce_zero_label is {dataset.reduce_zero_label})',
             'correct num_classes or reduce_zero_label, or map ids on loading, '
-            f'such as {map_labels(min(found - allowed, default=0), 255)}')
+            'such as ' + map_labels(
+                final(min(found - allowed, default=0)), 255))
         seen.update(found)
 
     refuse(examine(work, samples, f'label maps of {path} looked at'), path)
