@@ -11,9 +11,10 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-from .problems import AGAIN, Fault
+from .problems import Fault
 
 Size = Tuple[int, int]  # width, height
+RESTORE = 'restore it, or unpack it again'
 ORIENTATION = 0x0112
 AS_STORED = (
     "where the annotations are of the pixels as they are stored, set "
@@ -30,7 +31,7 @@ def opened(path: Union[str, Path], use: Callable) -> object:
     # Pillow has a dozen exceptions for damaged files, SyntaxError among them
     except Exception as error:
         text = ' '.join(str(error).split())
-        raise Fault(path, 'cannot be read', AGAIN,
+        raise Fault(path, 'cannot be read', RESTORE,
                     'no image' if 'identify' in text else text) from error
 
 
@@ -52,7 +53,7 @@ def decode(path: Union[str, Path], flag: str = 'color') -> np.ndarray:
     except Exception:  # each decoder has its own
         pass
     if image is None:
-        raise Fault(path, 'cannot be read', AGAIN, 'no image')
+        raise Fault(path, 'cannot be read', RESTORE, 'no image')
     return image
 
 

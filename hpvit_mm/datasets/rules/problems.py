@@ -62,7 +62,7 @@ def in_threads(work: Callable, items: Sequence, title: str) -> Iterator:
 
 
 def examine(work: Callable[[Any], None], items: Sequence, things: str,
-            title: str = '') -> List[Problem]:
+            title: str = '', paths: bool = False) -> List[Problem]:
     """Call a function that raises a Fault; faults of a kind are one problem.
 
     Args:
@@ -70,6 +70,7 @@ def examine(work: Callable[[Any], None], items: Sequence, things: str,
         items: The items.
         things: What they are, and where.
         title: Of the progress bar. Defaults to ``things``.
+        paths: Whether to name files by their paths. Defaults to False.
     """
     def fault_of(item):
         try:
@@ -81,7 +82,7 @@ def examine(work: Callable[[Any], None], items: Sequence, things: str,
     for fault in in_threads(fault_of, items, title or things):
         if fault:
             faults[fault.what, fault.remedy].append(
-                (fault.path.name, fault.detail))
+                (str(fault.path) if paths else fault.path.name, fault.detail))
     return [one for (what, remedy), found in faults.items()
             for one in some(found, len(items), things, what, remedy)]
 

@@ -190,7 +190,7 @@ def check_samples(dataset: Any, path: str, samples: List[dict],
     files = [one['img_path'] for one in samples]
     load = loader_of(dataset)
     refuse(examine(lambda file: check_depth(file, load), files,
-                   f'images of {path} looked at'), path)
+                   f'images of {path} looked at', paths=True), path)
     for index, sample in enumerate(samples):
         size = '{} x {}'.format(*header(sample['img_path'])[0])
         try:

@@ -142,7 +142,8 @@ def check_sizes(dataset: Any, files: List[str], place: str,
             if 'another size' in fault.what:  # damaged ones stop the run
                 raise
 
-    refuse(examine(work, files, f'images of {place} looked at'), place)
+    refuse(examine(work, files, f'images of {place} looked at', paths=True),
+           place)
     warn_of_rotated(files, load, place)
 
 
@@ -320,7 +321,8 @@ def check_maps(dataset: Any, path: str, samples: List[dict],
                 final(min(found - allowed, default=0)), 255))
         seen.update(found)
 
-    refuse(examine(work, samples, f'label maps of {path} looked at'), path)
+    refuse(examine(work, samples, f'label maps of {path} looked at',
+                   paths=True), path)
     learnt = {final(number) for number in seen} - ignored
     if len(learnt) < min(2, num_classes) and (training or len(seen) > 1):
         text = (f'{path}: all label maps looked at hold only '
