@@ -15,7 +15,6 @@ from . import (arguments, distributed, outputs, resume, settings,
                survival)
 from .batch_size import settle_batch_size
 from .checks import check_resumed, check_run
-from .checks.build import building
 from .failures import explained
 
 
@@ -64,17 +63,15 @@ def test(argv: Optional[Sequence[str]] = None) -> None:
 
 def build_runner(cfg: Config) -> Runner:
     """Build the runner that a config asks for."""
-    with building(cfg, 'the config'):
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg \
-            else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg \
+        else Runner.from_cfg(cfg)
     environment.quiet(runner.logger)
     return runner
 
 
 def check_batches_of_epoch(runner: Runner) -> None:
-    """Build the training loop; an epoch must have a batch."""
-    with building(runner.cfg.train_dataloader, 'train_dataloader'):
-        loop = runner.train_loop
+    """Check that an epoch has a batch."""
+    loop = runner.train_loop
     if isinstance(loop, EpochBasedTrainLoop) and not len(loop.dataloader):
         raise UserError(
             'train_dataloader has no batch: drop_last drops the only one, '
