@@ -26,6 +26,7 @@ from .values import check_lengths, check_seed
 from .work_dir import check_work_dir
 
 TRAINING = ('train_cfg', 'optim_wrapper', 'train_dataloader')
+VALIDATION = ('val_cfg', 'val_dataloader', 'val_evaluator')
 TESTING = ('test_cfg', 'test_dataloader', 'test_evaluator')
 
 Skeleton = Optional[Tuple[nn.Module, Optional[OptimWrapper]]]
@@ -44,6 +45,9 @@ def check_run(cfg: Config, training: bool) -> Skeleton:
     if local_rank() > 0:
         return None
     check_entries(cfg, ('model', *(TRAINING if training else TESTING)))
+    if training:
+        given = [name for name in VALIDATION if cfg.get(name) is not None]
+        check_entries(cfg, VALIDATION if given else ())
     check_work_dir(cfg.work_dir)
     check_seed(cfg)
     if training:
@@ -77,7 +81,7 @@ def check_parts(cfg: Config, training: bool) -> Skeleton:
             continue
         for path, metric in build_metrics(cfg, evaluator):
             check_topk(metric, path, heads)
-        check_batches(cfg, loader)
+        check_batches(cfg, loader, model)
     bank = None if training else cfg.test_cfg.get('bank')  # of k-NN
     if bank:
         check_dataset({'test_cfg.bank': bank}, 'test_cfg.bank', heads)

@@ -65,7 +65,8 @@ def building(entry: dict, path: str, function: Optional[Callable] = None
     except UserError:
         raise
     except Exception as error:
-        sentence = explain(error, entry, path, function)
+        sentence = None if 'process group' in str(error) else explain(
+            error, entry, path, function)
         if sentence is None:
             raise
         raise UserError(sentence) from error

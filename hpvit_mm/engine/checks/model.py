@@ -1,5 +1,6 @@
 """Check that the model agrees with its data and with the machine."""
 import contextlib
+import math
 import os
 from pathlib import Path
 from typing import Any, Iterator, List, Optional, Tuple
@@ -9,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hpvit_mm.errors import UserError
@@ -54,9 +55,11 @@ def check_pretrained(cfg: Config, model: nn.Module) -> None:
 def check_channels(model: nn.Module) -> None:
     """Check that the images have the channels of the backbone."""
     mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
-    channels = getattr(getattr(model, 'backbone', None), 'in_channels', None)
-    if isinstance(mean, Tensor) and isinstance(channels, int) \
-            and mean.numel() not in (1, channels):
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, BaseBackbone) or mean is None:
+        return
+    channels = backbone.in_channels
+    if mean.numel() not in (1, channels):
         raise UserError(
             f'model.data_preprocessor.mean is of images with {mean.numel()} '
             f'channels, but model.backbone.in_channels is {channels}; '
@@ -84,11 +87,10 @@ def check_batch_norm(cfg: Config, model: nn.Module) -> None:
     counts the images of all GPUs.
     """
     norms = [one for one in model.modules() if isinstance(one, _BatchNorm)]
-    images = cfg.train_dataloader.get('batch_size')
-    if torch.cuda.is_available() and all(
-            isinstance(one, nn.SyncBatchNorm) for one in norms):
-        images *= world_size(cfg.get('launcher', 'none'))
-    if not norms or images != 1:
+    shared = torch.cuda.is_available() and all(
+        isinstance(one, nn.SyncBatchNorm) for one in norms)
+    if not norms or cfg.train_dataloader.get('batch_size') != 1 or (
+            shared and world_size(cfg.get('launcher', 'none')) > 1):
         return
     size = getattr(model.data_preprocessor, 'size', None) or (224, 224)
     batch = torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size,
@@ -181,8 +183,10 @@ def loss_error(head: nn.Module, labels: List[int]) -> Optional[Exception]:
     """The error of a head's loss on some labels, None if it has none."""
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
-    target = torch.tensor(labels).resize_(1, 1, len(labels))
-    logits = torch.zeros(1, head.out_channels, 1, len(labels))
+    side = max(8, math.ceil(len(labels)**0.5))
+    repeats = math.ceil(side**2 / len(labels))
+    target = torch.tensor(labels * repeats)[:side**2].view(1, side, side)
+    logits = torch.zeros(1, head.out_channels, side, side)
     sample = SegDataSample(gt_sem_seg=PixelData(data=target))
     try:
         with quiet():
@@ -211,32 +215,34 @@ def first_with(cfg: Config, label: int) -> Optional[str]:
 # ------------------------------------------------------------- evaluation
 
 
-def check_batches(cfg: Config, loader: str) -> None:
+def check_batches(cfg: Config, loader: str, model: nn.Module) -> None:
     """Check that mmseg can stack the images of a batch in evaluation.
 
     It pads them in training only. Images that differ in size are read, to see
     what the pipeline makes of them.
     """
-    if cfg.get('default_scope') != 'mmseg' or cfg[loader].batch_size == 1:
+    preprocessor = type(getattr(model, 'data_preprocessor', None)).__name__
+    if preprocessor != 'SegDataPreProcessor' \
+            or cfg[loader].get('batch_size', 1) == 1:
         return
-    with quiet(), contextlib.suppress(OSError):
+    shapes = {}
+    with quiet(), contextlib.suppress(Exception):  # data have other checks
         dataset = DATASETS.build(cfg[loader].dataset)
         of_size = {}
         for index in spread(len(dataset), 200):
             file = dataset.get_data_info(index)['img_path']
             with Image.open(file) as image:
                 of_size.setdefault(image.size, (index, file))
-        shapes = {}
         for index, file in list(of_size.values())[:DRAWS]:
             shape = tuple(dataset[index]['inputs'].shape[1:])
             shapes.setdefault(shape, Path(file).name)
-        if len(shapes) > 1:
-            (one, first), (other, second) = list(shapes.items())[:2]
-            raise UserError(
-                f'{loader}.batch_size is {cfg[loader].batch_size}, but mmseg '
-                'cannot stack images of different sizes in evaluation, and '
-                f'{first} is of {one} pixels and {second} of {other}; set '
-                'batch_size to 1, or give Resize keep_ratio=False')
+    if len(shapes) > 1:
+        (one, first), (other, second) = list(shapes.items())[:2]
+        raise UserError(
+            f'{loader}.batch_size is {cfg[loader].batch_size}, but mmseg '
+            'cannot stack images of different sizes in evaluation, and '
+            f'{first} is of {one} pixels and {second} of {other}; set '
+            'batch_size to 1, or give Resize keep_ratio=False')
 
 
 def check_topk(metric: Any, path: str, heads: List[Tuple[str, int]]) -> None:

@@ -1,4 +1,5 @@
 """Build every part of a run except its data, before the run starts."""
+import contextlib
 import copy
 import importlib.util
 import inspect
@@ -60,19 +61,28 @@ def build_skeleton(cfg: Config) -> Optional[nn.Module]:
         return build(partial(on, 'cpu'), entry, 'model')
 
 
-def build_optimizer(cfg: Config, model: nn.Module) -> OptimWrapper:
+def build_optimizer(cfg: Config, model: nn.Module
+                    ) -> Optional[OptimWrapper]:
     """Build the optimizer over a model without values.
+
+    Returns:
+        The optimizer, or None if only the run itself can build it.
 
     Raises:
         UserError: If an argument is refused.
     """
-    return build(partial(build_optim_wrapper, model), cfg.optim_wrapper,
-                 'optim_wrapper')
+    try:
+        return build(partial(build_optim_wrapper, model), cfg.optim_wrapper,
+                     'optim_wrapper')
+    except UserError:
+        raise
+    except Exception:  # ZeroRedundancyOptimizer needs the other processes
+        return None
 
 
-def build_schedulers(cfg: Config, optimizer: OptimWrapper) -> None:
+def build_schedulers(cfg: Config, optimizer: Optional[OptimWrapper]) -> None:
     """Build the schedulers of the optimizer."""
-    if isinstance(optimizer, OptimWrapperDict):
+    if optimizer is None or isinstance(optimizer, OptimWrapperDict):
         return  # the schedulers of several optimizers have their names
     length = cfg.train_cfg.get('max_epochs', cfg.train_cfg.get('max_iters'))
     for path, entry in entries(cfg, 'param_scheduler'):
@@ -127,6 +137,7 @@ def build_metrics(cfg: Config, name: str) -> List[Tuple[str, BaseMetric]]:
     place = f'{name}.metrics' if 'metrics' in cfg[name] else name
     metrics = []
     for path, entry in entries(cfg, place):
+        entry.pop('output_dir', None)  # IoUMetric creates it
         metrics.append((path, build(METRICS.build, entry, path)))
     return metrics
 
@@ -156,12 +167,13 @@ def build_loop(cfg: Config, name: str) -> None:
         return Runner.build_dataloader(entry, seed=0)
 
     try:
-        with quiet():
-            loader = load(entry)
-    except AttributeError:  # a sampler that looks at the samples
-        return
-    except Exception:
         loader = build(load, entry, f'{name}_dataloader')
+    except Exception:
+        with quiet(), contextlib.suppress(Exception):
+            load(dict(entry, sampler=dict(type='DefaultSampler'),
+                      batch_sampler=None))
+            return  # a sampler that looks at the samples
+        raise
     loop = copy.deepcopy(cfg[f'{name}_cfg'])
     if loop.get('type') not in OWN_LOOPS.values() \
             and loop.get('type') != 'hpvit_mm.KNNTestLoop':
