@@ -7,6 +7,7 @@ import torch
 from toy_backbone import ToyBackbone
 from torch import nn
 
+from hpvit_mm.analysis.count import count_step
 from hpvit_mm.engine import CompileHook, LayerDecayOptimWrapperConstructor
 from hpvit_mm.errors import UserError
 
@@ -117,6 +118,13 @@ def test_its_blocks_are_compiled():
     torch.testing.assert_close(model(x), expected)
     assert 1 <= len(graphs) <= 3
     torch._dynamo.reset()
+
+
+def test_it_is_costed():
+    count = count_step(Model(), (32, 32))
+    # two FLOPs for each of 8 x 8 places, 8 x 8 channels and 3 x 3 offsets
+    assert count.modules['layers.0'] / 2 == 3 * (8 * 8) * (8 * 8) * (3 * 3)
+    assert count.shapes['layers.2'] == (1, 8, 4, 4)
 
 
 @pytest.mark.parametrize('shape, says', [
