@@ -1,5 +1,4 @@
 """Layer-wise learning rate decay, on the models of all three libraries."""
-import re
 from pathlib import Path
 
 import pytest
@@ -125,12 +124,13 @@ def test_a_step_moves_every_layer_by_its_rate():
         torch.testing.assert_close(moved, torch.full_like(moved, rate))
 
 
-@pytest.mark.parametrize('path', sorted(
-    p.relative_to(CONFIGS).as_posix() for p in CONFIGS.glob('[!_q]*/*.py')
-    if not re.search('_knn_|_linear-|_test-only_', p.name)))
-def test_real_models(path):
-    """Complete and monotone on what the configs build."""
-    cfg = Config.fromfile(CONFIGS / path)
+@pytest.mark.parametrize('pattern', [
+    'imagenet/hpvit-base-conv-mae_*.py',
+    'coco/hpvit-base-conv-mae_cascade*.py',
+    'ade20k/hpvit-base-avg-mae_upernet_*.py'])
+def test_real_models(pattern):
+    """Complete and monotone on what the configs of each library build."""
+    cfg = Config.fromfile(min(CONFIGS.glob(pattern)))
     init_default_scope(cfg.default_scope)
     try:
         with torch.device('meta'):

@@ -42,20 +42,20 @@ PREFIX_PARAMETERS = ('cls_token', 'reg_token', 'prefix_pos_embed')
 
 @MODELS.register_module()
 class HPViT(BaseBackbone):
-    """A plain vision transformer, made hierarchical.
+    """A hierarchical backbone with the weights of a plain vision transformer.
 
     The patch embedding keeps its pre-trained kernel and takes a smaller
     stride; the pre-trained blocks are divided into stages, with 2x2 pooling
     between them. From "Rethinking Hierarchies in Pre-trained Plain Vision
-    Transformer" (arXiv 2211.01785). What the paper's abstract leaves open is
-    decided here: 'dilated' attention makes the network compute, before the
-    first pooling, exactly the plain ViT on the shifted images.
+    Transformer" (arXiv 2211.01785). The attention is ours: with 'dilated' the
+    network computes, before the first pooling, exactly the plain ViT on the
+    image shifted by multiples of the stride.
 
-    **A plain ViT** is the network of one stage: ``patch_stride=16,
+    **A plain ViT** is the network with one stage: ``patch_stride=16,
     stage_depths=(12, )``.
 
     Parameter names are MAE's; ``pools.{s}`` (between stage s and s + 1) and
-    ``norms.{s}`` (of the output of stage s) are new. Blocks behind the last
+    ``norms.{s}`` (of the output of stage s) are new. Blocks after the last
     output are not built, so that every parameter gets a gradient.
 
     Args:
@@ -75,39 +75,39 @@ class HPViT(BaseBackbone):
         pooling: 'conv' (a 2x2 convolution that starts as the average) or
             'avg'. Defaults to 'conv'.
         attention: 'global', 'window' or 'dilated' for all blocks, or a
-            sequence with one entry per stage, each a word or a sequence of
-            words with one per block. Defaults to 'dilated' where the stride
+            sequence with one entry per stage, each a name or a sequence of
+            names with one per block. Defaults to 'dilated' where the stride
             is smaller than ``patch_size`` and 'global' elsewhere.
-        window_size: Most tokens along a side of a window; the windows of a
-            grid are evened out below it. Defaults to 14.
+        window_size: Maximum number of tokens along a side of a window; all
+            windows of a grid have the same size. Defaults to 14.
         out_indices: Stages whose output is returned, ascending; negative
             ones count from the end. Defaults to all stages for 'featmap' and
             to the last one for 'avg_featmap'.
         out_type: 'featmap' returns maps of shape (B, C, H_i, W_i);
-            'avg_featmap' returns their averages of shape (B, C), normalised
-            after the averaging as in MAE's fine-tuning. Defaults to
+            'avg_featmap' returns their averages of shape (B, C), averaged
+            and then normalised as in MAE's fine-tuning. Defaults to
             'featmap'.
         qkv_bias: Whether queries, keys and values have a bias. Defaults to
             True.
-        norm_cfg: The normalisation layers, of the last dimension. Defaults
+        norm_cfg: Config of the norms over the last dimension. Defaults
             to LayerNorm with MAE's eps of 1e-6.
-        layer_scale_init_value: Start of LayerScale; 0 leaves it out.
+        layer_scale_init_value: Initial value of LayerScale; 0 omits it.
             Defaults to 0.
         drop_rate: Dropout after the position embedding, the attention and
             the MLP layers. Defaults to 0.
-        drop_path_rate: Probability of leaving out a branch of the last
-            block; it rises linearly from 0 at the first. Defaults to 0.
+        drop_path_rate: Probability of dropping a branch of the last block;
+            it rises linearly from 0 at the first. Defaults to 0.
         pre_norm: Whether tokens are normalised before the first block, as in
             CLIP. Defaults to False.
         with_cls_token: Whether to keep the cls token: one copy per attention
             group, averaged when groups are pooled. It takes part in the
             attention and is not returned. Defaults to False.
-        num_registers: Further prefix tokens behind cls, treated alike: the
+        num_registers: Further prefix tokens after cls, treated alike: the
             registers of DINOv2, or the distillation token of DeiT. Defaults
             to 0.
-        with_cp: Whether to compute activations again in the backward pass
-            instead of keeping them; one value, or one per stage. Defaults to
-            False.
+        with_cp: Activation checkpointing: whether to recompute activations
+            in the backward pass instead of keeping them; one value, or one
+            per stage. Defaults to False.
         frozen_stages: -1 freezes nothing, 0 the embeddings, n also the first
             n stages, with their output norms and the pooling between them.
             Defaults to -1.
@@ -197,8 +197,8 @@ class HPViT(BaseBackbone):
             self.reg_token = nn.Parameter(
                 torch.zeros(1, num_registers, self.embed_dims))
         if self.num_prefix:
-            # Apart from the tokens, so that a checkpoint can be written as
-            # it was read.
+            # Separate from the tokens, so that a checkpoint can be written
+            # as it was read.
             self.prefix_pos_embed = nn.Parameter(
                 torch.zeros(1, self.num_prefix, self.embed_dims))
         self.drop_after_pos = nn.Dropout(drop_rate)
@@ -206,7 +206,7 @@ class HPViT(BaseBackbone):
             build_norm_layer(norm_cfg, self.embed_dims)[1]
             if pre_norm else nn.Identity())
 
-        # What lies behind the last output would get no gradient, and stop
+        # Blocks after the last output would get no gradient, which stops
         # distributed training.
         used_stages = max(self.out_indices) + 1
         num_blocks = sum(self.stage_depths[:used_stages])
@@ -345,7 +345,7 @@ class HPViT(BaseBackbone):
             self.pos_embed, self.pos_grid, layout.grid))
 
     def _init_parameters(self) -> None:
-        """MAE's initialisation; ConvPooling and norms have their own."""
+        """Initialise as MAE does; ConvPooling and norms have their own."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)

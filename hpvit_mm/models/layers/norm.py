@@ -10,12 +10,12 @@ class LayerNorm2d(nn.LayerNorm):
     """LayerNorm over the channels of a map (B, C, H, W).
 
     For mmcv's ``norm_cfg=dict(type='hpvit_mm.LayerNorm2d', eps=1e-6)`` too.
-    It is the LN in the heads of ViTDet (detectron2), which GN with one group
-    is not: that has one mean for all channels *and places*.
+    It is the LN in the heads of ViTDet (detectron2). GroupNorm with one group
+    is another norm: it has one mean for all channels *and positions*.
 
     It normalises a channels-last view, several times faster than statistics
-    written out in NCHW, and returns one, which convolutions take as it is.
-    Not so mmcv's ops: give them a contiguous copy.
+    computed in NCHW, and returns one. Convolutions take it as it is; mmcv's
+    ops need a contiguous copy.
     """
 
     def forward(self, x: Tensor) -> Tensor:

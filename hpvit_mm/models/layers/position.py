@@ -48,7 +48,7 @@ def resample_pos_embed(pos_embed: Tensor, source: Tuple[int, int],
     Args:
         pos_embed: Table of shape (1, h * w, C) on the grid ``source``.
         source: Tokens along the height and width of the table, (h, w).
-        target: Tokens along the height and width that are wanted, (H, W).
+        target: Tokens along the height and width of the result, (H, W).
 
     Returns:
         The table on the grid ``target``, of shape (1, H, W, C).
@@ -57,8 +57,8 @@ def resample_pos_embed(pos_embed: Tensor, source: Tuple[int, int],
     table = pos_embed.unflatten(1, source)
     if tuple(source) == tuple(target):
         return table
-    # As products of matrices, because the gradient of an interpolation is
-    # slow, and on GPUs depends on the order of its sums.
+    # As matmuls, because the gradient of an interpolation is slow, and not
+    # deterministic on GPUs.
     with _without_autocast(table.device.type):
         table = table.to(torch.promote_types(table.dtype, torch.float32))
         rows, columns = (
@@ -70,14 +70,14 @@ def resample_pos_embed(pos_embed: Tensor, source: Tuple[int, int],
 
 
 def _without_autocast(device: str) -> ContextManager:
-    """Nothing to switch off on the meta device, where costs are counted."""
+    """Disable autocast, on devices that have it: the meta device has not."""
     if torch.amp.is_autocast_available(device):
         return torch.autocast(device, enabled=False)
     return nullcontext()
 
 
 def _bicubic(source: int, target: int, like: Tensor) -> Tensor:
-    """What interpolation multiplies with along a side, (target, source)."""
+    """The matrix of a bicubic interpolation, (target, source)."""
     one = torch.eye(source, dtype=like.dtype, device=like.device)
     return F.interpolate(one[None, None], size=(target, source),
                          mode='bicubic', align_corners=False)[0, 0]

@@ -59,16 +59,16 @@ class TokenLayout:
                window_size: int) -> 'TokenLayout':
         """The layout of one kind of attention on a grid.
 
-        Windows are evened out: a side of 50 tokens and ``window_size=14``
-        gives 4 windows of 13, not of 14, because that pads 2 tokens instead
-        of 6.
+        All windows have the same size, the smallest that covers the grid: a
+        side of 50 tokens and ``window_size=14`` gives 4 windows of 13, which
+        pads 2 tokens, and not of 14, which pads 6.
 
         Args:
             kind: 'global', 'window' or 'dilated'.
             grid: Tokens along the height and the width.
             dilation: Distance of neighbours for 'dilated'.
-            window_size: Most tokens along a side of a group, for 'window'
-                and 'dilated'.
+            window_size: Maximum number of tokens along a side of a group,
+                for 'window' and 'dilated'.
         """
         if kind not in ATTENTION_KINDS:
             raise UserError(f'attention must be one of {ATTENTION_KINDS}, '
@@ -103,7 +103,7 @@ class TokenLayout:
 
     @property
     def neighbours(self) -> str:
-        """Where the four tokens lie that a 2x2 pooling makes one.
+        """Position of the four tokens that a 2x2 pooling makes one.
 
         'groups': at the same place of four neighbouring groups; 'places': at
         neighbouring places of one group; 'grid': anywhere.
@@ -117,7 +117,7 @@ class TokenLayout:
 
     @property
     def pooled(self) -> 'TokenLayout':
-        """The layout behind ``pool_tokens``."""
+        """The layout after ``pool_tokens``."""
         grid = tuple(-(-side // 2) for side in self.grid)
         (dy, dx), (h, w) = self.dilation, self.size
         if self.neighbours == 'groups':
@@ -206,7 +206,7 @@ def regroup(x: Tensor, old: TokenLayout, new: TokenLayout,
     Args:
         x: Tokens of shape (B, old groups, prefix + old tokens, C).
         old: The layout that they have.
-        new: The layout that is wanted.
+        new: The layout that they get.
         num_prefix: Number of prefix tokens in each group.
 
     Returns:
