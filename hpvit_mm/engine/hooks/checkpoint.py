@@ -1,4 +1,5 @@
 """Hook that saves checkpoints so that one always loads."""
+import logging
 import os
 import shutil
 from collections import deque
@@ -272,13 +273,15 @@ class SafeCheckpointHook(CheckpointHook):
             part.unlink()
         size = checkpoint_bytes(runner) / 1e9
         free = shutil.disk_usage(folder).free / 1e9
-        runner.logger.info(f'A checkpoint takes about {size:.3g} GB, and '
-                           f'{free:.3g} GB are free in {folder}')
-        if 2 * size > free:  # an old one is deleted after the new one is there
+        if size > free:
             raise UserError(
-                f'{folder} has no room for two checkpoints: they take about '
-                f'{2 * size:.3g} GB, and {free:.3g} GB are free; free some '
-                'space, or name another --work-dir')
+                f'{folder} has no room for a checkpoint: it takes about '
+                f'{size:.3g} GB, and {free:.3g} GB are free; free some space, '
+                'or name another --work-dir')
+        # two, because an old one is deleted after the new one is there
+        level = logging.WARNING if 2 * size > free else logging.INFO
+        runner.logger.log(level, f'A checkpoint takes about {size:.3g} GB, '
+                          f'and {free:.3g} GB are free in {folder}')
 
 
 def attempt(path: Union[str, Path], step: Callable, *args) -> Optional[str]:
