@@ -576,5 +576,8 @@ def test_damaged_images_are_left_to_the_run(tmp_path):
     class Set:
         pipeline = staticmethod(lambda sample: sample)
 
-    check_samples(Set(), 'x', [dict(img_path=str(tmp_path / name))
-                               for name in ('a.jpg', 'b.jpg')], None)
+    damaged, good = (dict(img_path=str(tmp_path / name))
+                     for name in ('a.jpg', 'b.jpg'))
+    check_samples(Set(), 'x', [damaged, good], None)
+    with refused('a.jpg cannot be read as an image, nor can others'):
+        check_samples(Set(), 'x', [damaged], None)

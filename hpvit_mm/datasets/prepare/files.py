@@ -20,7 +20,7 @@ ARCHIVES = ('.zip', '.tar', '.tgz', '.gz')
 
 
 def check_root(path: str, layout: Layout) -> Path:
-    """The folder of a data set, which must exist."""
+    """Return the folder of a data set, which must exist."""
     root = Path(path)
     if not root.is_dir():
         raise UserError(f'there is no folder {root.absolute()}; make it from '
@@ -66,14 +66,14 @@ def check_places(report: Report) -> List[str]:
 
 
 def packed(folder: Path) -> str:
-    """The archives that lie in a folder, if any."""
+    """Name the archives in a folder, if any."""
     found = sorted(path.name for path in folder.glob('*')
                    if path.suffix in ARCHIVES)
     return f' (still packed: {shorten(found, 3)})' if found else ''
 
 
 def below(folder: Path, depth: int = 3) -> Iterator[Path]:
-    """The folders below a folder, the nearest first, few of many."""
+    """Yield some folders below a folder, the nearest first."""
     inner = folders_in(folder)[:20] if depth else []
     yield from inner
     for one in inner:
@@ -81,17 +81,16 @@ def below(folder: Path, depth: int = 3) -> Iterator[Path]:
 
 
 def folders_in(folder: Path) -> List[Path]:
-    """The folders in a folder, but not the hidden ones."""
-    with os.scandir(folder) as entries:  # asks nothing about 50,000 files
+    """Return the folders in a folder, without hidden ones."""
+    with os.scandir(folder) as entries:  # without a stat of 50,000 files
         return sorted(Path(one.path) for one in entries
                       if one.is_dir() and one.name[0] != '.')
 
 
 def listing(folder: Path, suffixes: Tuple[str, ...]) -> List[str]:
-    """The files in and below a folder, by relative paths.
+    """Return the files in and below a folder, as relative paths.
 
-    Names that begin with a dot do not count: the data set classes pass them
-    over, too.
+    Hidden files do not count, nor do they for the data set classes.
     """
     found = []
     for place, _, names in os.walk(folder, followlinks=True):

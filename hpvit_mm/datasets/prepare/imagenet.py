@@ -1,8 +1,7 @@
 """ImageNet-1K: the lists of labels are derived.
 
-A class is numbered by its place in the alphabetical order of the folders in
-``train/``. The classes of ``val/`` come from its folders, from the devkit, or
-from Kaggle's table.
+Classes are numbered in the alphabetical order of the folders in ``train/``.
+Those of ``val/`` come from its folders, the devkit, or Kaggle's table.
 """
 import csv
 import os
@@ -15,6 +14,7 @@ from scipy.io import loadmat
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import replacing
 
+from ..rules.folders import problems_of_list, read_list
 from ..rules.problems import AGAIN, in_threads
 from .files import below, check_images, folders_in, listing, packed
 from .report import Report
@@ -40,7 +40,7 @@ def check(report: Report, split: str) -> None:
 
 
 def check_train(report: Report, wnids: List[str]) -> None:
-    """``train/`` has a folder per class."""
+    """Check ``train/``, which has a folder per class."""
     folder = report.root / 'train'
     if not wnids or len(wnids) != CLASSES and not report.subset:
         report.wrong(f'train: {len(wnids):,} folders of classes, but '
@@ -62,7 +62,7 @@ def check_train(report: Report, wnids: List[str]) -> None:
 
 
 def check_val(report: Report, wnids: List[str]) -> None:
-    """``val/`` has folders like ``train/``, or there is a list."""
+    """Check ``val/``, which has folders like ``train/`` or a list."""
     names = listing(report.root / 'val', SUFFIXES)
     report.count('val', len(names), 'val')
     check_images(report, 'val', names)
@@ -87,15 +87,15 @@ def check_val(report: Report, wnids: List[str]) -> None:
 
 
 def settle(report: Report, split: str, lines: List[str]) -> None:
-    """Compare a list with what it should be, or make it.
+    """Compare a list with the images, or make it.
 
-    It is made only where nothing is wrong: a list of half of the images
-    would itself be wrong as soon as the others are there.
+    It is made only where nothing is wrong: a list of half of the images would
+    be wrong as soon as the others are there.
     """
     name = f'meta/{split}.txt'
     path = report.root / name
     if os.path.lexists(path):
-        found = read_list(path)
+        found = [' '.join(pair).strip() for pair in read_list(path)]
         strange = sorted(set(found) ^ set(lines))
         if strange or len(found) != len(lines):
             report.wrong(
@@ -117,24 +117,19 @@ def settle(report: Report, split: str, lines: List[str]) -> None:
             report.note('made', f'{name}: {len(lines):,} lines')
 
 
-def read_list(path: Path) -> List[str]:
-    text = path.read_text(encoding='utf-8', errors='replace')
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 def check_list(report: Report, names: List[str], classes: int) -> None:
-    """A list that is there already: each image once, labels in range."""
-    lines = [line.rpartition(' ')[::2]
-             for line in read_list(report.root / 'meta/val.txt')]
+    """Check an existing list: each image once, labels in range."""
+    path = report.root / 'meta/val.txt'
+    lines = read_list(path)
     label_of, known = dict(lines), set(names)
-    repeated = Counter(name for name, _ in lines)
+    remedy = 'move it away, ' + SOURCES
+    fine = report.add((what, remedy) for what, _ in problems_of_list(
+        path, classes))
+    counts = Counter(name for name, _ in lines)
     faults = [
         ('name no image of val',
          [name for name, _ in lines if name not in known]),
-        ('repeat a name', [name for name in repeated if repeated[name] > 1]),
-        (f'have a label that is not 0 to {classes - 1}',
-         [(name, label) for name, label in lines
-          if not label.isdecimal() or int(label) >= classes])]
+        ('repeat a name', [name for name in counts if counts[name] > 1])]
     if not report.subset:
         counts = Counter(label for _, label in lines)
         faults += [
@@ -144,18 +139,17 @@ def check_list(report: Report, names: List[str], classes: int) -> None:
              [(name, f'{label_of[name]}, not {label}')
               for name, label in FIRST_LABELS.items()
               if label_of.get(name, label) != label])]
-    remedy = 'move it away, ' + SOURCES
     for what, found in faults:
         report.some(found, len(lines), 'lines of meta/val.txt', what, remedy)
     absent = [name for name in names if name not in label_of]
     report.some(absent, len(names), 'images of val', 'are not in meta/val.txt',
                 remedy)
-    if not absent and not any(found for _, found in faults):
+    if fine and not absent and not any(found for _, found in faults):
         report.note('fine', f'meta/val.txt: {len(lines):,} lines')
 
 
 def truth(report: Report, names: List[str]) -> Optional[Dict[str, str]]:
-    """The class of each image by a table beside the data, None without."""
+    """Read the class of each image from a table beside the data, if any."""
     for folder in [report.root, *below(report.root, 2)]:
         for file, load in ((KAGGLE, load_kaggle), (TRUTH, load_devkit)):
             if not (folder / file).exists():
@@ -176,14 +170,14 @@ def truth(report: Report, names: List[str]) -> Optional[Dict[str, str]]:
 
 
 def load_kaggle(path: Path) -> Dict[str, str]:
-    """Image -> class, from lines 'image,class and box and ...'."""
+    """Read lines 'image,class box ...': image -> class."""
     with open(path, newline='', encoding='utf-8') as file:
         return {image: found.partition(' ')[0]
                 for image, found in csv.reader(file)}
 
 
 def load_devkit(path: Path) -> Dict[str, str]:
-    """Image -> class, from numbers by image and the meaning of numbers."""
+    """Read the number of each image and the classes: image -> class."""
     synsets = loadmat(path.with_name('meta.mat'), squeeze_me=True)['synsets']
     wnids = dict(zip(synsets['ILSVRC2012_ID'].tolist(),
                      synsets['WNID'].tolist()))

@@ -59,7 +59,7 @@ def metrics_of(cfg: Config, loader: str) -> List[Tuple[str, dict]]:
 
 
 def leaves(entry: dict, path: str) -> Iterator[Tuple[str, dict]]:
-    """The data sets inside wrappers such as RepeatDataset."""
+    """Yield the data sets inside wrappers such as RepeatDataset."""
     if 'dataset' in entry:
         yield from leaves(entry['dataset'], f'{path}.dataset')
     elif 'datasets' in entry:
@@ -70,14 +70,14 @@ def leaves(entry: dict, path: str) -> Iterator[Tuple[str, dict]]:
 
 
 def is_local(entry: Any) -> bool:
-    """Whether files are on this machine's file system."""
+    """Whether the files are read from a local file system."""
     backend = entry.get('backend_args') if isinstance(entry, dict) else \
         getattr(entry, 'backend_args', None)
     return not backend or backend.get('backend') == 'local'
 
 
 def check_root(entry: dict, path: str) -> None:
-    """The folder of the data set must exist."""
+    """Check that the folder of a data set exists."""
     root = entry.get('data_root')
     if root and is_local(entry) and '://' not in root \
             and not os.path.isdir(root):
@@ -90,7 +90,7 @@ def check_root(entry: dict, path: str) -> None:
 
 
 def build_lazily(entry: dict, path: str) -> Any:
-    """The data set without its list of samples."""
+    """Build a data set without its list of samples."""
     target = next((target for registry, target in classes_of(entry['type'])
                    if registry is DATASETS), None)
     check_choice(entry, target, path)
@@ -102,7 +102,10 @@ def build_lazily(entry: dict, path: str) -> Any:
 
 
 def check_choice(entry: dict, target: Any, path: str) -> None:
-    """mmseg's data sets take a choice of their own classes, no others."""
+    """Check the classes of a data set of mmseg that has its own.
+
+    It takes a subset of them, no others.
+    """
     own = getattr(target, 'METAINFO', {}).get('classes')
     classes = (entry.get('metainfo') or {}).get('classes')
     if not hasattr(target, 'get_label_map') or not own or not classes:
@@ -117,7 +120,7 @@ def check_choice(entry: dict, target: Any, path: str) -> None:
 
 
 def check_paths(dataset: Any, path: str) -> None:
-    """The annotation file and the folders of a data set must exist."""
+    """Check that the annotation file and the folders exist."""
     if not is_local(dataset):
         return
     places = {'ann_file': getattr(dataset, 'ann_file', None)}
@@ -185,9 +188,14 @@ def check_agreement(cfg: Config, dataset: Any, path: str) -> None:
 def check_samples(dataset: Any, path: str, samples: List[dict],
                   model: Optional[nn.Module]) -> None:
     """Check that the pipeline prepares some samples for the model."""
-    samples = [one for one in samples if readable(one['img_path'])] \
-        if any(os.path.isfile(one['img_path']) for one in samples) else []
-    files = [one['img_path'] for one in samples]
+    # A few damaged images are the business of --max-corrupt.
+    good = [one for one in samples if os.path.isfile(one['img_path'])
+            and readable(one['img_path'])]
+    if samples and not good:
+        raise UserError(
+            f'{path}: {samples[0]["img_path"]} cannot be read as an image, '
+            'nor can others; convert them to PNG, or restore them')
+    samples, files = good, [one['img_path'] for one in good]
     load = loader_of(dataset)
     refuse(examine(lambda file: check_depth(file, load), files,
                    f'images of {path} looked at', paths=True), path)
@@ -245,7 +253,7 @@ def check_channels(model: nn.Module, image: torch.Tensor, file: str,
 
 
 def head_classes(model: nn.Module) -> List[Tuple[str, int]]:
-    """The heads of a model and how many classes each tells apart."""
+    """Return the names and numbers of classes of a model's heads."""
     heads = [(name, getattr(module, 'num_classes', None))
              for name, module in model.named_modules()
              if name.rstrip('.0123456789').endswith('head')
@@ -256,7 +264,7 @@ def head_classes(model: nn.Module) -> List[Tuple[str, int]]:
 
 def check_heads(heads: List[Tuple[str, int]], classes: Optional[tuple],
                 path: str) -> None:
-    """The heads must have as many classes as the data set."""
+    """Check that the heads have as many classes as the data set."""
     for name, number in heads:
         if classes and number != len(classes):
             raise UserError(
@@ -267,7 +275,7 @@ def check_heads(heads: List[Tuple[str, int]], classes: Optional[tuple],
 
 
 def class_names(dataset: Any, path: str) -> Optional[tuple]:
-    """The class list of a data set, None where only its files know it."""
+    """Return the classes of a data set, None if only its files have them."""
     classes = dataset.metainfo.get('classes')
     if isinstance(classes, str):
         raise UserError(f'{path}.metainfo.classes is the string {classes!r}; '

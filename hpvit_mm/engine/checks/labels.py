@@ -38,12 +38,12 @@ def refuse(problems: Iterable[Problem], path: str) -> None:
 
 
 def transforms_of(dataset: Any) -> list:
-    """The transforms of a data set's pipeline."""
+    """Return the transforms of a data set's pipeline."""
     return list(getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
 
 
 def loader_of(dataset: Any) -> Callable[[str], np.ndarray]:
-    """A function that decodes an image as the pipeline does."""
+    """Return a function that decodes an image as the pipeline does."""
     def load(file):
         try:
             return transforms_of(dataset)[0](dict(img_path=str(file)))['img']
@@ -82,7 +82,7 @@ def check_labels(dataset: Any, path: str, num_classes: Optional[int],
 
 
 def check_image(file: str, path: str) -> None:
-    """The first image must exist: it shows whether the folder is right."""
+    """Check that the first image exists, and so the right folder."""
     if not os.path.isfile(file):
         raise UserError(f'{path}.data_prefix: the image {file} does not '
                         'exist; correct data_prefix, or put the images there')
@@ -132,7 +132,7 @@ def is_plain(dataset: Any) -> bool:
 
 def check_sizes(dataset: Any, files: List[str], place: str,
                 size_of: Callable[[str], Size]) -> None:
-    """The images must have the sizes of the annotation file."""
+    """Check that images have the sizes of the annotation file."""
     load = loader_of(dataset)
 
     def work(file):
@@ -148,7 +148,7 @@ def check_sizes(dataset: Any, files: List[str], place: str,
 
 
 def warn_of_rotated(files: List[str], load: Callable, place: str) -> None:
-    """Say which images are rotated where no size tells whether that fits."""
+    """Warn of images that are rotated, if no size shows whether that fits."""
     def ambiguous(file):
         try:
             (width, height), orientation = header(file)
@@ -167,7 +167,7 @@ def warn_of_rotated(files: List[str], load: Callable, place: str) -> None:
 
 
 def samples_of(dataset: Any, content: dict, chosen: set) -> List[dict]:
-    """Some samples of an annotation file, parsed by the data set."""
+    """Return some samples of an annotation file, parsed by the data set."""
     part = dict(content, images=[
         one for one in content['images'] if one['id'] in chosen])
     part['annotations'] = [one for one in content.get('annotations', ())
@@ -184,7 +184,7 @@ def samples_of(dataset: Any, content: dict, chosen: set) -> List[dict]:
 
 
 def few(files: List[str]) -> List[str]:
-    """A few images, and those that are longest in either direction."""
+    """Choose a few images, the widest and the highest among them."""
     ratios = {}
     for file in files:
         try:
@@ -240,7 +240,7 @@ def check_classification(dataset: Any, path: str, num_classes: Optional[int],
 
 
 def ignored_ids(dataset: Any, model: Optional[nn.Module]) -> set:
-    """The ids that the heads ignore."""
+    """Return the ids that the heads ignore."""
     found = {one.ignore_index for one in model.modules()
              if isinstance(getattr(one, 'ignore_index', None), int)
              and hasattr(one, 'num_classes')} if model else set()
@@ -248,7 +248,7 @@ def ignored_ids(dataset: Any, model: Optional[nn.Module]) -> set:
 
 
 def final_id(dataset: Any) -> Callable[[int], int]:
-    """A function from an id in a file to what it is after loading."""
+    """Return a function: id in a file -> id after loading."""
     tables = [one for one in (
         dataset.label_map, *(getattr(one, 'mapping', None)
                              for one in transforms_of(dataset)
@@ -336,6 +336,6 @@ def check_maps(dataset: Any, path: str, samples: List[dict],
 
 
 def map_labels(old: int, new: int) -> str:
-    """How to map an id, in messages."""
+    """Say how to map an id."""
     return f"dict(type='hpvit_mm.MapLabels', mapping={{{old}: {new}}}) " \
         'behind LoadAnnotations'
