@@ -52,7 +52,7 @@ def explained(runner, batch: Any = None, loading: bool = False,
 
 
 def asked_to_end(runner) -> bool:
-    """Whether a scheduler has signalled this process."""
+    """Return whether a scheduler has signalled this process."""
     watches = (getattr(hook, 'watch', None) for hook in runner.hooks)
     return any(watch and watch.received is not None for watch in watches)
 

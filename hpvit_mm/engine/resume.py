@@ -32,7 +32,7 @@ RUN = 'run.json'  # holds the seed, for runs without a checkpoint
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run keeps its checkpoints.
+    """Folders and names of the checkpoints of a run.
 
     Attributes:
         work_dir: The work dir.
@@ -205,7 +205,7 @@ def iteration(path: Path) -> Optional[int]:
 
 
 def damage(path: Path) -> Optional[str]:
-    """Why training cannot continue from a file; None if it can."""
+    """Explain why a file cannot be resumed from; None if it can."""
     try:
         content = read_checkpoint(path)
     except UserError as error:

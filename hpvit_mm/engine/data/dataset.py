@@ -131,7 +131,7 @@ class GuardedDataset(Dataset):
 
 
 def readable(file: str) -> bool:
-    """Whether a file can be decoded as an image."""
+    """Return whether a file can be decoded as an image."""
     try:
         return mmcv.imfrombytes(Path(file).read_bytes(),
                                 flag='unchanged') is not None

@@ -132,7 +132,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
 
 
 def curve_length(processor: LogProcessor, history: int) -> Optional[int]:
-    """How many values of a curve may be read; None for all of them."""
+    """Number of values of a curve that may be read; None for all."""
     windows = [processor.window_size] + [
         entry.get('window_size') for entry in processor.custom_cfg]
     if type(processor) is not LogProcessor or not all(

@@ -15,7 +15,7 @@ from ..failures import explained
 
 
 class Guarded:
-    """What both loops share: the guarded dataset, and explained failures."""
+    """Base of both loops: the guarded dataset, and explained failures."""
     loader: str  # its name in the config
 
     def __init__(self, runner, dataloader: Union[DataLoader, dict], *args,

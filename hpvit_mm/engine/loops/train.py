@@ -21,7 +21,7 @@ END = object()
 
 
 class Resumable:
-    """What both loops share.
+    """Base of both loops.
 
     Random numbers depend on the seed and the position only: those of a sample
     on its batch, those of an iteration, such as dropped paths, on its number
