@@ -6,7 +6,7 @@ import inspect
 import uuid
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import torch
 from mmengine.config import Config
@@ -177,6 +177,7 @@ def build_loop(cfg: Config, name: str) -> None:
     loop = copy.deepcopy(cfg[f'{name}_cfg'])
     if loop.get('type') not in OWN_LOOPS.values() \
             and loop.get('type') != 'hpvit_mm.KNNTestLoop':
+        check_known(loop.get('type'), 'loop', f'{name}_cfg')
         return
     if loop.get('bank'):
         loop.bank = dict(loop.bank, dataset=Samples())
@@ -189,6 +190,15 @@ def build_loop(cfg: Config, name: str) -> None:
     build(partial(LOOPS.build, default_args=arguments), loop, f'{name}_cfg')
 
 
+def check_known(name: Any, kind: str, path: str) -> Callable:
+    """Return the class of a type, which must be registered."""
+    target = next((target for _, target in classes_of(name)), None)
+    if target is None:
+        raise UserError(f'{path}: there is no {name} among the types of '
+                        f'{kind}; ' + hint(name, known_types(kind)))
+    return target
+
+
 def check_strategy_keys(cfg: Config) -> None:
     """Check the type and the keys of the strategy.
 
@@ -197,11 +207,7 @@ def check_strategy_keys(cfg: Config) -> None:
     entry = cfg.get('strategy')
     if not entry:
         return
-    name = entry.get('type')
-    target = next((target for _, target in classes_of(name)), None)
-    if target is None:
-        raise UserError(f'strategy: there is no {name} among the strategies; '
-                        + hint(name, known_types('strategy')))
+    target = check_known(entry.get('type'), 'strategy', 'strategy')
     names = argument_names(target)
     for key in entry.keys() - names - {'type'}:
         raise UserError(f'strategy.{key}: {target.__name__} has no argument '
