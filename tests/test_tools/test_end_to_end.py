@@ -111,7 +111,7 @@ def test_augmented_test_in_two_processes(trained, run, tmp_path):
 def test_augmented_test_of_another_model(trained, tool):
     config, checkpoint = trained('segmentation')
     status, err = tool('test', config, checkpoint, '--tta', '--cfg-options',
-                       'model.backbone.stage_depths=(1,1,2,0)')
+                       'model.decode_head.channels=8')
     assert status == 2 and 'does not fit the model' in err
 
 
