@@ -99,8 +99,8 @@ def small(tmp_path, monkeypatch):
     def cost_of(cfg):
         with_cp = cfg.model.backbone.get('with_cp', False)
         return Cost((224, 224), dict(backbone=123e9, head=1.5e6),
-                    300e9 if with_cp else 243e9, 86600000, 86600000, 30 * 2**30,
-                    1281167, 100, 'epoch')
+                    300e9 if with_cp else 243e9, 86600000, 86600000,
+                    30 * 2**30, 1281167, 100, 'epoch')
 
     monkeypatch.setattr(model_zoo, 'cost_of', cost_of)
     monkeypatch.setattr(model_zoo, 'SETS', dict(imagenet='ImageNet-1k'))
