@@ -4,9 +4,9 @@ Recipe    that of the default HPViT-B, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/ade20k/hpvit-base-conv-1182-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (250 + 220) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 7.2 EFLOPs, 16.1 GPU hours at 125 TFLOP/s; 3.8 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (500 + 441 + 1,862) GFLOPs (backbone, heads, backward pass) x 16
+          images x 160,000 iterations = 7.2 EFLOPs, 15.9 GPU hours at 125
+          TFLOP/s in bf16; 5.0 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py'

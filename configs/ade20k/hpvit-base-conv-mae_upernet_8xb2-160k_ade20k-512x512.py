@@ -5,9 +5,9 @@ Recipe    mmsegmentation's for MAE's ViT-B, see the schedule's file; windows of
 Command   bash tools/dist_train.sh \
               configs/ade20k/hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (385 + 220) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 9.3 EFLOPs, 20.7 GPU hours at 125 TFLOP/s; 4.8 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (771 + 441 + 2,403) GFLOPs (backbone, heads, backward pass) x 16
+          images x 160,000 iterations = 9.3 EFLOPs, 20.6 GPU hours at 125
+          TFLOP/s in bf16; 5.9 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

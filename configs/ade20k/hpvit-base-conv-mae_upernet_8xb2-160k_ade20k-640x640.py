@@ -4,9 +4,9 @@ Recipe    that of 512 pixels; windows of 20 need no padding at 640 pixels
 Command   bash tools/dist_train.sh \
               configs/ade20k/hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-640x640.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (625 + 344) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 14.9 EFLOPs, 33.1 GPU hours at 125 TFLOP/s; 6.3 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (1,250 + 688 + 3,846) GFLOPs (backbone, heads, backward pass) x 16
+          images x 160,000 iterations = 14.8 EFLOPs, 32.9 GPU hours at 125
+          TFLOP/s in bf16; 7.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

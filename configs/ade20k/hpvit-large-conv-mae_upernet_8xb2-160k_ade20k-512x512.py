@@ -6,9 +6,9 @@ Recipe    that of HPViT-B; with layer decay 0.75 and drop path 0.2, MAE's for
 Command   bash tools/dist_train.sh \
               configs/ade20k/hpvit-large-conv-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (850 + 224) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 16.5 EFLOPs, 36.6 GPU hours at 125 TFLOP/s; 10.3 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (1,699 + 448 + 4,269) GFLOPs (backbone, heads, backward pass) x 16
+          images x 160,000 iterations = 16.4 EFLOPs, 36.5 GPU hours at 125
+          TFLOP/s in bf16; 12.4 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

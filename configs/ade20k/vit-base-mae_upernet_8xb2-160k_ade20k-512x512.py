@@ -6,9 +6,9 @@ Recipe    that of HPViT, from which it inherits. The levels come from ViTDet's
 Command   bash tools/dist_train.sh \
               configs/ade20k/vit-base-mae_upernet_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (107 + 231) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 5.2 EFLOPs, 11.5 GPU hours at 125 TFLOP/s; 2.7 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (214 + 461 + 1,349) GFLOPs (backbone, heads, backward pass) x 16
+          images x 160,000 iterations = 5.2 EFLOPs, 11.5 GPU hours at 125
+          TFLOP/s in bf16; 3.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py'

@@ -6,9 +6,9 @@ Recipe    that of HPViT, from which it inherits. The levels come from ViTDet's
 Command   bash tools/dist_train.sh \
               configs/ade20k/vit-base-mae_upernet_8xb2-160k_ade20k-640x640.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (184 + 360) GFLOPs (backbone, heads) x 16 images x 160,000
-          iterations = 8.4 EFLOPs, 18.6 GPU hours at 125 TFLOP/s; 3.0 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (368 + 721 + 2,176) GFLOPs (backbone, heads, backward pass) x 16
+          images x 160,000 iterations = 8.4 EFLOPs, 18.6 GPU hours at 125
+          TFLOP/s in bf16; 4.6 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-640x640.py'

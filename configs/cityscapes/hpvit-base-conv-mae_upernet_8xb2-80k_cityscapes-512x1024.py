@@ -5,9 +5,9 @@ Recipe    that of ADE20K with 80,000 iterations, see the schedule's file;
 Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (790 + 438) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 9.4 EFLOPs, 21.0 GPU hours at 125 TFLOP/s; 7.4 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (1,581 + 876 + 4,876) GFLOPs (backbone, heads, backward pass) x 16
+          images x 80,000 iterations = 9.4 EFLOPs, 20.9 GPU hours at 125
+          TFLOP/s in bf16; 9.2 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

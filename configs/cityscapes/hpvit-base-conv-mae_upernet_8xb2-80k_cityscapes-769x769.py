@@ -5,9 +5,9 @@ Recipe    that of 512 x 1024; windows of 25 pad least; crops, strides and
 Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-769x769.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (1,020 + 499) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 11.7 EFLOPs, 25.9 GPU hours at 125 TFLOP/s; 8.6 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (2,044 + 999 + 6,038) GFLOPs (backbone, heads, backward pass) x 16
+          images x 80,000 iterations = 11.6 EFLOPs, 25.8 GPU hours at 125
+          TFLOP/s in bf16; 10.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

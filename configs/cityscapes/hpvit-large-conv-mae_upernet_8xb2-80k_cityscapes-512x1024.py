@@ -6,9 +6,9 @@ Recipe    that of HPViT-B; with layer decay 0.75 and drop path 0.2, MAE's for
 Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (1,777 + 446) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 17.1 EFLOPs, 37.9 GPU hours at 125 TFLOP/s; 14.7 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (3,555 + 891 + 8,840) GFLOPs (backbone, heads, backward pass) x 16
+          images x 80,000 iterations = 17.0 EFLOPs, 37.8 GPU hours at 125
+          TFLOP/s in bf16; 17.4 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -6,9 +6,9 @@ Recipe    that of HPViT-B at 769 pixels; with layer decay 0.75 and drop path
 Command   bash tools/dist_train.sh \
               configs/cityscapes/hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-769x769.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (2,241 + 508) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 21.1 EFLOPs, 46.9 GPU hours at 125 TFLOP/s; 16.5 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (4,488 + 1,016 + 10,943) GFLOPs (backbone, heads, backward pass) x 16
+          images x 80,000 iterations = 21.1 EFLOPs, 46.8 GPU hours at 125
+          TFLOP/s in bf16; 19.4 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

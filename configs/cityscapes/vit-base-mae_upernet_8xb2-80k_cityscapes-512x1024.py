@@ -6,9 +6,9 @@ Recipe    that of HPViT, from which it inherits. The levels come from ViTDet's
 Command   bash tools/dist_train.sh \
               configs/cityscapes/vit-base-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (252 + 459) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 5.5 EFLOPs, 12.1 GPU hours at 125 TFLOP/s; 3.3 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (505 + 918 + 2,844) GFLOPs (backbone, heads, backward pass) x 16
+          images x 80,000 iterations = 5.5 EFLOPs, 12.1 GPU hours at 125
+          TFLOP/s in bf16; 5.1 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py'

@@ -5,9 +5,9 @@ Recipe    that of HPViT, from which it inherits. The levels come from ViTDet's
 Command   bash tools/dist_train.sh \
               configs/cityscapes/vit-large-mae_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (826 + 466) GFLOPs (backbone, heads) x 16 images x 80,000
-          iterations = 9.9 EFLOPs, 22.1 GPU hours at 125 TFLOP/s; 9.1 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (1,653 + 932 + 5,165) GFLOPs (backbone, heads, backward pass) x 16
+          images x 80,000 iterations = 9.9 EFLOPs, 22.0 GPU hours at 125
+          TFLOP/s in bf16; 11.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py'

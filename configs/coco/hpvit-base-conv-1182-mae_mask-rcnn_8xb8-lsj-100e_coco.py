@@ -4,9 +4,9 @@ Recipe    that of the default HPViT-B, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-conv-1182-mae_mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (1,036 + 306) + 2 x 490 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 100 epochs = 106 EFLOPs, 235 GPU hours at 125
-          TFLOP/s; 17.1 GiB a GPU (tools/model_zoo.py; not measured)
+Cost      (2,073 + 611 + 5,961) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 100 epochs = 101 EFLOPs, 225 GPU hours at 125
+          TFLOP/s in bf16; 27.4 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'

@@ -4,9 +4,9 @@ Recipe    that of the default HPViT-B, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-conv-1191-mae_mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (1,058 + 306) + 2 x 490 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 100 epochs = 107 EFLOPs, 239 GPU hours at 125
-          TFLOP/s; 17.7 GiB a GPU (tools/model_zoo.py; not measured)
+Cost      (2,117 + 611 + 6,048) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 100 epochs = 103 EFLOPs, 229 GPU hours at 125
+          TFLOP/s in bf16; 28.0 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'

@@ -4,9 +4,9 @@ Recipe    that of the default HPViT-B, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-conv-3333-mae_mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (2,068 + 306) + 2 x 1,469 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 100 epochs = 201 EFLOPs, 448 GPU hours at 125
-          TFLOP/s; 22.8 GiB a GPU (tools/model_zoo.py; not measured)
+Cost      (4,136 + 611 + 12,046) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 100 epochs = 197 EFLOPs, 438 GPU hours at 125
+          TFLOP/s in bf16; 33.1 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'

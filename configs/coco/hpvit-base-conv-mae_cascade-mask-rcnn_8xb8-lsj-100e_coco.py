@@ -6,9 +6,9 @@ Recipe    ViTDet-B's, see the schedule's file. At 1024 pixels attention at 1/16
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-conv-mae_cascade-mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (1,563 + 573) + 2 x 979 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 100 epochs = 173 EFLOPs, 385 GPU hours at 125
-          TFLOP/s; 20.8 GiB a GPU (tools/model_zoo.py; not measured)
+Cost      (3,126 + 1,145 + 10,115) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 100 epochs = 169 EFLOPs, 375 GPU hours at 125
+          TFLOP/s in bf16; 41.2 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

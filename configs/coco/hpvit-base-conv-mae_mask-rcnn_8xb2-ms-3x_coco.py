@@ -6,9 +6,9 @@ Recipe    that of Swin in mmdetection (the schedule's file) with ViTDet-B's
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-conv-mae_mask-rcnn_8xb2-ms-3x_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (866 + 224) + 2 x 555 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 36 epochs = 32.3 EFLOPs, 71.8 GPU hours at 125
-          TFLOP/s; 6.8 GiB a GPU (tools/model_zoo.py; not measured)
+Cost      (1,737 + 449 + 5,260) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 36 epochs = 31.4 EFLOPs, 69.8 GPU hours at 125
+          TFLOP/s in bf16; 9.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -3,9 +3,9 @@
 Recipe    ViTDet-L's, as for Mask R-CNN with HPViT-L.
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-large-conv-mae_cascade-mask-rcnn_8xb8-bf16-lsj-100e_coco.py 8
-Cost      6 x (3,382 + 578) + 2 x 1,718 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 100 epochs = 319 EFLOPs, 709 GPU hours at 125
-          TFLOP/s; 44.2 GiB a GPU (tools/model_zoo.py; not measured)
+Cost      (6,765 + 1,157 + 18,626) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 100 epochs = 311 EFLOPs, 692 GPU hours at 125
+          TFLOP/s in bf16; 65.7 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -6,9 +6,9 @@ Recipe    ViTDet-L's: layer decay 0.8, drop path 0.4 (detectron2,
           0 make it fit 80 GB (docs/recipes.md).
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-large-conv-mae_mask-rcnn_8xb8-bf16-lsj-100e_coco.py 8
-Cost      6 x (3,382 + 311) + 2 x 1,718 GFLOPs (backbone, heads; recomputed) x
-          117,266 images x 100 epochs = 300 EFLOPs, 667 GPU hours at 125
-          TFLOP/s; 43.6 GiB a GPU (tools/model_zoo.py; not measured)
+Cost      (6,765 + 623 + 17,558) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 100 epochs = 293 EFLOPs, 650 GPU hours at 125
+          TFLOP/s in bf16; 55.1 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -4,9 +4,9 @@ Recipe    ViTDet-B's, see the schedule's file, without its relative positions.
 Command   bash tools/dist_train.sh \
               configs/coco/vit-base-mae_cascade-mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (466 + 576) GFLOPs (backbone, heads) x 117,266 images x 100
-          epochs = 73.3 EFLOPs, 163 GPU hours at 125 TFLOP/s; 12.8 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (933 + 1,152 + 4,164) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 100 epochs = 73.3 EFLOPs, 163 GPU hours at 125
+          TFLOP/s in bf16; 33.1 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

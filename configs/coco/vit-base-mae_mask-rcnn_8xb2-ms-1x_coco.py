@@ -7,9 +7,9 @@ Recipe    that of HPViT, from which it inherits: ViTDet (arXiv 2203.16527)
 Command   bash tools/dist_train.sh \
               configs/coco/vit-base-mae_mask-rcnn_8xb2-ms-1x_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (230 + 226) GFLOPs (backbone, heads) x 117,266 images x 12 epochs
-          = 3.9 EFLOPs, 8.6 GPU hours at 125 TFLOP/s; 4.6 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (460 + 452 + 1,822) GFLOPs (backbone, heads, backward pass) x 117,266
+          images x 12 epochs = 3.8 EFLOPs, 8.5 GPU hours at 125 TFLOP/s in
+          bf16; 7.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb2-ms-1x_coco.py'

@@ -7,9 +7,9 @@ Recipe    that of HPViT, from which it inherits: ViTDet (arXiv 2203.16527)
 Command   bash tools/dist_train.sh \
               configs/coco/vit-base-mae_mask-rcnn_8xb2-ms-3x_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (230 + 226) GFLOPs (backbone, heads) x 117,266 images x 36 epochs
-          = 11.6 EFLOPs, 25.7 GPU hours at 125 TFLOP/s; 4.6 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (460 + 452 + 1,822) GFLOPs (backbone, heads, backward pass) x 117,266
+          images x 36 epochs = 11.5 EFLOPs, 25.6 GPU hours at 125 TFLOP/s in
+          bf16; 7.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb2-ms-3x_coco.py'

@@ -7,9 +7,9 @@ Recipe    that of HPViT, from which it inherits: ViTDet (arXiv 2203.16527)
 Command   bash tools/dist_train.sh \
               configs/coco/vit-base-mae_mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (466 + 309) GFLOPs (backbone, heads) x 117,266 images x 100
-          epochs = 54.5 EFLOPs, 121 GPU hours at 125 TFLOP/s; 12.2 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (933 + 618 + 3,095) GFLOPs (backbone, heads, backward pass) x 117,266
+          images x 100 epochs = 54.5 EFLOPs, 121 GPU hours at 125 TFLOP/s in
+          bf16; 22.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'

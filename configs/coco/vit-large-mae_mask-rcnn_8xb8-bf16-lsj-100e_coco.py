@@ -6,9 +6,9 @@ Recipe    that of HPViT, from which it inherits: ViTDet (arXiv 2203.16527)
           pyramid.
 Command   bash tools/dist_train.sh \
               configs/coco/vit-large-mae_mask-rcnn_8xb8-bf16-lsj-100e_coco.py 8
-Cost      6 x (1,421 + 322) GFLOPs (backbone, heads) x 117,266 images x 100
-          epochs = 123 EFLOPs, 272 GPU hours at 125 TFLOP/s; 32.8 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (2,841 + 644 + 6,964) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 100 epochs = 123 EFLOPs, 272 GPU hours at 125
+          TFLOP/s in bf16; 44.3 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-large-conv-mae_mask-rcnn_8xb8-bf16-lsj-100e_coco.py'

@@ -5,8 +5,8 @@ Recipe    what the conversion alone keeps of the plain ViT's accuracy; the
           it inherits.
 Command   python tools/test.py --untrained \
               configs/imagenet/hpvit-base-avg-mae-ft_test-only_in1k.py
-Cost      2 x (62.0 + 0.00077) GFLOPs (backbone, heads) x 50,000 images =
-          0.0062 EFLOPs, 0.014 GPU hours at 125 TFLOP/s (tools/model_zoo.py;
+Cost      (124 + 0.0015) GFLOPs (backbone, heads) x 50,000 images = 0.0062
+          EFLOPs, 0.22 GPU hours at 7.8 TFLOP/s in fp32 (tools/model_zoo.py;
           not measured)
 Result    not yet evaluated
 """

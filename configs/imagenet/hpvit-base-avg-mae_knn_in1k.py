@@ -5,8 +5,8 @@ Recipe    DINO's (facebookresearch/dino, eval_knn.py): each image is given the
           similarity, weighted with a temperature of 0.07. Nothing is trained.
 Command   python tools/test.py --untrained \
               configs/imagenet/hpvit-base-avg-mae_knn_in1k.py
-Cost      2 x (61.7 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.16
-          EFLOPs, 0.36 GPU hours at 125 TFLOP/s (tools/model_zoo.py; not
+Cost      (123 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.16 EFLOPs,
+          5.8 GPU hours at 7.8 TFLOP/s in fp32 (tools/model_zoo.py; not
           measured)
 Result    not yet evaluated
 """

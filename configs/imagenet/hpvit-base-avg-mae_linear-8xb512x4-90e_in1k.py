@@ -6,9 +6,9 @@ Recipe    MAE's linear probing, see the schedule's file: a batch norm without
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-base-avg-mae_linear-8xb512x4-90e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      2 x 61.7 + 6 x 0.00077 GFLOPs (frozen, trained) x 1,281,167 images x
-          90 epochs = 14.2 EFLOPs, 31.6 GPU hours at 125 TFLOP/s; 27.9 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (123 + 0.0015 + 0.0015) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 90 epochs = 14.2 EFLOPs, 31.6 GPU hours at 125
+          TFLOP/s in bf16; 32.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

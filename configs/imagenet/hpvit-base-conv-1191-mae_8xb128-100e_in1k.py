@@ -4,9 +4,9 @@ Recipe    that of the default HPViT-B, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-base-conv-1191-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (46.5 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 35.7 EFLOPs, 79.4 GPU hours at 125 TFLOP/s; 21.3 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (92.9 + 0.0015 + 182) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 35.2 EFLOPs, 78.3 GPU hours at 125
+          TFLOP/s in bf16; 21.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_8xb128-100e_in1k.py'

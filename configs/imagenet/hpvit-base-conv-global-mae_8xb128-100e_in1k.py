@@ -4,9 +4,9 @@ Recipe    that of the default HPViT-B, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-base-conv-global-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (101 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x 100
-          epochs = 77.7 EFLOPs, 173 GPU hours at 125 TFLOP/s; 32.5 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (202 + 0.0015 + 401) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 77.3 EFLOPs, 172 GPU hours at 125
+          TFLOP/s in bf16; 32.9 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_8xb128-100e_in1k.py'

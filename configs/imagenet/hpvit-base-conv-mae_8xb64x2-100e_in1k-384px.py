@@ -6,9 +6,9 @@ Recipe    that of 224 pixels, as MAE does with ViT-H at 448. Dilated groups of
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-base-conv-mae_8xb64x2-100e_in1k-384px.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (225 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x 100
-          epochs = 173 EFLOPs, 385 GPU hours at 125 TFLOP/s; 47.0 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (451 + 0.0015 + 890) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 172 EFLOPs, 382 GPU hours at 125
+          TFLOP/s in bf16; 47.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

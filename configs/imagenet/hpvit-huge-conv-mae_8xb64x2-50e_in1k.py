@@ -6,9 +6,9 @@ Recipe    MAE's fine-tuning of ViT-H, see the schedule's file. The kernel of 14
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-huge-conv-mae_8xb64x2-50e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (272 + 0.0013) GFLOPs (backbone, heads) x 1,281,167 images x 50
-          epochs = 105 EFLOPs, 233 GPU hours at 125 TFLOP/s; 47.4 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (545 + 0.0026 + 1,083) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 50 epochs = 104 EFLOPs, 232 GPU hours at 125
+          TFLOP/s in bf16; 50.0 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -4,9 +4,9 @@ Recipe    MAE's fine-tuning of ViT-L, see the schedule's file
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-large-conv-mae_8xb128-50e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (155 + 0.001) GFLOPs (backbone, heads) x 1,281,167 images x 50
-          epochs = 59.7 EFLOPs, 133 GPU hours at 125 TFLOP/s; 56.8 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (311 + 0.002 + 617) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 50 epochs = 59.4 EFLOPs, 132 GPU hours at 125
+          TFLOP/s in bf16; 58.2 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -6,9 +6,9 @@ Recipe    that of 224 pixels, as MAE does with ViT-H at 448. Dilated groups of
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-large-conv-mae_8xb32x4-50e_in1k-384px.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (483 + 0.001) GFLOPs (backbone, heads) x 1,281,167 images x 50
-          epochs = 186 EFLOPs, 412 GPU hours at 125 TFLOP/s; 43.2 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (966 + 0.002 + 1,917) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 50 epochs = 185 EFLOPs, 410 GPU hours at 125
+          TFLOP/s in bf16; 44.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

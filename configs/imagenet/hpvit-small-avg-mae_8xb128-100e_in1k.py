@@ -4,9 +4,9 @@ Recipe    that of the convolutional pooling, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-small-avg-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (16.6 + 0.00038) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 12.7 EFLOPs, 28.3 GPU hours at 125 TFLOP/s; 14.4 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (33.1 + 0.00077 + 64.4) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 12.5 EFLOPs, 27.8 GPU hours at 125
+          TFLOP/s in bf16; 14.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-small-conv-mae_8xb128-100e_in1k.py'

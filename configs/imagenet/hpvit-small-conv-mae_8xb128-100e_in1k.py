@@ -7,9 +7,9 @@ Recipe    MAE's fine-tuning of ViT-B (the schedule's file) with the rates of
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-small-conv-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (19.0 + 0.00038) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 14.6 EFLOPs, 32.4 GPU hours at 125 TFLOP/s; 15.9 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (38.0 + 0.00077 + 74.1) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 14.4 EFLOPs, 31.9 GPU hours at 125
+          TFLOP/s in bf16; 16.1 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -4,9 +4,9 @@ Recipe    that of the convolutional pooling, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-tiny-avg-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (4.7 + 0.00019) GFLOPs (backbone, heads) x 1,281,167 images x 100
-          epochs = 3.6 EFLOPs, 8.1 GPU hours at 125 TFLOP/s; 7.2 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (9.4 + 0.00038 + 17.9) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 3.5 EFLOPs, 7.8 GPU hours at 125
+          TFLOP/s in bf16; 7.2 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-tiny-conv-mae_8xb128-100e_in1k.py'

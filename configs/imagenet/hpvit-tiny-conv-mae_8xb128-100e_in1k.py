@@ -8,9 +8,9 @@ Recipe    MAE's fine-tuning of ViT-B (the schedule's file) with the rates of
 Command   bash tools/dist_train.sh \
               configs/imagenet/hpvit-tiny-conv-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (5.3 + 0.00019) GFLOPs (backbone, heads) x 1,281,167 images x 100
-          epochs = 4.1 EFLOPs, 9.1 GPU hours at 125 TFLOP/s; 7.9 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (10.6 + 0.00038 + 20.4) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 4.0 EFLOPs, 8.8 GPU hours at 125
+          TFLOP/s in bf16; 8.0 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -5,8 +5,8 @@ Recipe    a check of a machine and of its data: MAE's authors report 83.664 %
           token in the attention, which this config keeps.
 Command   python tools/test.py --untrained \
               configs/imagenet/vit-base-mae-ft_test-only_in1k.py
-Cost      2 x (17.1 + 0.00077) GFLOPs (backbone, heads) x 50,000 images =
-          0.0017 EFLOPs, 0.0038 GPU hours at 125 TFLOP/s (tools/model_zoo.py;
+Cost      (34.2 + 0.0015) GFLOPs (backbone, heads) x 50,000 images = 0.0017
+          EFLOPs, 0.061 GPU hours at 7.8 TFLOP/s in fp32 (tools/model_zoo.py;
           not measured)
 Result    not yet evaluated
 """

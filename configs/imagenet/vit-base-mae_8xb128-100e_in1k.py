@@ -5,9 +5,9 @@ Recipe    that of HPViT, from which it inherits; one stage at 1/16 is the plain
 Command   bash tools/dist_train.sh \
               configs/imagenet/vit-base-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (17.0 + 0.00077) GFLOPs (backbone, heads) x 1,281,167 images x
-          100 epochs = 13.1 EFLOPs, 29.1 GPU hours at 125 TFLOP/s; 9.1 GiB a
-          GPU (tools/model_zoo.py; not measured)
+Cost      (34.0 + 0.0015 + 67.8) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 13.0 EFLOPs, 29.0 GPU hours at 125
+          TFLOP/s in bf16; 9.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_8xb128-100e_in1k.py'

@@ -3,8 +3,8 @@
 Recipe    that of HPViT, from which it inherits
 Command   python tools/test.py --untrained \
               configs/imagenet/vit-base-mae_knn_in1k.py
-Cost      2 x (17.0 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.045
-          EFLOPs, 0.1 GPU hours at 125 TFLOP/s (tools/model_zoo.py; not
+Cost      (34.0 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.045
+          EFLOPs, 1.6 GPU hours at 7.8 TFLOP/s in fp32 (tools/model_zoo.py; not
           measured)
 Result    not yet evaluated
 """

@@ -4,9 +4,9 @@ Recipe    that of HPViT, from which it inherits
 Command   bash tools/dist_train.sh \
               configs/imagenet/vit-base-mae_linear-8xb512x4-90e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      2 x 17.0 + 6 x 0.00077 GFLOPs (frozen, trained) x 1,281,167 images x
-          90 epochs = 3.9 EFLOPs, 8.7 GPU hours at 125 TFLOP/s; 2.1 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (34.0 + 0.0015 + 0.0015) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 90 epochs = 3.9 EFLOPs, 8.7 GPU hours at 125
+          TFLOP/s in bf16; 2.6 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-avg-mae_linear-8xb512x4-90e_in1k.py'

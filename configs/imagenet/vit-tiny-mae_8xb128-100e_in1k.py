@@ -5,9 +5,9 @@ Recipe    that of HPViT, from which it inherits; one stage at 1/16 is the plain
 Command   bash tools/dist_train.sh \
               configs/imagenet/vit-tiny-mae_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      6 x (1.2 + 0.00019) GFLOPs (backbone, heads) x 1,281,167 images x 100
-          epochs = 0.94 EFLOPs, 2.1 GPU hours at 125 TFLOP/s; 2.1 GiB a GPU
-          (tools/model_zoo.py; not measured)
+Cost      (2.4 + 0.00038 + 4.8) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 0.93 EFLOPs, 2.1 GPU hours at 125
+          TFLOP/s in bf16; 2.2 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-tiny-conv-mae_8xb128-100e_in1k.py'
