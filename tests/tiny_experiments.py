@@ -74,3 +74,8 @@ def write_config(path: Path, kind: str, data: Path, work_dir: Path,
     base = min((ROOT / 'configs/quickstart').glob(pattern))
     path.write_text((SMALL + changes).format(
         base=str(base), work_dir=str(work_dir), data=str(data)) + more)
+
+
+def newest(work: Path) -> Path:
+    """The checkpoint that was written last."""
+    return max(work.glob('*_[0-9].pth'), key=lambda one: one.stat().st_mtime)

@@ -1,11 +1,22 @@
-"""Every config trains, validates and tests, made small."""
+"""The recipes train, validate and test, made small."""
 import math
 
-from experiments import build, evaluate, train_step
+import pytest
+from experiments import build, configs, evaluate, train_step
 
 from hpvit_mm.engine.outputs import set_tta
 
+# Of configs that differ in size, depths, pooling or attention alone, one takes
+# a step; test_configs.py builds all of them.
+VARIANTS = ('-tiny-', '-small-', '-large-', '-huge-', '-1182-', '-1191-',
+            '-3333-', '-avg-mae_mask', '-avg-mae_upernet', '-avg-mae_8xb',
+            '-global-', '-window-mae_u')
+RECIPES = [name for name in configs()
+           if not any(part in name for part in VARIANTS) or 'bf16' in name
+           and 'large-conv' in name]
 
+
+@pytest.mark.parametrize('cfg', RECIPES, indirect=True)
 def test_one_step(small):
     if small.get('optim_wrapper'):
         model = train_step(small)
@@ -13,6 +24,7 @@ def test_one_step(small):
         assert metrics and all(map(math.isfinite, metrics.values()))
 
 
+@pytest.mark.parametrize('cfg', RECIPES, indirect=True)
 def test_test_time_augmentation(small):
     if small.default_scope == 'mmdet' or not small.model.get('head', True):
         return  # mmdet merges no masks, and k-NN has a loop of its own

@@ -43,8 +43,7 @@ def compiled(model, **options):
 
 
 @pytest.mark.parametrize('kwargs', [
-    dict(with_cls_token=True, layer_scale_init_value=0.1, pooling='avg'),
-    dict(with_cp=True, pooling='avg'),
+    dict(with_cp=True, with_cls_token=True, pooling='avg'),
     dict(attention='window', window_size=5)], ids=str)
 def test_outputs_and_gradients(kwargs):
     """In one graph for each block, with and without padding."""
@@ -71,18 +70,20 @@ def test_many_sizes_are_few_graphs():
             return graph(*args)
         return call
 
-    model = compiled(Model(pooling='avg'), backend=backend)
+    model = compiled(
+        Model(dict(MINI, num_layers=2), (1, 1), pooling='avg'),
+        backend=backend)
     sizes = random.Random(0)
-    for _ in range(12):
+    for _ in range(6):
         model(torch.randn(1, 3, *sizes.choices(range(64, 128), k=2)))
-    assert len(graphs) <= 12
-    assert len(calls) == 3 * 12
+    assert len(graphs) <= 9
+    assert len(calls) == 2 * 6
 
 
 @pytest.mark.parametrize('kwargs, size', [
-    (dict(pooling='avg', with_cls_token=True), (32, 32)),
-    (dict(attention='window', window_size=5, drop_path_rate=0.2), (50, 71)),
-    (dict(with_cp=True), (50, 71))], ids=str)
+    (dict(pooling='avg', with_cls_token=True, with_cp=True), (32, 32)),
+    (dict(attention='window', window_size=5, drop_path_rate=0.2), (50, 71))],
+    ids=str)
 def test_the_backbone_is_one_graph(kwargs, size):
     """Nothing in it makes torch go back to Python."""
     plain, other = Model(**kwargs).backbone, Model(**kwargs).backbone

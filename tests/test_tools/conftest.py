@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 import tiny_experiments
-from tiny_experiments import ROOT, folder_of_data
+from tiny_experiments import ROOT, folder_of_data, newest
 
 BOXES = '''
 val_evaluator.update(metric='bbox')
 test_evaluator = val_evaluator
 model['roi_head'].update(mask_roi_extractor=None, mask_head=None)
 '''
-
-
-def newest(work: Path) -> Path:
-    """The checkpoint that was written last."""
-    return max(work.glob('*_[0-9].pth'), key=lambda one: one.stat().st_mtime)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from conftest import newest
+from tiny_experiments import newest
 
 KINDS = ('classification', 'detection', 'segmentation')
 LONGER = dict(classification='train_cfg.max_epochs=2',
