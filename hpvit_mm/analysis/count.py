@@ -239,8 +239,9 @@ def tensors(data: Any) -> Iterator[Tensor]:
 def note_shapes(backbone: nn.Module,
                 shapes: Dict[str, Tuple[int, ...]]) -> None:
     """Fill ``shapes`` when the blocks of a backbone run."""
-    for stage in getattr(backbone, 'stages', ()):
-        for name in getattr(stage, 'blocks', ()):
+    # other classes, such as the hosts' Swin, mean other things by stages
+    for stage in backbone.stages if isinstance(backbone, BaseBackbone) else ():
+        for name in stage.blocks:
             backbone.get_submodule(name).register_forward_pre_hook(
                 lambda _, inputs, name=name: shapes.update(
                     {name: tuple(inputs[0].shape)}))

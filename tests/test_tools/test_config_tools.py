@@ -39,6 +39,10 @@ def test_get_flops(inside):
     assert 'an image of 64 x 96 pixels' in text
     assert 'stage 1/16, 12 blocks  1 x 24' in text
     assert 'auxiliary_head' in text
+    text = inside(f'{name}.py', ADE, '--shape', '64', '--cfg-options',
+                  'model.backbone=dict(_delete_=True,type="SwinTransformer")',
+                  'model.neck=None')
+    assert 'backbone' in text and 'stage 1/' not in text
     for argv, says in [
         (('nowhere.py', ), 'nowhere.py does not exist'),
         ((ADE, '--shape', '0'), '--shape 0: give'),

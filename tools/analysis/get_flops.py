@@ -46,8 +46,9 @@ def rows_of(model, count) -> List[Row]:
         model: The model.
         count: The :class:`Count` of its forward pass.
     """
+    from hpvit_mm.models import BaseBackbone
     rows = []
-    if getattr(model.backbone, 'stages', None):
+    if isinstance(model.backbone, BaseBackbone):
         rows += stage_rows(model.backbone, count)
     for name, module in model.named_children():
         parameters = parameters_of(module)
