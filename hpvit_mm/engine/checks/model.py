@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any, Iterator, List, Optional, Tuple
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
@@ -13,6 +12,7 @@ from PIL import Image
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from hpvit_mm.datasets.rules.problems import evenly
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import BaseBackbone
 
@@ -201,7 +201,7 @@ def first_with(cfg: Config, label: int) -> Optional[str]:
     with quiet(), contextlib.suppress(Exception):  # data have other checks
         preprocessor = MODELS.build(cfg.model.data_preprocessor)
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
-        for index in spread(len(dataset), DRAWS):
+        for index in evenly(range(len(dataset)), DRAWS):
             sample = dataset[index]
             batch = preprocessor(dict(
                 inputs=[sample['inputs']],
@@ -229,7 +229,7 @@ def check_batches(cfg: Config, loader: str, model: nn.Module) -> None:
     with quiet(), contextlib.suppress(Exception):  # data have other checks
         dataset = DATASETS.build(cfg[loader].dataset)
         of_size = {}
-        for index in spread(len(dataset), 200):
+        for index in evenly(range(len(dataset)), 200):
             file = dataset.get_data_info(index)['img_path']
             with Image.open(file) as image:
                 of_size.setdefault(image.size, (index, file))
@@ -255,9 +255,3 @@ def check_topk(metric: Any, path: str, heads: List[Tuple[str, int]]) -> None:
             raise UserError(
                 f'{path}.topk is {tuple(topk)}, but model.{name} has '
                 f'{number} classes; set topk to numbers up to {number}')
-
-
-def spread(count: int, limit: int) -> List[int]:
-    """At most ``limit`` of ``count`` indices, evenly spread."""
-    return np.linspace(0, count - 1, min(count, limit)).round().astype(
-        int).tolist()
