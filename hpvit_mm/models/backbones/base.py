@@ -66,10 +66,12 @@ class BaseBackbone(BaseModule):
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Compute the features of images.
 
-        Masked pre-training will call ``forward(x, mask)``, with a mask of
-        shape (B, H / 32, W / 32) that is True where an image is hidden. A
-        backbone that supports it takes ``mask: Optional[Tensor] = None``;
-        no other argument is to be added.
+        A backbone for masked pre-training also takes ``mask:
+        Optional[Tensor] = None`` of shape (B, H / mask_unit, W / mask_unit),
+        True where a unit is hidden, and computes the visible units alone:
+        (B, V, tokens per unit, C) per output. It has the attribute
+        ``mask_unit``, in pixels, and the method ``check_mask(x)``. No other
+        argument is to be added.
 
         Args:
             x: Images of shape (B, in_channels, H, W).

@@ -14,6 +14,7 @@ from hpvit_mm.registry import MODELS
 from ..layers import (AvgPooling, Block, ConvPooling, PatchEmbed, TokenLayout,
                       pool_groups, pool_places, pool_tokens, regroup,
                       resample_pos_embed, sincos_pos_embed)
+from ..layers.masking import visible_units
 from ..layers.token_layout import ATTENTION_KINDS
 from .base import BaseBackbone, Stage
 
@@ -242,18 +243,26 @@ class HPViT(BaseBackbone):
         self._init_parameters()
         self.freeze()
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Compute the features of images.
+    def forward(self, x: Tensor, mask: Optional[Tensor] = None
+                ) -> Tuple[Tensor, ...]:
+        """Compute the features of images, or of their visible units.
 
         Args:
             x: Images of shape (B, in_channels, H, W), of any H and W.
+            mask: Boolean mask of shape (B, H / unit, W / unit), True where an
+                image is hidden, with equally many visible units per image;
+                ``mask_unit`` tells the unit. Defaults to None: all is
+                visible.
 
         Returns:
             One tensor per stage in ``out_indices``: (B, C, H_i, W_i) with
             ``H_i = ceil(H / stride_i)`` for 'featmap', (B, C) for
-            'avg_featmap'.
+            'avg_featmap'. With a mask (B, V, t_i, C): the V visible units in
+            raster order, with the t_i tokens that a stage has in a unit.
         """
         self.check_images(x)
+        if mask is not None:
+            return self._forward_visible(x, mask)
         layout = self._layout(0, self.patch_embed.grid(x))
         # (B, in_channels, H, W) -> (B, G, T, C)
         x = self.patch_embed(x, layout) + self._position(layout)
@@ -284,6 +293,95 @@ class HPViT(BaseBackbone):
                     x = pool_tokens(x, layout, self.pools[s], self.num_prefix)
                 layout = layout.pooled
         return tuple(outs)
+
+    @property
+    def mask_unit(self) -> int:
+        """Pixels along a side of a unit of masks.
+
+        A unit has whole patches, and whole tokens in the last stage.
+        """
+        return max(self.patch_size, self.strides[len(self.stages) - 1])
+
+    def _forward_visible(self, x: Tensor, mask: Tensor
+                         ) -> Tuple[Tensor, ...]:
+        """The features of visible units; see :meth:`forward`.
+
+        In the dilated layout all groups of a stage have a token in every
+        patch of the image. A mask of patches therefore leaves equally many
+        tokens in each group, with neighbours to pool at the same place.
+        Patches go by units, so that the poolings after that, within a group,
+        find their four tokens together too.
+        """
+        side = self.mask_unit // self.patch_size  # patches along a unit
+        layout = self._layout(0, self.patch_embed.grid(x))
+        self.check_mask(x)
+        grid = tuple(length // self.mask_unit for length in x.shape[-2:])
+        index = visible_units(mask, grid, x.device)
+        offsets = torch.arange(side, device=x.device)
+        # (B, V) -> 2 of (B, V, side, side) -> (2, B, V * side * side)
+        visible = torch.stack(torch.broadcast_tensors(
+            (index // grid[1] * side)[..., None, None] + offsets[:, None],
+            (index % grid[1] * side)[..., None, None] + offsets)).flatten(2)
+        x = self.patch_embed(x, layout, visible)  # (B, G, T, C)
+        # (1, G, h * w, C) -> (G, B, T, C) -> (B, G, T, C)
+        position = self._position(layout)[0][
+            :, visible[0] * layout.size[1] + visible[1]]
+        x = x + position.transpose(0, 1)
+        if self.num_prefix:
+            # (1, P, C) -> (B, G, P, C), in front of the tokens
+            prefix = self._prefix().expand(*x.shape[:2], -1, -1)
+            x = torch.cat([prefix, x], dim=2)
+        x = self.norm_pre(self.drop_after_pos(x))
+
+        outs = []
+        blocks = iter(self.blocks)
+        dilation = layout.dilation
+        for s in range(len(self.stages)):
+            for _ in range(self.stage_depths[s]):
+                x = next(blocks)(x)
+            prefix, tokens = x[:, :, :self.num_prefix], x[
+                :, :, self.num_prefix:]
+            if s in self.out_indices:
+                # (B, G, V * side * side, C)
+                # -> (B, dy, dx, V, side, side, C)
+                # -> (B, V, side, dy, side, dx, C) -> (B, V, t, C)
+                out = tokens.unflatten(2, (-1, side, side)).unflatten(
+                    1, dilation).permute(0, 3, 4, 1, 5, 2, 6)
+                outs.append(self.norms[str(s)](out.flatten(2, 5)))
+            if s == len(self.pools):
+                break
+            if dilation != (1, 1):
+                x = pool_groups(x, dilation, self.pools[s], self.num_prefix)
+                dilation = tuple(step // 2 for step in dilation)
+                continue
+            # (B, 1, V * side * side, C) -> (B, V, side * side, C)
+            tokens = tokens.squeeze(1).unflatten(1, (-1, side * side))
+            tokens = pool_places(tokens, (side, side), self.pools[s])
+            side //= 2
+            x = torch.cat([prefix, tokens.flatten(1, 2)[:, None]], dim=2)
+        return tuple(outs)
+
+    def check_mask(self, x: Tensor) -> None:
+        """Raise a UserError if images (B, C, H, W) cannot be masked."""
+        unit, sides = self.mask_unit, tuple(x.shape[-2:])
+        if any(length % unit for length in sides):
+            raise UserError(
+                'masked images must have sides that are multiples of the '
+                f'mask unit of {unit} pixels, but theirs are {sides}: crop '
+                'them accordingly.')
+        grid = self.patch_embed.grid(x)
+        for s, stride in enumerate(self.strides[:len(self.stages)]):
+            step = max(1, self.patch_size // stride)
+            layouts = {self._layout(s, grid, i)
+                       for i in range(self.stage_depths[s])}
+            if any(one.dilation != (step, step) or one.windows != (1, 1)
+                   for one in layouts) or unit % stride:
+                raise UserError(
+                    f'stage {s} of HPViT cannot be computed on visible units '
+                    f"alone at {sides[0]} x {sides[1]} pixels: its attention "
+                    f"must be {'dilated' if step > 1 else 'global'!r}, in one "
+                    f'window (window_size={self.window_size}).')
+            grid = tuple(-(-length // 2) for length in grid)
 
     def _layout(self, stage: int, grid: Tuple[int, int],
                 block: int = 0) -> TokenLayout:

@@ -1,5 +1,5 @@
 """The linear embedding of overlapping patches."""
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -37,7 +37,8 @@ class PatchEmbed(nn.Module):
         """Tokens along the height and the width of images (B, C, H, W)."""
         return tuple(-(-side // self.stride) for side in _sides(x))
 
-    def forward(self, x: Tensor, layout: TokenLayout) -> Tensor:
+    def forward(self, x: Tensor, layout: TokenLayout,
+                visible: Optional[Tensor] = None) -> Tensor:
         """Embed the patches, in the order of a layout.
 
         One matmul over strided rows of pixels, which writes the tokens where
@@ -48,18 +49,22 @@ class PatchEmbed(nn.Module):
             x: Images of shape (B, in_channels, H, W).
             layout: Where the tokens of :meth:`grid` belong. Tokens of its
                 padding are those of an image padded with zeros.
+            visible: Places (y, x) in the groups of the tokens to embed, of
+                shape (2, B, V), in a layout without windows. Defaults to
+                None: all.
 
         Returns:
-            Tokens of shape (B, groups, tokens, C).
+            Tokens of shape (B, groups, tokens, C), or (B, groups, V, C).
         """
         if torch.is_grad_enabled() and self.proj.weight.requires_grad:
             # The rows are 16 times as large as the image at stride 4, and
             # quickly gathered again for the gradient of the weight.
-            return checkpoint(self._embed, x, layout, use_reentrant=False,
-                              preserve_rng_state=False)
-        return self._embed(x, layout)
+            return checkpoint(self._embed, x, layout, visible,
+                              use_reentrant=False, preserve_rng_state=False)
+        return self._embed(x, layout, visible)
 
-    def _embed(self, x: Tensor, layout: TokenLayout) -> Tensor:
+    def _embed(self, x: Tensor, layout: TokenLayout,
+               visible: Optional[Tensor]) -> Tensor:
         """(B, in_channels, H, W) -> (B, groups, tokens, C)"""
         around, stride = self.proj.padding[0], self.stride
         bottom, right = (cells * stride - side for cells, side in zip(
@@ -73,13 +78,22 @@ class PatchEmbed(nn.Module):
         down, across = stride * row, stride * pixel
         (dy, dx), (ny, nx), (h, w) = (
             layout.dilation, layout.windows, layout.size)
-        # (B, dy, dx, ny, nx, h, w, kernel, kernel * in), without a copy, and
-        # with one -> (B, G, T, kernel * kernel * in)
+        # (B, dy, dx, ny, nx, h, w, kernel, kernel * in), without a copy
         patches = x.as_strided(
             (batch, dy, dx, ny, nx, h, w, kernel, kernel * channels),
             (image, down, across, h * dy * down, w * dx * across, dy * down,
-             dx * across, row, 1)).reshape(
-                 batch, layout.num_groups, h * w, kernel * kernel * channels)
+             dx * across, row, 1))
+        if visible is not None:
+            # (B, dy, dx, 1, 1, h, w, ...) -> (B, h, w, dy, dx, ...)
+            #                              -> (B, V, dy, dx, ...), a copy
+            #                              -> (B, dy, dx, V, ...)
+            patches = patches[:, :, :, 0, 0].permute(0, 3, 4, 1, 2, 5, 6)[
+                torch.arange(batch, device=x.device)[:, None], visible[0],
+                visible[1]].permute(0, 2, 3, 1, 4, 5)
+        # with a copy (B, G, T, kernel * kernel * in)
+        tokens = h * w if visible is None else visible.shape[2]
+        patches = patches.reshape(batch, layout.num_groups, tokens,
+                                  kernel * kernel * channels)
         # (C, in, kernel, kernel) -> (C, kernel * kernel * in)
         weight = self.proj.weight.permute(0, 2, 3, 1).flatten(1)
         return F.linear(patches, weight, self.proj.bias)
