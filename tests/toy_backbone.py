@@ -23,6 +23,7 @@ class ToyBackbone(BaseBackbone):
         super().__init__(init_cfg)
         self.in_channels, self.strides = 3, (4, 8)
         self.out_channels, self.frozen_stages = (dims, ), frozen_stages
+        self.out_strides = (8, )
         self.embed = nn.Sequential(
             nn.Conv2d(3, dims, 4, stride=4), nn.BatchNorm2d(dims))
         self.scale = nn.Parameter(torch.ones(1, dims, 1, 1))

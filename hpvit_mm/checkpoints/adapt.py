@@ -1,6 +1,6 @@
 """Adapt the encoder of a plain ViT, or of another HPViT, to an HPViT."""
 import re
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv'
     if plain.family == 'HPViT':
         tensors = _regroup(tensors, backbone, report)
     _check_size(plain, backbone)
-    _place_last_norm(tensors, backbone)
+    _place_last_norm(tensors, backbone, report)
     with torch.no_grad():
         _fit_patches(tensors, own, patch_resize, report)
         _fit_position(tensors, backbone, plain, report)
@@ -55,10 +55,26 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv'
     return {name: tensors[name] for name in own if name in tensors}, report
 
 
+def _outputs(tensors: Dict[str, Tensor]) -> List[str]:
+    """Outputs of an HPViT, by the names of their norms: '3' or 'block11'."""
+    return [name.split('.')[1] for name in tensors
+            if re.fullmatch(r'norms\.\w+\.weight', name)]
+
+
 def used_stages(tensors: Dict[str, Tensor]) -> int:
-    """Return the stages of an HPViT up to its last output."""
-    return 1 + max(int(name.split('.')[1]) for name in tensors
-                   if name.startswith('norms.'))
+    """Return the stages of an HPViT up to its last output.
+
+    It is 0 where the outputs are those of blocks.
+    """
+    return 1 + max((int(output) for output in _outputs(tensors)
+                    if output.isdigit()), default=-1)
+
+
+def last_norm(tensors: Dict[str, Tensor]) -> str:
+    """Return the name of the last norm of an HPViT, with its dot."""
+    last = max(_outputs(tensors),
+               key=lambda output: int(output.replace('block', '')))
+    return f'norms.{last}.'
 
 
 def _regroup(tensors: Dict[str, Tensor], backbone: nn.Module,
@@ -67,15 +83,18 @@ def _regroup(tensors: Dict[str, Tensor], backbone: nn.Module,
     stages = used_stages(tensors)
     kept = {n[len(KEPT):]: t for n, t in tensors.items() if n.startswith(KEPT)}
     tensors = {n: t for n, t in tensors.items() if not n.startswith(KEPT)}
-    if stages != len(backbone.pools) + 1:
+    if stages and (backbone.out_blocks or stages != len(backbone.pools) + 1):
         report.family = f'HPViT of {stages} stage{"s" * (stages > 1)}'
+    elif not stages and not backbone.out_blocks:
+        report.family = 'HPViT with outputs of blocks'
+    if report.family != 'HPViT':
         # Its last norm is that of all blocks; the others, and the poolings,
-        # belong to stages that do not exist here.
-        last = f'norms.{stages - 1}.'
+        # belong to outputs and stages that do not exist here.
+        last = last_norm(tensors)
         for name in list(tensors):
             if name.startswith(last):
                 tensors[name.replace(last, 'norm.')] = tensors.pop(name)
-            elif re.match(r'(norms|pools)\.\d', name):
+            elif re.match(r'(norms|pools)\.', name):
                 report.ignored[name] = 'of other stages'
                 del tensors[name]
     wants_prefix = backbone.num_prefix and not any(
@@ -115,23 +134,33 @@ def _check_size(plain: PlainViT, backbone: nn.Module) -> None:
                             'loaded.')
 
 
-def _place_last_norm(tensors: Dict[str, Tensor], backbone: nn.Module) -> None:
+def _place_last_norm(tensors: Dict[str, Tensor], backbone: nn.Module,
+                     report: LoadReport) -> None:
     """Use the plain ViT's last norm at the output behind all blocks.
 
     For averaged features a fine-tuned ``fc_norm`` goes first; for maps, and
-    where there is only one of the two, the other.
+    where there is only one of the two, the other. Outputs of blocks all
+    start from it, as in DINOv2's ``get_intermediate_layers``.
     """
-    last = f'norms.{max(backbone.out_indices)}'
-    if len(backbone.blocks) < sum(backbone.stage_depths):
-        return
     order = ('norm', 'fc_norm')
     if backbone.out_type == 'avg_featmap':
         order = order[::-1]
     source = next((n for n in order if f'{n}.weight' in tensors), None)
-    if source and f'{last}.weight' not in tensors:
+    whole = len(backbone.blocks) == sum(backbone.stage_depths)
+    last = list(backbone.norms)[-1]
+    for output in backbone.norms if backbone.out_blocks else [last]:
+        name = f'norms.{output}'
+        if not source or f'{name}.weight' in tensors:
+            continue
+        is_last = whole and output == last
         for part in ('weight', 'bias'):
-            if f'{source}.{part}' in tensors:
-                tensors[f'{last}.{part}'] = tensors.pop(f'{source}.{part}')
+            if f'{source}.{part}' not in tensors:
+                continue
+            if is_last:
+                tensors[f'{name}.{part}'] = tensors.pop(f'{source}.{part}')
+            elif backbone.out_blocks:
+                tensors[f'{name}.{part}'] = tensors[f'{source}.{part}']
+                report.new[f'{name}.{part}'] = 'starts as the last norm'
 
 
 def _fit_patches(tensors: Dict[str, Tensor], own: Dict[str, Tensor],

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import hpvit_mm
 from hpvit_mm.errors import UserError
-from .adapt import KEPT, fit, used_stages
+from .adapt import KEPT, fit, last_norm
 from .families import TARGETS, rename, split_qkv
 from .plain import SIZES, PlainViT, read_plain
 from .read import read_checkpoint
@@ -253,7 +253,7 @@ def _to_mae(tensors: Dict[str, Tensor], record: dict,
             report: LoadReport) -> Dict[str, Tensor]:
     """Return an HPViT's tensors by MAE's names, with one position embedding.
     """
-    last = f'norms.{used_stages(tensors) - 1}.'
+    last = last_norm(tensors)
     plain = {}
     for name, tensor in tensors.items():
         if name.startswith(last):

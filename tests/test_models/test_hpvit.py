@@ -163,16 +163,13 @@ class Passed(torch.nn.Module):
 def test_attention_sees_its_group_and_nothing_else(attention, size):
     """Which inputs move a token says which tokens act as its keys."""
     window = 3
-    model = mini(stage_depths=(4, 0), out_indices=0, attention=attention,
+    model = mini(stage_depths=(4, ), out_blocks=0, attention=attention,
                  window_size=window)
-    del model.blocks[1:]
     rows, columns = (-(-n // 4) for n in size)
     grid = images(1, rows, columns, 32).requires_grad_()
     # Past the embedding, so that a token is not moved by its neighbours'
     # pixels.
     model.patch_embed, model.check_images = Passed(), lambda x: None
-    model.attention = ((attention, ), ())
-    model.stage_depths = (1, 0)
     out = model(grid)[0]  # (1, C, rows, columns)
 
     def group(index, length):
@@ -474,6 +471,50 @@ def test_blocks_behind_the_last_output_are_not_built():
     assert len(model.blocks) == 2 and len(model.pools) == 1
 
 
+# ------------------------------------------------ outputs of blocks
+
+
+def test_outputs_of_blocks_are_those_of_the_stages_that_end_there():
+    options = dict(stage_depths=(1, 1, 2, 0), pooling='avg')
+    stages = mini(out_indices=(0, 1, 2), **options)
+    blocks = mini(out_blocks=(0, 1, -1), **options)
+    blocks.load_state_dict({
+        name.replace('norms.2', 'norms.block3').replace(
+            'norms.0', 'norms.block0').replace('norms.1', 'norms.block1'):
+        tensor for name, tensor in stages.state_dict().items()})
+    x = images(2, 3, 70, 64)
+    for ours, theirs in zip(blocks(x), stages(x), strict=True):
+        assert torch.equal(ours, theirs)
+    assert blocks.out_strides == stages.out_strides == (4, 8, 16)
+    assert blocks.out_channels == (32, 32, 32)
+
+
+@pytest.mark.parametrize('out_type', ['featmap', 'avg_featmap'])
+@pytest.mark.parametrize('out_blocks, strides, pools', [
+    ((0, 1, 2), (4, 4, 8), 1), ((1, ), (4, ), 0), ((-1, ), (16, ), 2)])
+def test_only_what_outputs_of_blocks_need_is_built(out_type, out_blocks,
+                                                   strides, pools):
+    model = mini(stage_depths=(2, 1, 1), pooling='avg', out_type=out_type,
+                 out_blocks=out_blocks).train()
+    assert len(model.blocks) == max(i % 4 for i in out_blocks) + 1
+    assert model.out_strides == strides and len(model.pools) == pools
+    outs = model(images(2, 3, 64, 64))
+    sizes = [(64 // s, 64 // s) if out_type == 'featmap' else ()
+             for s in strides]
+    assert [tuple(out.shape) for out in outs] == [
+        (2, 32, *size) for size in sizes]
+    sum((out**2).sum() for out in outs).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_norms_of_blocks_are_frozen_with_their_stage():
+    model = mini(stage_depths=(2, 2), out_blocks=(0, 1, 2),
+                 frozen_stages=1)
+    assert {name: norm.weight.requires_grad
+            for name, norm in model.norms.items()} == {
+        'block0': False, 'block1': False, 'block2': True}
+
+
 # ------------------------------------------------- freezing and depths
 
 
@@ -510,6 +551,7 @@ def test_frozen_stages(frozen_stages):
     dict(stage_depths=(2, 0, 1, 1)),
     dict(stage_depths=(0, 0, 4, 0)),
     dict(out_indices=(0, 1)),
+    dict(stage_depths=(2, 2), out_blocks=(0, 1, 2)),
     dict(with_cls_token=True, num_registers=2, pre_norm=True,
          layer_scale_init_value=0.1),
 ])
@@ -574,6 +616,9 @@ def test_arguments_are_not_changed():
     (dict(out_indices=(1, 0)), 'out_indices'),
     (dict(out_indices=(0, 0)), 'out_indices'),
     (dict(out_indices=()), 'out_indices'),
+    (dict(out_blocks=4), 'out_blocks'),
+    (dict(out_blocks=(2, 1)), 'out_blocks'),
+    (dict(out_blocks=2, out_indices=2), 'counts stages'),
     (dict(out_type='cls_token'), 'out_type'),
     (dict(num_registers=-1), 'num_registers'),
     (dict(drop_rate=1.), 'drop_rate'),

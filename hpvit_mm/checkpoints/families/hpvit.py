@@ -1,4 +1,5 @@
 """HPViT's own files."""
 from .base import Family
 
-FAMILY = Family('HPViT', r'patch_embed\.proj', (r'norms\.\d+\.', r'blocks\.'))
+FAMILY = Family('HPViT', r'patch_embed\.proj',
+                (r'norms\.(block)?\d+\.', r'blocks\.'))

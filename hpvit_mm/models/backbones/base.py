@@ -19,7 +19,7 @@ class Stage(NamedTuple):
         blocks: The blocks. Each has a depth of its own.
         pooling: Modules in front of the blocks, such as a pooling or a patch
             merging. They have the depth of the block before them.
-        norms: Modules of the stage's output. They have the last depth.
+        norms: Modules of the stage's outputs. They have the last depth.
     """
     blocks: Tuple[str, ...]
     pooling: Tuple[str, ...] = ()
@@ -45,6 +45,7 @@ class BaseBackbone(BaseModule):
         in_channels: Channels of the images.
         strides: Stride of each stage, in pixels.
         out_channels: Channels of each output.
+        out_strides: Stride of each output, in pixels.
         stem: Names of the modules and parameters before the first block.
             They have depth 0.
         stages: The modules of each stage.
@@ -58,6 +59,7 @@ class BaseBackbone(BaseModule):
     in_channels: int
     strides: Tuple[int, ...]
     out_channels: Tuple[int, ...]
+    out_strides: Tuple[int, ...]
     stem: Tuple[str, ...]
     stages: Tuple[Stage, ...]
     no_decay: Tuple[str, ...] = ()

@@ -188,6 +188,7 @@ class HiViT(BaseBackbone):
         widths = (dims // 4, dims // 2, dims, dims)
         self.strides = (4, 8, 16, 32)
         self.out_channels = tuple(widths[s] for s in self.out_indices)
+        self.out_strides = tuple(self.strides[s] for s in self.out_indices)
         self.frozen_stages = frozen_stages
         if norm_cfg is None:
             norm_cfg = dict(type='LN', eps=1e-6)

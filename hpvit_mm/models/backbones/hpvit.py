@@ -56,8 +56,9 @@ class HPViT(BaseBackbone):
     stage_depths=(12, )``.
 
     Parameter names are MAE's; ``pools.{s}`` (between stage s and s + 1) and
-    ``norms.{s}`` (of the output of stage s) are new. Blocks after the last
-    output are not built, so that every parameter gets a gradient.
+    ``norms.{s}`` (of the output of stage s; ``norms.block{i}`` of that of
+    block i) are new. Blocks after the last output are not built, so that
+    every parameter gets a gradient.
 
     Args:
         arch: 'tiny', 'small', 'base', 'large' or 'huge', or a dict with
@@ -84,6 +85,12 @@ class HPViT(BaseBackbone):
         out_indices: Stages whose output is returned, ascending; negative
             ones count from the end. Defaults to all stages for 'featmap' and
             to the last one for 'avg_featmap'.
+        out_blocks: Blocks whose output is returned, instead of
+            ``out_indices``: ascending, counted from 0 through all stages, as
+            the ``out_indices`` of timm's and mmseg's plain ViTs; negative
+            ones count from the end. Each output has the stride of its stage,
+            and a norm that starts as the last norm of the checkpoint
+            (DINOv2's ``get_intermediate_layers``). Defaults to None.
         out_type: 'featmap' returns maps of shape (B, C, H_i, W_i);
             'avg_featmap' returns their averages of shape (B, C), averaged
             and then normalised as in MAE's fine-tuning. Defaults to
@@ -134,6 +141,7 @@ class HPViT(BaseBackbone):
                  attention: Union[str, Sequence, None] = None,
                  window_size: int = 14,
                  out_indices: Union[int, Sequence[int], None] = None,
+                 out_blocks: Union[int, Sequence[int], None] = None,
                  out_type: str = 'featmap',
                  qkv_bias: bool = True,
                  norm_cfg: Optional[dict] = None,
@@ -155,8 +163,18 @@ class HPViT(BaseBackbone):
         _check_choice('pooling', pooling, POOLINGS)
         _check_choice('out_type', out_type, OUT_TYPES)
         self.out_type = out_type
-        self.out_indices = _check_out_indices(out_indices, out_type,
-                                              num_stages)
+        self.out_indices = self.out_blocks = ()
+        if out_blocks is None:
+            self.out_indices = _check_out_indices(out_indices, out_type,
+                                                  num_stages)
+        elif out_indices is None:
+            self.out_blocks = _check_ascending(
+                'out_blocks', out_blocks, 'block', arch['num_layers'],
+                'arch')
+        else:
+            raise UserError(
+                f'out_indices={out_indices} counts stages and out_blocks='
+                f'{out_blocks} blocks: give one of them.')
         if patch_stride < 1 or patch_stride > patch_size or (
                 patch_size - patch_stride) % 2:
             raise UserError(
@@ -174,7 +192,8 @@ class HPViT(BaseBackbone):
         _check_rate('drop_path_rate', drop_path_rate)
         self.patch_size = patch_size
         self.in_channels = in_channels
-        self.out_channels = (self.embed_dims, ) * len(self.out_indices)
+        self.out_channels = (self.embed_dims, ) * len(
+            self.out_indices + self.out_blocks)
         self.strides = tuple(patch_stride << s for s in range(num_stages))
         self.attention = _check_attention(attention, self.stage_depths,
                                           self.strides, patch_size)
@@ -209,11 +228,21 @@ class HPViT(BaseBackbone):
 
         # Blocks after the last output would get no gradient, which stops
         # distributed training.
-        used_stages = max(self.out_indices) + 1
-        num_blocks = sum(self.stage_depths[:used_stages])
         stage_of_block = [
-            s for s in range(used_stages) for _ in range(self.stage_depths[s])
+            s for s in range(num_stages) for _ in range(self.stage_depths[s])
         ]
+        if self.out_blocks:
+            num_blocks = max(self.out_blocks) + 1
+            used_stages = stage_of_block[num_blocks - 1] + 1
+            output_stages = [stage_of_block[i] for i in self.out_blocks]
+        else:
+            used_stages = max(self.out_indices) + 1
+            num_blocks = sum(self.stage_depths[:used_stages])
+            output_stages = self.out_indices
+        stage_of_block = stage_of_block[:num_blocks]
+        self.out_strides = tuple(self.strides[s] for s in output_stages)
+        outputs = [str(s) for s in self.out_indices] + [
+            f'block{i}' for i in self.out_blocks]
         drop_path_step = drop_path_rate / max(1, arch['num_layers'] - 1)
         self.blocks = nn.ModuleList(
             Block(self.embed_dims, arch['num_heads'],
@@ -224,8 +253,8 @@ class HPViT(BaseBackbone):
             ConvPooling(self.embed_dims) if pooling == 'conv' else AvgPooling(
             ) for _ in range(used_stages - 1))
         self.norms = nn.ModuleDict({
-            str(s): build_norm_layer(norm_cfg, self.embed_dims)[1]
-            for s in self.out_indices
+            name: build_norm_layer(norm_cfg, self.embed_dims)[1]
+            for name in outputs
         })
 
         prefix = tuple(name for name in PREFIX_PARAMETERS
@@ -237,7 +266,8 @@ class HPViT(BaseBackbone):
             blocks=tuple(f'blocks.{i}' for i, of in enumerate(stage_of_block)
                          if of == s),
             pooling=(f'pools.{s - 1}', ) if s else (),
-            norms=(f'norms.{s}', ) if s in self.out_indices else ()
+            norms=tuple(f'norms.{name}' for name, of in zip(
+                outputs, output_stages) if of == s)
         ) for s in range(used_stages))
 
         self._init_parameters()
@@ -255,10 +285,11 @@ class HPViT(BaseBackbone):
                 visible.
 
         Returns:
-            One tensor per stage in ``out_indices``: (B, C, H_i, W_i) with
-            ``H_i = ceil(H / stride_i)`` for 'featmap', (B, C) for
-            'avg_featmap'. With a mask (B, V, t_i, C): the V visible units in
-            raster order, with the t_i tokens that a stage has in a unit.
+            One tensor per stage in ``out_indices``, or per block in
+            ``out_blocks``: (B, C, H_i, W_i) with ``H_i = ceil(H / stride_i)``
+            for 'featmap', (B, C) for 'avg_featmap'. With a mask
+            (B, V, t_i, C): the V visible units in raster order, with the t_i
+            tokens that a stage has in a unit.
         """
         self.check_images(x)
         if mask is not None:
@@ -274,20 +305,24 @@ class HPViT(BaseBackbone):
         x = self.norm_pre(self.drop_after_pos(x))
 
         outs, masks = [], {}
-        blocks = iter(self.blocks)
-        for s in range(len(self.stages)):
+        blocks = enumerate(self.blocks)
+        for s, stage in enumerate(self.stages):
             pool = None
-            for i in range(self.stage_depths[s]):
+            for i in range(len(stage.blocks)):
+                number, block = next(blocks)
                 wanted = self._layout(s, layout.grid, i)
                 x = regroup(x, layout, wanted, self.num_prefix)
                 layout = wanted
                 if layout not in masks:
                     masks[layout] = layout.key_mask(
                         x.shape[0], self.num_prefix, x.device)
-                pool = self._block_pooling(s, i, layout)
-                x = next(blocks)(x, masks[layout], pool)
+                pool = self._block_pooling(s, i, number, layout)
+                x = block(x, masks[layout], pool)
+                if number in self.out_blocks:
+                    outs.append(self._output(x, layout, f'block{number}',
+                                             pool is not None))
             if s in self.out_indices:
-                outs.append(self._output(x, layout, s, pool is not None))
+                outs.append(self._output(x, layout, str(s), pool is not None))
             if s < len(self.pools):
                 if pool is None:
                     x = pool_tokens(x, layout, self.pools[s], self.num_prefix)
@@ -334,20 +369,19 @@ class HPViT(BaseBackbone):
         x = self.norm_pre(self.drop_after_pos(x))
 
         outs = []
-        blocks = iter(self.blocks)
+        blocks = enumerate(self.blocks)
         dilation = layout.dilation
-        for s in range(len(self.stages)):
-            for _ in range(self.stage_depths[s]):
-                x = next(blocks)(x)
+        for s, stage in enumerate(self.stages):
+            for _ in stage.blocks:
+                number, block = next(blocks)
+                x = block(x)
+                if number in self.out_blocks:
+                    outs.append(self._visible_output(
+                        x, dilation, side, f'block{number}'))
             prefix, tokens = x[:, :, :self.num_prefix], x[
                 :, :, self.num_prefix:]
             if s in self.out_indices:
-                # (B, G, V * side * side, C)
-                # -> (B, dy, dx, V, side, side, C)
-                # -> (B, V, side, dy, side, dx, C) -> (B, V, t, C)
-                out = tokens.unflatten(2, (-1, side, side)).unflatten(
-                    1, dilation).permute(0, 3, 4, 1, 5, 2, 6)
-                outs.append(self.norms[str(s)](out.flatten(2, 5)))
+                outs.append(self._visible_output(x, dilation, side, str(s)))
             if s == len(self.pools):
                 break
             if dilation != (1, 1):
@@ -360,6 +394,16 @@ class HPViT(BaseBackbone):
             side //= 2
             x = torch.cat([prefix, tokens.flatten(1, 2)[:, None]], dim=2)
         return tuple(outs)
+
+    def _visible_output(self, x: Tensor, dilation: Tuple[int, int],
+                        side: int, name: str) -> Tensor:
+        """The normalised output of visible units, without prefix."""
+        # (B, G, V * side * side, C) -> (B, dy, dx, V, side, side, C)
+        # -> (B, V, side, dy, side, dx, C) -> (B, V, t, C)
+        x = x[:, :, self.num_prefix:].unflatten(
+            2, (-1, side, side)).unflatten(1, dilation)
+        return self.norms[name](
+            x.permute(0, 3, 4, 1, 5, 2, 6).flatten(2, 5))
 
     def check_mask(self, x: Tensor) -> None:
         """Raise a UserError if images (B, C, H, W) cannot be masked."""
@@ -392,7 +436,8 @@ class HPViT(BaseBackbone):
             self.attention[stage][block], grid,
             max(1, self.patch_size // self.strides[stage]), self.window_size)
 
-    def _block_pooling(self, stage: int, block: int, layout: TokenLayout
+    def _block_pooling(self, stage: int, block: int, number: int,
+                       layout: TokenLayout
                        ) -> Optional[Callable[[Tensor], Tensor]]:
         """Return the pooling that a block does itself, or None.
 
@@ -400,14 +445,15 @@ class HPViT(BaseBackbone):
         used downstream, and where no grid has to be known: a compiled block
         would need a graph for many sizes of images.
         """
-        if block + 1 < self.stage_depths[stage] or (
+        if block + 1 < len(self.stages[stage].blocks) or (
                 self.training and self.drop_after_pos.p):
             return None
         if stage == len(self.pools):
             return None if layout.is_padded or self.out_type == 'featmap' \
                 else partial(_average, num_prefix=self.num_prefix)
         pooling = self.pools[stage]
-        if stage in self.out_indices or not isinstance(pooling, AvgPooling):
+        if (stage in self.out_indices or number in self.out_blocks
+                or not isinstance(pooling, AvgPooling)):
             return None
         if layout.neighbours == 'groups':
             return partial(pool_groups, dilation=layout.dilation,
@@ -417,10 +463,10 @@ class HPViT(BaseBackbone):
                            num_prefix=self.num_prefix)
         return None
 
-    def _output(self, x: Tensor, layout: TokenLayout, stage: int,
+    def _output(self, x: Tensor, layout: TokenLayout, name: str,
                 is_averaged: bool) -> Tensor:
-        """The normalised output of a stage, without prefix tokens."""
-        norm = self.norms[str(stage)]
+        """The normalised output of a stage or block, without prefix."""
+        norm = self.norms[name]
         if is_averaged:
             return norm(x)  # (B, C)
         if self.out_type == 'avg_featmap':
@@ -557,14 +603,20 @@ def _check_out_indices(indices: Union[int, Sequence[int], None],
     if indices is None:
         every = tuple(range(num_stages))
         return every if out_type == 'featmap' else every[-1:]
-    given = (indices, ) if isinstance(indices, int) else tuple(indices)
-    positive = tuple(i + num_stages if i < 0 else i for i in given)
+    return _check_ascending('out_indices', indices, 'stage', num_stages,
+                            'stage_depths')
+
+
+def _check_ascending(name: str, numbers: Union[int, Sequence[int]],
+                     what: str, count: int, where: str) -> Tuple[int, ...]:
+    """Return positive numbers of outputs."""
+    given = (numbers, ) if isinstance(numbers, int) else tuple(numbers)
+    positive = tuple(i + count if i < 0 else i for i in given)
     if not positive or list(positive) != sorted(set(positive)) or not (
-            0 <= positive[0] and positive[-1] < num_stages):
+            0 <= positive[0] and positive[-1] < count):
         raise UserError(
-            f'out_indices={given} must be ascending stages from 0 to '
-            f'{num_stages - 1} (or -{num_stages} to -1): stage_depths has '
-            f'{num_stages}.')
+            f'{name}={given} must be ascending {what}s from 0 to '
+            f'{count - 1} (or -{count} to -1): {where} has {count}.')
     return positive
 
 
