@@ -39,6 +39,7 @@ KINDS = [
     dict(stage_depths=(1, 1, 1, 1), pooling='avg', with_cls_token=True,
          num_registers=2, layer_scale_init_value=0.5, pre_norm=True),
     dict(stage_depths=(2, 0, 2), out_indices=(0, 2)),
+    dict(stage_depths=(1, 2, 1), out_blocks=(0, 1, 2)),
     dict(stage_depths=(4, ), patch_stride=16, with_cls_token=True),
     dict(stage_depths=(2, 2), patch_stride=8, patch_size=8),
 ]
