@@ -73,25 +73,25 @@ EXPERIMENTS = (
         samples='imagenet',
         metric=('accuracy/top1', 'top-1 accuracy', '{:.1f} %'), floor=95.,
         chance_means='always predicting the most frequent digit',
-        typical=(12, 100, 10), draw=None),
+        typical=(14, 150, 14), draw=None),
     Experiment(
         name='instance-segmentation',
         task='Instance segmentation (Mask R-CNN, mmdet)', samples='coco',
         metric=('coco/segm_mAP', 'mask mAP', '{:.3f}'), floor=0.60,
-        chance_means='detecting nothing', typical=(25, 250, 20)),
+        chance_means='detecting nothing', typical=(50, 500, 40)),
     Experiment(
         name='segmentation-ade20k',
         task='Semantic segmentation (UperNet, mmseg), ADE20K-like',
         samples='ade20k', metric=('mIoU', 'mIoU', '{:.1f} %'), floor=75.,
         chance_means='every pixel of the most frequent class',
-        typical=(12, 70, 12),
+        typical=(15, 170, 20),
         draw=('--cfg-options', 'default_hooks.visualization.interval=13')),
     Experiment(
         name='segmentation-cityscapes',
         task='Semantic segmentation (UperNet, mmseg), Cityscapes-like',
         samples='cityscapes', metric=('mIoU', 'mIoU', '{:.1f} %'), floor=75.,
         chance_means='every pixel of the most frequent class',
-        typical=(12, 90, 12),
+        typical=(15, 220, 25),
         draw=('--cfg-options', 'default_hooks.visualization.interval=15')),
 )
 
@@ -102,7 +102,7 @@ EXPERIMENTS = (
 def sample_data_step() -> Step:
     """Make the sample data, or check that they are complete."""
     return Step(
-        name='sample-data', title='sample data', typical=20, key='always',
+        name='sample-data', title='sample data', typical=40, key='always',
         command=['tools/make_sample_data.py', '--out', str(SAMPLES)])
 
 

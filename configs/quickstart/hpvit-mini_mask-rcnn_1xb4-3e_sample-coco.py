@@ -6,7 +6,7 @@ file, which vit-mini_1xb64-300e_sample-imagenet.py trained. Make the data with
 tools/make_sample_data.py.
 
 Command   python tools/train.py \
-              configs/quickstart/hpvit-mini_mask-rcnn_1xb4-4e_sample-coco.py
+              configs/quickstart/hpvit-mini_mask-rcnn_1xb4-3e_sample-coco.py
 """
 _base_ = [
     '../_base_/models/mask-rcnn_hpvit_fpn.py',
@@ -101,7 +101,7 @@ val_evaluator = dict(
     ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
-max_epochs = 4
+max_epochs = 3
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3, weight_decay=0.05),
     # nothing is pre-trained here that early layers would have to keep
