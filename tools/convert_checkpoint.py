@@ -43,7 +43,7 @@ def parse(argv=None) -> argparse.Namespace:
                         choices=['relative_position', 'rotary_position'],
                         help='leave out what HPViT cannot represent')
     source.add_argument('--patch-resize', default='pinv',
-                        choices=['pinv', 'bilinear', 'pad'],
+                        choices=['pinv', 'enlarge', 'bilinear', 'pad'],
                         help='how the patch kernel is resized '
                         '(default: pinv)')
     source.add_argument('--sha256', help='SHA-256 of the file, or its first 8 '

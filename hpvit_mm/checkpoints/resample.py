@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 
-KERNEL_METHODS = ('pinv', 'bilinear', 'pad')
+KERNEL_METHODS = ('pinv', 'enlarge', 'bilinear', 'pad')
 
 
 def resample_patch_kernel(weight: Tensor, size: Tuple[int, int],
@@ -19,7 +19,10 @@ def resample_patch_kernel(weight: Tensor, size: Tuple[int, int],
         size: Height and width that are wanted, (H, W), in pixels.
         method: 'pinv' solves for the kernel whose response to a resized patch
             is that of the old kernel to the patch itself, exactly so when
-            patches grow (FlexiViT, arXiv 2212.08013, equation 5). 'bilinear'
+            patches grow (FlexiViT, arXiv 2212.08013, equation 5). 'enlarge'
+            answers to a patch as the old kernel does to the patch in its own
+            size: smaller patches see what they would see in an enlarged
+            image, at the same number of tokens. 'bilinear'
             resizes the kernel as an image, scaled by the ratio of the areas.
             'pad' puts zeros around it: the same tokens from the same pixels;
             only for patches that grow.
@@ -46,6 +49,13 @@ def resample_patch_kernel(weight: Tensor, size: Tuple[int, int],
     if method == 'bilinear':
         resized = _resize(weight.float(), new)
         return (resized * (old[0] * old[1] / (new[0] * new[1]))).to(weight)
+    if method == 'enlarge':
+        # (H * W, 1, H, W) -> (H * W, 1, h, w) -> (H * W, h * w)
+        enlarge_t = _resize(
+            torch.eye(new[0] * new[1]).reshape(-1, 1, *new), old).flatten(1)
+        # (C, in, h * w) @ (h * w, H * W) -> (C, in, H * W) -> (C, in, H, W)
+        kernel = weight.flatten(2).float() @ enlarge_t.T
+        return kernel.unflatten(2, new).to(weight)
     # A patch x (h * w) becomes resize @ x (H * W). That the new kernel answers
     # to it as the old one to x means: resize.T @ new = old.
     pixels = old[0] * old[1]

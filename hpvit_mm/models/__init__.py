@@ -1,5 +1,8 @@
-"""Models: the backbones, their layers, and the neck of plain backbones."""
+"""Models: the backbones, their layers, and the necks of plain backbones."""
 from .backbones import BaseBackbone, HiViT, HPViT, Stage
-from .necks import SimpleFeaturePyramid
+from .necks import BatchNormNeck, SimpleFeaturePyramid
 
-__all__ = ['BaseBackbone', 'HPViT', 'HiViT', 'SimpleFeaturePyramid', 'Stage']
+__all__ = [
+    'BaseBackbone', 'BatchNormNeck', 'HPViT', 'HiViT', 'SimpleFeaturePyramid',
+    'Stage'
+]

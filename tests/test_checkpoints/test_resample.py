@@ -26,6 +26,14 @@ def test_pinv_answers_to_a_larger_patch_as_before(old, new):
         F.conv2d(patches, weight), rtol=1e-9, atol=1e-9)
 
 
+def test_enlarge_answers_to_a_smaller_patch_as_if_it_were_enlarged():
+    weight = kernel(16)
+    patches = torch.randn(5, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(
+        F.conv2d(patches, resample_patch_kernel(weight, (8, 8), 'enlarge')),
+        F.conv2d(resize(patches, (16, 16)), weight), rtol=1e-5, atol=1e-5)
+
+
 def test_pinv_of_a_smaller_patch_is_the_best_there_is():
     """No other kernel answers better to patches that are made smaller."""
     weight = kernel(16)

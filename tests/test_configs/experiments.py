@@ -88,6 +88,10 @@ def narrow(node) -> None:
             narrow(value)
     if node.get('type') == 'hpvit_mm.SimpleFeaturePyramid':
         node['out_channels'] = CHANNELS
+    if node.get('type') == 'Feature2Pyramid':
+        node['embed_dim'] = CHANNELS
+    if node.get('type') == 'FCNHead' and node.get('num_convs') == 0:
+        node['channels'] = CHANNELS * len(node['in_channels'])
 
 
 def build(model: dict) -> torch.nn.Module:

@@ -108,7 +108,7 @@ def test_the_name_tells_the_model(cfg):
             attention = backbone.attention
             assert attention == kind or attention[:2] == (kind, kind)
     types = {'_mask-rcnn_': 'MaskRCNN', '_cascade-mask-rcnn_': 'CascadeRCNN',
-             '_upernet_': 'EncoderDecoder'}
+             '_upernet_': 'EncoderDecoder', '_linear_': 'EncoderDecoder'}
     assert model.type == next(
         (one for tag, one in types.items() if tag in name), 'ImageClassifier')
     sizes = re.search(r'-(\d+)x(\d+)$', name)
@@ -122,9 +122,10 @@ def test_the_name_tells_the_model(cfg):
 def test_the_checkpoint_is_of_the_model(cfg):
     checkpoint = cfg.model.backbone.init_cfg.checkpoint \
         if cfg.model.backbone.get('init_cfg') else ''
-    size = re.search(r'vit_(base|large|huge)|mae_(tiny|small)', checkpoint)
+    size = re.search(r'vit_(base|large|huge)|mae_(tiny|small)|vit(b)14',
+                     checkpoint)
     if size:
-        assert (size[1] or size[2]) in name_of(cfg)
+        assert (size[1] or size[2] or 'base') in name_of(cfg)
     else:
         assert 'mini' in name_of(cfg)
 

@@ -515,7 +515,7 @@ class HPViT(BaseBackbone):
             drop: Parts to omit although they matter: 'relative_position',
                 'rotary_position'. Defaults to none.
             patch_resize: How the kernel of the patch embedding is resized:
-                'pinv', 'bilinear' or 'pad'. Defaults to 'pinv'.
+                'pinv', 'enlarge', 'bilinear' or 'pad'. Defaults to 'pinv'.
 
         Returns:
             Tensors by the backbone's names, and the report.

@@ -1,3 +1,4 @@
+from .batch_norm import BatchNormNeck
 from .simple_feature_pyramid import SimpleFeaturePyramid
 
-__all__ = ['SimpleFeaturePyramid']
+__all__ = ['BatchNormNeck', 'SimpleFeaturePyramid']
