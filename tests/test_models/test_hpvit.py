@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, DefaultScope, init_default_scope
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
-from hpvit_mm.models.backbones.hpvit import ARCHS
+from hpvit_mm.models.backbones.archs import ARCHS
 from hpvit_mm.models.layers import (TokenLayout, resample_pos_embed,
                                     token_layout)
 from hpvit_mm.models.layers.block import DropPath
@@ -317,7 +317,7 @@ def test_conv_pooling_is_a_convolution():
         outs = []
         model.norms['0'] = torch.nn.Identity()
         model.norms['1'] = torch.nn.Identity()
-        model.blocks[3].forward = lambda x, key_mask, pool: x
+        model.blocks[3].forward = lambda x, *_: x
         with torch.no_grad():
             outs = model(images(1, 3, 64, 48))
             expected = F.conv2d(outs[0], model.pools[0].weight,

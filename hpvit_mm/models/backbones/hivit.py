@@ -14,7 +14,8 @@ from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
 from ..layers import (Block, TokenLayout, regroup, resample_pos_embed,
                       sincos_pos_embed)
-from ..layers.block import DropPath, Mlp
+from ..layers.block import DropPath
+from ..layers.mlp import Mlp
 from ..layers.masking import select_units, visible_units
 from .base import BaseBackbone, Stage
 from .hpvit import (OUT_TYPES, _check_choice, _check_norm,

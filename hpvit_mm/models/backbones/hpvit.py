@@ -11,34 +11,20 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
-from ..layers import (AvgPooling, Block, ConvPooling, PatchEmbed, TokenLayout,
-                      pool_groups, pool_places, pool_tokens, regroup,
-                      resample_pos_embed, sincos_pos_embed)
+from ..layers import (AvgPooling, Block, ConvPooling, PatchEmbed, Rotary,
+                      TokenLayout, pool_groups, pool_places, pool_tokens,
+                      regroup, resample_pos_embed, sincos_pos_embed)
 from ..layers.masking import visible_units
 from ..layers.token_layout import ATTENTION_KINDS
+from .archs import ARGUMENTS, ROTARY, resolve_arch
 from .base import BaseBackbone, Stage
 
 if TYPE_CHECKING:
     from hpvit_mm.checkpoints import LoadReport
 
-ARCHS = {
-    'tiny': dict(embed_dims=192, num_layers=12, num_heads=3,
-                 feedforward_channels=768),
-    'small': dict(embed_dims=384, num_layers=12, num_heads=6,
-                  feedforward_channels=1536),
-    'base': dict(embed_dims=768, num_layers=12, num_heads=12,
-                 feedforward_channels=3072),
-    'large': dict(embed_dims=1024, num_layers=24, num_heads=16,
-                  feedforward_channels=4096),
-    'huge': dict(embed_dims=1280, num_layers=32, num_heads=16,
-                 feedforward_channels=5120),
-}  # yapf: disable
-
-STAGE_DEPTHS = {12: (2, 2, 6, 2), 24: (2, 2, 18, 2), 32: (2, 2, 26, 2)}
-
 POOLINGS = ('conv', 'avg')
 OUT_TYPES = ('featmap', 'avg_featmap')
-PREFIX_PARAMETERS = ('cls_token', 'reg_token', 'prefix_pos_embed')
+EMBEDDINGS = ('pos_embed', 'cls_token', 'reg_token', 'prefix_pos_embed')
 
 
 @MODELS.register_module()
@@ -61,19 +47,22 @@ class HPViT(BaseBackbone):
     every parameter gets a gradient.
 
     Args:
-        arch: 'tiny', 'small', 'base', 'large' or 'huge', or a dict with
-            ``embed_dims``, ``num_layers``, ``num_heads`` and
-            ``feedforward_channels``. Defaults to 'base'.
+        arch: A name such as 'base', 'dinov3-base' or 'siglip2-so400m' (all
+            are in archs.py), or a dict with ``embed_dims``, ``num_layers``,
+            ``num_heads`` and ``feedforward_channels``, or with ``base``, a
+            name, and what differs from it. The flags of a family are entries
+            too: of ``PARTS``, see below, and defaults of those arguments
+            that are None. Defaults to 'base'.
         img_size: Side of the pre-training images in pixels, or (height,
             width). It sets the grid of ``pos_embed`` and nothing else: the
-            input may have any size. Defaults to 224.
-        patch_size: Side of the patches of the pre-training, in pixels.
-            Defaults to 16.
+            input may have any size. Defaults to that of ``arch``, else 224.
+        patch_size: Side of the patches, in pixels. Defaults to that of
+            ``arch``, else 16; and to 16 if that of ``arch`` is no multiple of
+            ``patch_stride``, as the 14 of DINOv2: the kernel is resized.
         patch_stride: Stride of the first stage, in pixels. Defaults to 4.
         in_channels: Channels of the image. Defaults to 3.
         stage_depths: Blocks per stage, summing to ``num_layers``; 0 is
-            allowed. Defaults to (2, 2, 6, 2), (2, 2, 18, 2) and
-            (2, 2, 26, 2) for 12, 24 and 32 layers.
+            allowed. Defaults to (2, 2, num_layers - 6, 2).
         pooling: 'conv' (a 2x2 convolution that starts as the average) or
             'avg'. Defaults to 'conv'.
         attention: 'global', 'window' or 'dilated' for all blocks, or a
@@ -95,24 +84,25 @@ class HPViT(BaseBackbone):
             'avg_featmap' returns their averages of shape (B, C), averaged
             and then normalised as in MAE's fine-tuning. Defaults to
             'featmap'.
-        qkv_bias: Whether queries, keys and values have a bias. Defaults to
-            True.
-        norm_cfg: Config of the norms over the last dimension. Defaults
-            to LayerNorm with MAE's eps of 1e-6.
+        qkv_bias: Whether queries, keys and values have a bias; 'qv' for
+            queries and values alone. Defaults to that of ``arch``, else True.
+        norm_cfg: Config of the norms over the last dimension. Defaults to
+            that of ``arch``, else to LayerNorm with MAE's eps of 1e-6.
         layer_scale_init_value: Initial value of LayerScale; 0 omits it.
-            Defaults to 0.
+            Defaults to that of ``arch``, else 0.
         drop_rate: Dropout after the position embedding, the attention and
             the MLP layers. Defaults to 0.
         drop_path_rate: Probability of dropping a branch of the last block;
             it rises linearly from 0 at the first. Defaults to 0.
         pre_norm: Whether tokens are normalised before the first block, as in
-            CLIP. Defaults to False.
+            CLIP. Defaults to that of ``arch``, else False.
         with_cls_token: Whether to keep the cls token: one copy per attention
             group, averaged when groups are pooled. It takes part in the
-            attention and is not returned. Defaults to False.
+            attention and is not returned. Defaults to that of ``arch``: True
+            where a named family has one, False for the plain sizes.
         num_registers: Further prefix tokens after cls, treated alike: the
             registers of DINOv2, or the distillation token of DeiT. Defaults
-            to 0.
+            to those of ``arch``, else 0.
         with_cp: Activation checkpointing: whether to recompute activations
             in the backward pass instead of keeping them; one value, or one
             per stage. Defaults to False.
@@ -123,6 +113,23 @@ class HPViT(BaseBackbone):
             plain or a hierarchical checkpoint; a missing or misshapen tensor
             is an error. Defaults to None: MAE's initialisation.
 
+    Parts that ``arch`` may tell, with their defaults:
+
+    ==========================  =============================================
+    ``act='gelu'``              'gelu', 'gelu_tanh', 'quick_gelu' or 'swiglu'
+    ``bias=True``               of the layers behind attention and in the MLP
+    ``attn_norm``, ``mlp_norm`` norms in front of the second layers
+    ``post_norm=False``         norms behind attention and MLP, not in front
+    ``patch_norm=False``        a norm of the embedded patches
+    ``abs_pos=True``            a learned position embedding
+    ``rotary=None``             entries of :class:`Rotary`, and 'order',
+                                'style': see :func:`channel_order`
+    ==========================  =============================================
+
+    Rotary positions count from the corner of the images that the network
+    gets, padding of a batch included. After a pooling, a token is where the
+    mean of its tokens is. In windows they are those of the whole image.
+
     Raises:
         UserError: If an argument has a value that is not allowed, or if
             arguments contradict each other.
@@ -132,8 +139,8 @@ class HPViT(BaseBackbone):
 
     def __init__(self,
                  arch: Union[str, dict] = 'base',
-                 img_size: Union[int, Sequence[int]] = 224,
-                 patch_size: int = 16,
+                 img_size: Union[int, Sequence[int], None] = None,
+                 patch_size: Optional[int] = None,
                  patch_stride: int = 4,
                  in_channels: int = 3,
                  stage_depths: Optional[Sequence[int]] = None,
@@ -143,19 +150,37 @@ class HPViT(BaseBackbone):
                  out_indices: Union[int, Sequence[int], None] = None,
                  out_blocks: Union[int, Sequence[int], None] = None,
                  out_type: str = 'featmap',
-                 qkv_bias: bool = True,
+                 qkv_bias: Union[bool, str, None] = None,
                  norm_cfg: Optional[dict] = None,
-                 layer_scale_init_value: float = 0.,
+                 layer_scale_init_value: Optional[float] = None,
                  drop_rate: float = 0.,
                  drop_path_rate: float = 0.,
-                 pre_norm: bool = False,
-                 with_cls_token: bool = False,
-                 num_registers: int = 0,
+                 pre_norm: Optional[bool] = None,
+                 with_cls_token: Optional[bool] = None,
+                 num_registers: Optional[int] = None,
                  with_cp: Union[bool, Sequence[bool]] = False,
                  frozen_stages: int = -1,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
-        arch = _check_arch(arch)
+        arch = resolve_arch(arch)
+        given = dict(img_size=img_size, patch_size=patch_size,
+                     qkv_bias=qkv_bias, norm_cfg=norm_cfg,
+                     layer_scale_init_value=layer_scale_init_value,
+                     pre_norm=pre_norm, with_cls_token=with_cls_token,
+                     num_registers=num_registers)
+        flags = {name: arch.get(name, default) if given[name] is None
+                 else given[name] for name, default in ARGUMENTS.items()}
+        patch_size, norm_cfg = flags['patch_size'], flags['norm_cfg']
+        layer_scale_init_value = flags['layer_scale_init_value']
+        with_cls_token = flags['with_cls_token']
+        num_registers = flags['num_registers']
+        height, width = _pair('img_size', flags['img_size'])
+        self.pos_grid = (-(-height // patch_size), -(-width // patch_size))
+        if given['patch_size'] is None and patch_stride > 0 \
+                and patch_size % patch_stride and 16 % patch_stride == 0:
+            patch_size = 16  # the kernel is resized
+            if img_size is not None:
+                self.pos_grid = (-(-height // 16), -(-width // 16))
         self.embed_dims = arch['embed_dims']
         self.stage_depths = _check_stage_depths(stage_depths,
                                                 arch['num_layers'])
@@ -200,31 +225,39 @@ class HPViT(BaseBackbone):
         self.window_size = window_size
         with_cp = _check_with_cp(with_cp, num_stages)
         self.frozen_stages = frozen_stages
-        if norm_cfg is None:
-            norm_cfg = dict(type='LN', eps=1e-6)
+        _check_choice('qkv_bias', flags['qkv_bias'], (True, False, 'qv'))
         _check_norm(norm_cfg, self.embed_dims)
 
         self.patch_embed = PatchEmbed(in_channels, self.embed_dims,
                                       patch_size, patch_stride)
-        height, width = _pair('img_size', img_size)
-        self.pos_grid = (-(-height // patch_size), -(-width // patch_size))
-        self.pos_embed = nn.Parameter(
-            sincos_pos_embed(self.embed_dims, self.pos_grid))
+
+        def norm(is_built: bool) -> nn.Module:
+            return build_norm_layer(norm_cfg, self.embed_dims)[1] \
+                if is_built else nn.Identity()
+
+        self.norm_patches = norm(arch['patch_norm'])
+        if arch['abs_pos']:
+            self.pos_embed = nn.Parameter(
+                sincos_pos_embed(self.embed_dims, self.pos_grid))
+        rotary = arch['rotary'] and {
+            name: value for name, value in dict(
+                ROTARY, **arch['rotary']).items()
+            if name not in ('order', 'style')}
+        self.rotary = Rotary(self.embed_dims // arch['num_heads'],
+                             **rotary) if rotary else None
         self.num_prefix = int(with_cls_token) + num_registers
         if with_cls_token:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         if num_registers:
             self.reg_token = nn.Parameter(
                 torch.zeros(1, num_registers, self.embed_dims))
-        if self.num_prefix:
+        if self.num_prefix and arch['abs_pos']:
             # Separate from the tokens, so that a checkpoint can be written
             # as it was read.
             self.prefix_pos_embed = nn.Parameter(
                 torch.zeros(1, self.num_prefix, self.embed_dims))
         self.drop_after_pos = nn.Dropout(drop_rate)
-        self.norm_pre = (
-            build_norm_layer(norm_cfg, self.embed_dims)[1]
-            if pre_norm else nn.Identity())
+        self.norm_pre = norm(flags['pre_norm'])
 
         # Blocks after the last output would get no gradient, which stops
         # distributed training.
@@ -246,22 +279,20 @@ class HPViT(BaseBackbone):
         drop_path_step = drop_path_rate / max(1, arch['num_layers'] - 1)
         self.blocks = nn.ModuleList(
             Block(self.embed_dims, arch['num_heads'],
-                  arch['feedforward_channels'], qkv_bias, norm_cfg,
+                  arch['feedforward_channels'], flags['qkv_bias'], norm_cfg,
                   layer_scale_init_value, drop_rate, i * drop_path_step,
-                  with_cp[stage_of_block[i]]) for i in range(num_blocks))
+                  with_cp[stage_of_block[i]], arch['act'], arch['bias'],
+                  arch['attn_norm'], arch['mlp_norm'], arch['post_norm'])
+            for i in range(num_blocks))
         self.pools = nn.ModuleList(
             ConvPooling(self.embed_dims) if pooling == 'conv' else AvgPooling(
             ) for _ in range(used_stages - 1))
-        self.norms = nn.ModuleDict({
-            name: build_norm_layer(norm_cfg, self.embed_dims)[1]
-            for name in outputs
-        })
+        self.norms = nn.ModuleDict({name: norm(True) for name in outputs})
 
-        prefix = tuple(name for name in PREFIX_PARAMETERS
-                       if hasattr(self, name))
-        self.no_decay = ('pos_embed', *prefix)
-        self.stem = ('patch_embed', 'drop_after_pos', 'norm_pre',
-                     *self.no_decay)
+        self.no_decay = tuple(name for name in EMBEDDINGS
+                              if hasattr(self, name))
+        self.stem = ('patch_embed', 'norm_patches', 'drop_after_pos',
+                     'norm_pre', *self.no_decay)
         self.stages = tuple(Stage(
             blocks=tuple(f'blocks.{i}' for i, of in enumerate(stage_of_block)
                          if of == s),
@@ -296,7 +327,10 @@ class HPViT(BaseBackbone):
             return self._forward_visible(x, mask)
         layout = self._layout(0, self.patch_embed.grid(x))
         # (B, in_channels, H, W) -> (B, G, T, C)
-        x = self.patch_embed(x, layout) + self._position(layout)
+        x = self.norm_patches(self.patch_embed(x, layout))
+        if hasattr(self, 'pos_embed'):
+            x = x + self._position(layout)
+        places, patches = self._places(layout, x)
         if self.num_prefix:
             # (1, P, C) -> (B, G, P, C), in front of the tokens
             prefix = self._prefix().expand(
@@ -304,7 +338,7 @@ class HPViT(BaseBackbone):
             x = torch.cat([prefix, x], dim=2)
         x = self.norm_pre(self.drop_after_pos(x))
 
-        outs, masks = [], {}
+        outs, masks, rope = [], {}, None
         blocks = enumerate(self.blocks)
         for s, stage in enumerate(self.stages):
             pool = None
@@ -312,12 +346,15 @@ class HPViT(BaseBackbone):
                 number, block = next(blocks)
                 wanted = self._layout(s, layout.grid, i)
                 x = regroup(x, layout, wanted, self.num_prefix)
+                if self.rotary and (i == 0 or layout != wanted):
+                    places = regroup(places, layout, wanted)
+                    rope = self._rope(places, patches)
                 layout = wanted
                 if layout not in masks:
                     masks[layout] = layout.key_mask(
                         x.shape[0], self.num_prefix, x.device)
                 pool = self._block_pooling(s, i, number, layout)
-                x = block(x, masks[layout], pool)
+                x = block(x, masks[layout], pool, rope)
                 if number in self.out_blocks:
                     outs.append(self._output(x, layout, f'block{number}',
                                              pool is not None))
@@ -326,6 +363,8 @@ class HPViT(BaseBackbone):
             if s < len(self.pools):
                 if pool is None:
                     x = pool_tokens(x, layout, self.pools[s], self.num_prefix)
+                if self.rotary:
+                    places = pool_tokens(places, layout, AvgPooling())
                 layout = layout.pooled
         return tuple(outs)
 
@@ -357,11 +396,17 @@ class HPViT(BaseBackbone):
         visible = torch.stack(torch.broadcast_tensors(
             (index // grid[1] * side)[..., None, None] + offsets[:, None],
             (index % grid[1] * side)[..., None, None] + offsets)).flatten(2)
-        x = self.patch_embed(x, layout, visible)  # (B, G, T, C)
-        # (1, G, h * w, C) -> (G, B, T, C) -> (B, G, T, C)
-        position = self._position(layout)[0][
-            :, visible[0] * layout.size[1] + visible[1]]
-        x = x + position.transpose(0, 1)
+        x = self.norm_patches(self.patch_embed(x, layout, visible))
+
+        def seen(table: Tensor) -> Tensor:
+            # (1, G, h * w, C) -> (G, B, T, C) -> (B, G, T, C)
+            return table[0][
+                :, visible[0] * layout.size[1] + visible[1]].transpose(0, 1)
+
+        if hasattr(self, 'pos_embed'):
+            x = x + seen(self._position(layout))
+        places, patches = self._places(layout, x)
+        places = places if places is None else seen(places)
         if self.num_prefix:
             # (1, P, C) -> (B, G, P, C), in front of the tokens
             prefix = self._prefix().expand(*x.shape[:2], -1, -1)
@@ -372,27 +417,25 @@ class HPViT(BaseBackbone):
         blocks = enumerate(self.blocks)
         dilation = layout.dilation
         for s, stage in enumerate(self.stages):
+            rope = self._rope(places, patches)
             for _ in stage.blocks:
                 number, block = next(blocks)
-                x = block(x)
+                x = block(x, None, None, rope)
                 if number in self.out_blocks:
                     outs.append(self._visible_output(
                         x, dilation, side, f'block{number}'))
-            prefix, tokens = x[:, :, :self.num_prefix], x[
-                :, :, self.num_prefix:]
             if s in self.out_indices:
                 outs.append(self._visible_output(x, dilation, side, str(s)))
             if s == len(self.pools):
                 break
-            if dilation != (1, 1):
-                x = pool_groups(x, dilation, self.pools[s], self.num_prefix)
+            x = _pool_visible(x, dilation, side, self.pools[s],
+                              self.num_prefix)
+            if self.rotary:
+                places = _pool_visible(places, dilation, side, AvgPooling())
+            if dilation == (1, 1):
+                side //= 2
+            else:
                 dilation = tuple(step // 2 for step in dilation)
-                continue
-            # (B, 1, V * side * side, C) -> (B, V, side * side, C)
-            tokens = tokens.squeeze(1).unflatten(1, (-1, side * side))
-            tokens = pool_places(tokens, (side, side), self.pools[s])
-            side //= 2
-            x = torch.cat([prefix, tokens.flatten(1, 2)[:, None]], dim=2)
         return tuple(outs)
 
     def _visible_output(self, x: Tensor, dilation: Tuple[int, int],
@@ -446,7 +489,8 @@ class HPViT(BaseBackbone):
         would need a graph for many sizes of images.
         """
         if block + 1 < len(self.stages[stage].blocks) or (
-                self.training and self.drop_after_pos.p):
+                self.training and self.drop_after_pos.p) or (
+                self.blocks[number].post_norm):
             return None
         if stage == len(self.pools):
             return None if layout.is_padded or self.out_type == 'featmap' \
@@ -481,12 +525,59 @@ class HPViT(BaseBackbone):
             getattr(self, name) for name in ('cls_token', 'reg_token')
             if hasattr(self, name)
         ]
-        return torch.cat(tokens, dim=1) + self.prefix_pos_embed
+        tokens = torch.cat(tokens, dim=1)
+        if hasattr(self, 'prefix_pos_embed'):
+            tokens = tokens + self.prefix_pos_embed
+        return tokens
 
     def _position(self, layout: TokenLayout) -> Tensor:
         """The position embedding in a layout, (1, G, T, C)."""
         return layout.group(resample_pos_embed(
             self.pos_embed, self.pos_grid, layout.grid))
+
+    def _places(self, layout: TokenLayout, x: Tensor
+                ) -> Tuple[Optional[Tensor], Tuple[int, int]]:
+        """Return where the first tokens are, and the patches of the image.
+
+        Args:
+            layout: Layout of the tokens.
+            x: Tensor of their type and device.
+
+        Returns:
+            Rows and columns in patches, (1, G, T, 2), in fp32 or more; None
+            without rotary positions. And the patches that a plain ViT has
+            along the height and the width.
+        """
+        if self.rotary is None:
+            return None, (0, 0)
+        step = self.strides[0] / self.patch_size
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        rows, columns = (
+            (torch.arange(side, dtype=dtype, device=x.device) + 0.5) * step
+            - 0.5 for side in layout.grid)
+        # 2 of (H, W) -> (1, H, W, 2) -> (1, G, T, 2)
+        places = torch.stack(
+            torch.meshgrid(rows, columns, indexing='ij'), dim=-1)[None]
+        return layout.group(places), tuple(
+            -(-side * self.strides[0] // self.patch_size)
+            for side in layout.grid)
+
+    def _rope(self, places: Optional[Tensor], patches: Tuple[int, int]
+              ) -> Optional[Tensor]:
+        """Cosines and sines for tokens at some places, prefix included.
+
+        (B or 1, G, T, 2) -> (2, B or 1, G, P + T, d / 2)
+        """
+        if self.rotary is None:
+            return None
+        rope = self.rotary(places, patches)
+        if not self.num_prefix:
+            return rope
+        # prefix tokens are not rotated: angles of 0
+        still = rope.new_zeros(*rope.shape[:3], self.num_prefix,
+                               rope.shape[4])
+        still[0] = 1
+        return torch.cat([still, rope], dim=3)
 
     def _init_parameters(self) -> None:
         """Initialise as MAE does; ConvPooling and norms have their own."""
@@ -531,6 +622,23 @@ class HPViT(BaseBackbone):
         return fit(self, plain, patch_resize)
 
 
+def _pool_visible(x: Tensor, dilation: Tuple[int, int], side: int,
+                  pooling: Callable[[Tensor], Tensor],
+                  num_prefix: int = 0) -> Tensor:
+    """Pool the tokens of visible units 2x2.
+
+    (B, G, P + V * side * side, C) -> (B, G / 4, P + V * side * side, C), or
+    (B, 1, P + V * side * side / 4, C) where there is one group.
+    """
+    if dilation != (1, 1):
+        return pool_groups(x, dilation, pooling, num_prefix)
+    prefix, tokens = x[:, :, :num_prefix], x[:, :, num_prefix:]
+    # (B, 1, V * side * side, C) -> (B, V, side * side, C)
+    tokens = tokens.squeeze(1).unflatten(1, (-1, side * side))
+    tokens = pool_places(tokens, (side, side), pooling)
+    return torch.cat([prefix, tokens.flatten(1, 2)[:, None]], dim=2)
+
+
 def _average(x: Tensor, num_prefix: int) -> Tensor:
     """(B, groups, prefix + tokens, C) -> (B, C), without the prefix."""
     return x[:, :, num_prefix:].mean(dim=(1, 2))
@@ -566,29 +674,14 @@ def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
                         f'{value!r}.')
 
 
-def _check_arch(arch: Union[str, dict]) -> dict:
-    if isinstance(arch, str):
-        _check_choice('arch', arch, tuple(ARCHS))
-        return ARCHS[arch]
-    keys = set(ARCHS['base'])
-    if not isinstance(arch, dict) or set(arch) != keys:
-        raise UserError(f'arch must be one of {tuple(ARCHS)} or a dict with '
-                        f'exactly the keys {sorted(keys)}, but it is {arch}.')
-    if arch['embed_dims'] % arch['num_heads'] or arch['embed_dims'] % 4:
-        raise UserError(
-            f'embed_dims={arch["embed_dims"]} of arch must be a multiple of '
-            f'num_heads={arch["num_heads"]} and of 4.')
-    return dict(arch)
-
-
 def _check_stage_depths(depths: Optional[Sequence[int]],
                         num_layers: int) -> Tuple[int, ...]:
     if depths is None:
-        if num_layers not in STAGE_DEPTHS:
+        if num_layers < 7:
             raise UserError(
                 f'arch has num_layers={num_layers}, for which there are no '
                 'default stage_depths: give stage_depths that sum to it.')
-        return STAGE_DEPTHS[num_layers]
+        return 2, 2, num_layers - 6, 2
     depths = (depths, ) if isinstance(depths, int) else tuple(depths)
     if not depths or min(depths) < 0 or sum(depths) != num_layers:
         raise UserError(
@@ -646,10 +739,15 @@ def _check_attention(attention: Union[str, Sequence, None],
             _check_choice(f'attention[{s}]', kind, ATTENTION_KINDS)
         if 'dilated' in stage and strides[s] < patch_size and (
                 patch_size % strides[s]):
+            fitting = -(-patch_size // strides[-1]) * strides[-1] \
+                if strides[-1] < patch_size else \
+                -(-patch_size // strides[s]) * strides[s]
             raise UserError(
                 f"attention[{s}]='dilated' needs a patch_size that is a "
                 f'multiple of the stride {strides[s]} of stage {s}, but it '
-                f"is {patch_size}: use 'window' or 'global'.")
+                f'is {patch_size}: set patch_size={fitting}, to which the '
+                f'kernel is resized, or patch_stride={patch_size} and one '
+                "stage, or use 'window' or 'global'.")
         kinds.append(stage)
     return tuple(kinds)
 

@@ -1,9 +1,13 @@
 """Multi-head self-attention inside groups of tokens."""
-from typing import Optional
+from typing import Optional, Union
 
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
 from torch import Tensor
+
+from .rotary import rotate
 
 
 class Attention(nn.Module):
@@ -12,38 +16,70 @@ class Attention(nn.Module):
     Args:
         embed_dims: Width C of the tokens.
         num_heads: Number of heads.
-        qkv_bias: Whether queries, keys and values have a bias.
+        qkv_bias: Whether queries, keys and values have a bias; 'qv' for
+            queries and values alone (BEiT, EVA, DINOv3). A bias of the keys
+            changes nothing, unless they are rotated behind it.
         drop_rate: Dropout of the output.
+        proj_bias: Whether the output has a bias.
+        norm_cfg: A norm in front of the last layer, as in EVA-02-CLIP.
+            Defaults to None: no norm.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, qkv_bias: bool = True,
-                 drop_rate: float = 0.) -> None:
+    def __init__(self, embed_dims: int, num_heads: int,
+                 qkv_bias: Union[bool, str] = True, drop_rate: float = 0.,
+                 proj_bias: bool = True,
+                 norm_cfg: Optional[dict] = None) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims,
+                             bias=qkv_bias is True)
+        if qkv_bias == 'qv':
+            self.q_bias = nn.Parameter(torch.zeros(embed_dims))
+            self.v_bias = nn.Parameter(torch.zeros(embed_dims))
+        else:
+            self.q_bias = self.v_bias = None
+        self.norm = build_norm_layer(norm_cfg, embed_dims)[1] \
+            if norm_cfg else nn.Identity()
+        self.proj = nn.Linear(embed_dims, embed_dims, bias=proj_bias)
         self.drop = nn.Dropout(drop_rate)
 
-    def forward(self, x: Tensor, key_mask: Optional[Tensor] = None) -> Tensor:
+    def forward(self, x: Tensor, key_mask: Optional[Tensor] = None,
+                rope: Optional[Tensor] = None) -> Tensor:
         """Attend inside groups.
 
         Args:
             x: Tokens of shape (B, groups, tokens, C).
             key_mask: Boolean mask of shape (B * groups, 1, 1, tokens), False
                 for padding. Defaults to None: there is none.
+            rope: Cosines and sines of the rotary positions, of shape
+                (2, B or 1, groups, tokens, d / 2). Defaults to None: queries
+                and keys are not rotated.
 
         Returns:
             Tokens of shape (B, groups, tokens, C).
         """
         batch, groups, tokens, channels = x.shape
+        if self.q_bias is None:
+            qkv = self.qkv(x)
+        else:
+            qkv = F.linear(x, self.qkv.weight, torch.cat([
+                self.q_bias, torch.zeros_like(self.q_bias), self.v_bias]))
         # (B, G, T, 3 * C) -> 3 of (B * G, T, heads, d) -> (B * G, heads, T, d)
         # Queries, keys and values must be 4-D: any other number of
         # dimensions falls off the fast kernels. They are split before they
         # are transposed, so that their gradients are stacked without a copy.
-        q, k, v = (one.transpose(1, 2) for one in self.qkv(x).reshape(
+        q, k, v = qkv.reshape(
             batch * groups, tokens, 3, self.num_heads,
-            channels // self.num_heads).unbind(2))
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask)
+            channels // self.num_heads).unbind(2)
+        if rope is not None:
+            # (2, B or 1, G, T, d/2) -> (2, B or 1, G, T, 1, d/2)
+            rope = rope.unsqueeze(-2)
+            # (B * G, T, heads, d) -> (B, G, T, heads, d), and back
+            q, k = (rotate(one.unflatten(0, (batch, groups)), rope).flatten(
+                0, 1) for one in (q, k))
+        x = F.scaled_dot_product_attention(
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2),
+            attn_mask=key_mask)
         # (B * G, heads, T, d) -> (B * G, T, heads, d) -> (B, G, T, C)
         x = x.transpose(1, 2).reshape(batch, groups, tokens, channels)
-        return self.drop(self.proj(x))
+        return self.drop(self.proj(self.norm(x)))

@@ -1,4 +1,5 @@
-"""Layer normalisation of feature maps."""
+"""Norms that torch lacks: LayerNorm of feature maps, and RMSNorm."""
+import torch
 import torch.nn as nn
 from torch import Tensor
 
@@ -21,3 +22,30 @@ class LayerNorm2d(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         # (B, C, H, W) -> (B, H, W, C) -> (B, C, H, W)
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+@MODELS.register_module()
+class RMSNorm(nn.Module):
+    """Division by the root mean square of the last dimension.
+
+    From arXiv 1910.07467, for ``norm_cfg=dict(type='hpvit_mm.RMSNorm',
+    eps=1e-5)``. torch has one since 2.4. Statistics are computed in fp32.
+
+    Args:
+        num_features: Size of the last dimension.
+        eps: Added to the mean square.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(num_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)"""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        scale = wide.square().mean(dim=-1, keepdim=True).add(self.eps).rsqrt()
+        return (wide * scale).to(x.dtype) * self.weight
+
+    def extra_repr(self) -> str:
+        return f'{len(self.weight)}, eps={self.eps}'
