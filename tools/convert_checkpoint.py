@@ -23,6 +23,8 @@ def parse(argv=None) -> argparse.Namespace:
     parser.add_argument('--to', choices=['mae', 'timm', 'mmpretrain', 'hf'],
                         help="write HPViT's tensors as those of a plain ViT")
     model = parser.add_argument_group('the HPViT')
+    model.add_argument('--arch', help="name of the architecture, as "
+                       "'dinov3-base' (default: as the file tells)")
     model.add_argument('--patch-size', type=int, default=16,
                        help='side of a patch in pixels (default: 16)')
     model.add_argument('--patch-stride', type=int, default=4,

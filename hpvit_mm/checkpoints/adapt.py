@@ -1,25 +1,28 @@
 """Adapt the encoder of a plain ViT, or of another HPViT, to an HPViT."""
 import re
-from typing import Dict, List, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from hpvit_mm.errors import UserError
-from hpvit_mm.models.layers.position import resample_pos_embed
+from hpvit_mm.models.backbones.archs import ROTARY
+from hpvit_mm.models.layers import channel_order, resample_pos_embed
 from hpvit_mm.utils import shorten
-from .plain import PlainViT
+from .architecture import HIDDEN, candidates, same_rotary
+from .plain import PlainViT, remedy
 from .report import LoadReport
 from .resample import adapt_in_channels, resample_patch_kernel
 
 # Prefix of the parts of a plain ViT that a converted file keeps for export.
 KEPT = 'plain.'
 # Biases that some ViTs are built without.
-BIASES = ('attn.qkv.bias', 'patch_embed.proj.bias')
+BIASES = ('attn.qkv.bias', 'attn.q_bias', 'attn.v_bias',
+          'patch_embed.proj.bias')
 
 
-def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv'
-        ) -> Tuple[Dict[str, Tensor], LoadReport]:
+def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv',
+        drop: Sequence[str] = ()) -> Tuple[Dict[str, Tensor], LoadReport]:
     """Adapt an encoder to an HPViT.
 
     Args:
@@ -27,12 +30,14 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv'
         plain: The encoder.
         patch_resize: How the kernel of the patch embedding is resized:
             'pinv', 'bilinear' or 'pad'. Defaults to 'pinv'.
+        drop: Parts that may be omitted, as in ``read_plain``.
 
     Returns:
         Tensors by the backbone's names, and the report.
 
     Raises:
-        UserError: If a tensor of the backbone is missing or misshapen.
+        UserError: If a tensor of the backbone is missing or misshapen, or if
+            the blocks would compute something else.
     """
     report = LoadReport(plain.source, plain.family,
                         ignored=dict(plain.ignored))
@@ -41,6 +46,13 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv'
     if plain.family == 'HPViT':
         tensors = _regroup(tensors, backbone, report)
     _check_size(plain, backbone)
+    _check_flags(plain, backbone, drop)
+    _check_parts(plain, backbone)
+    _fit_biases(tensors, own, plain, backbone)
+    if plain.family != 'HPViT' and backbone.rotary:
+        rotary = dict(ROTARY, **backbone.arch['rotary'])
+        reorder_channels(tensors, backbone.arch['num_heads'],
+                         rotary['order'], rotary['style'])
     _place_last_norm(tensors, backbone, report)
     with torch.no_grad():
         _fit_patches(tensors, own, patch_resize, report)
@@ -121,6 +133,10 @@ def _check_size(plain: PlainViT, backbone: nn.Module) -> None:
             f'{plain.source} has {plain.num_heads} attention heads, but the '
             f'backbone has {heads}: set num_heads of arch. Nothing was '
             'loaded.')
+
+
+def _check_parts(plain: PlainViT, backbone: nn.Module) -> None:
+    """Refuse a ViT with parts that the backbone lacks, or without its own."""
     for name, argument, values in (
             ('ls1.gamma', 'layer_scale_init_value', ('0', '1e-5')),
             ('norm_pre', 'pre_norm', ('False', 'True'))):
@@ -132,6 +148,128 @@ def _check_size(plain: PlainViT, backbone: nn.Module) -> None:
             raise UserError(f'{plain.source} has {what}: set {argument}='
                             f'{values[theirs]} in the backbone. Nothing was '
                             'loaded.')
+
+
+def _check_flags(plain: PlainViT, backbone: nn.Module,
+                 drop: Sequence[str]) -> None:
+    """Refuse what would compute something else, though all tensors fit."""
+    arch, flags = backbone.arch, plain.structure
+    nothing = 'Nothing was loaded'
+    for name, value in plain.told.items():
+        if name not in HIDDEN or (
+                name == 'rotary' and 'rotary_position' in drop):
+            continue
+        own = arch[name] or HIDDEN[name]
+        if not (same_rotary(value, own) if name == 'rotary'
+                else value == own):
+            raise UserError(
+                f'{plain.source} is of a network with {name}={value}, but the '
+                f'backbone has {name}={own}: set {_suggestion(plain)}. '
+                f'{nothing}.')
+    if plain.family == 'HPViT' or not plain.num_layers:
+        return
+    lacks = not flags['abs_pos']
+    relative = any('relative position' in why
+                   for why in plain.ignored.values())
+    if lacks and not relative and not arch['rotary'] \
+            and 'rotary_position' not in drop:
+        raise UserError(
+            f'{plain.source} has neither a position embedding nor relative '
+            'positions, as files of rotary ViTs (DINOv3), and the backbone '
+            f'has no rotary positions: set {_suggestion(plain)}; '
+            f'{remedy("rotary_position")}. {nothing}.')
+    if lacks and arch['rotary'] and arch['abs_pos']:
+        raise UserError(
+            f'{plain.source} has no position embedding, but the backbone has '
+            f'one beside its rotary positions: set {_suggestion(plain)}. '
+            f'{nothing}.')
+    if not lacks and not arch['abs_pos']:
+        raise UserError(
+            f'{plain.source} has a position embedding, which the backbone '
+            f'lacks: set {_suggestion(plain)}. {nothing}.')
+    if flags['act'] != ('swiglu' if arch['act'] == 'swiglu' else
+                        'not gated'):
+        raise UserError(
+            f'{plain.source} has {"no " * (arch["act"] == "swiglu")}SwiGLU in '
+            f'its MLPs, but the backbone has act={arch["act"] or "gelu"!r}: '
+            f'set {_suggestion(plain)}. {nothing}.')
+    for name in ('attn_norm', 'mlp_norm', 'patch_norm', 'bias'):
+        if flags[name] != arch[name]:
+            raise UserError(
+                f'{plain.source} has {name}={flags[name]}, but the backbone '
+                f'has {arch[name]}: set {_suggestion(plain)}. {nothing}.')
+    if plain.told or arch['act'] or 'rotary_position' in drop:
+        return
+    names = plain.tensors.keys() | plain.ignored.keys()
+    pooling = any(name.startswith('attn_pool.') for name in names)
+    no_norm = not any(re.match(r'(fc_)?norm\.', name) for name in names)
+    if flags['pre_norm'] and not arch['rotary'] and (
+            pooling or no_norm and plain.family != 'OpenMMLab ViT'):
+        raise UserError(
+            f'{plain.source} has a norm before the blocks and '
+            f'{"an attention pooling" if pooling else "none behind them"}, '
+            'like PE, which has rotary positions: set '
+            f'{_suggestion(plain)}; {remedy("rotary_position")}. {nothing}.')
+    if flags['pre_norm'] or pooling and not plain.prefix_tokens:
+        like = 'CLIP: OpenAI\'s weights have QuickGELU, most of OpenCLIP GELU' \
+            if flags['pre_norm'] else \
+            'SigLIP, which has the tanh approximation of GELU'
+        raise UserError(
+            f'{plain.source} looks like {like}, and no tensor tells the '
+            f'activation: set {_suggestion(plain)}, or act of arch. '
+            f'{nothing}.')
+
+
+def _suggestion(plain: PlainViT) -> str:
+    """Return the architectures that a file may have, as an argument."""
+    found = candidates(plain)[:4]
+    if found:
+        return ' or '.join(f'arch={name!r}' for name in found)
+    return ('arch to the one of the checkpoint (tools/inspect_checkpoint.py '
+            'shows the nearest)')
+
+
+def _fit_biases(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
+                plain: PlainViT, backbone: nn.Module) -> None:
+    """Split biases where the backbone has none for the keys.
+
+    A bias of the keys changes nothing, unless they are rotated behind it.
+    """
+    for name in list(tensors):
+        block = name[:-len('qkv.bias')]
+        if not name.endswith('.attn.qkv.bias') or f'{block}q_bias' not in own:
+            continue
+        q, k, v = tensors.pop(name).chunk(3)
+        if backbone.rotary and k.any():
+            raise UserError(
+                f'{plain.source} has a bias of the keys ({name}), which the '
+                'backbone lacks: set qkv_bias=True. Nothing was loaded.')
+        tensors.update({f'{block}q_bias': q, f'{block}v_bias': v})
+
+
+def reorder_channels(tensors: Dict[str, Tensor], num_heads: int, order: str,
+                     style: str, inverse: bool = False) -> None:
+    """Order the channels of queries and keys as HPViT rotates them.
+
+    Args:
+        tensors: Tensors by MAE's names; they are replaced.
+        num_heads: Number of heads.
+        order, style: As :func:`channel_order` takes them.
+        inverse: Whether to go from HPViT's order to the other one.
+    """
+    for name, tensor in tensors.items():
+        part = re.search(r'\.attn\.(qkv\.weight|qkv\.bias|q_bias)$', name)
+        if not part:
+            continue
+        triple = part[1] != 'q_bias'
+        dims = len(tensor) // (num_heads * (3 if triple else 1))
+        channels = channel_order(dims, order, style)
+        if inverse:
+            channels = channels.argsort()
+        # (3 * heads * d, ...) -> (3, heads, d, ...), and back
+        heads = tensor.unflatten(0, (-1, num_heads, dims)).clone()
+        heads[:2] = heads[:2, :, channels]
+        tensors[name] = heads.flatten(0, 2)
 
 
 def _place_last_norm(tensors: Dict[str, Tensor], backbone: nn.Module,
@@ -180,6 +318,8 @@ def _fit_position(tensors: Dict[str, Tensor], backbone: nn.Module,
                   plain: PlainViT, report: LoadReport) -> None:
     """Resample the position embedding to the backbone's grid."""
     grid = tuple(backbone.pos_grid)
+    if not backbone.arch['abs_pos']:
+        return
     if 'pos_embed' not in tensors:
         tensors['pos_embed'] = tensors['patch_embed.proj.weight'].new_zeros(
             1, grid[0] * grid[1], backbone.embed_dims)

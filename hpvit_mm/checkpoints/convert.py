@@ -13,9 +13,12 @@ from torch import Tensor
 
 import hpvit_mm
 from hpvit_mm.errors import UserError
+from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, REQUIRED,
+                                             SIZES, resolve_arch)
 from .adapt import KEPT, fit, last_norm
 from .families import TARGETS, rename, split_qkv
-from .plain import SIZES, PlainViT, read_plain
+from .architecture import arch_of, candidates, default_heads
+from .plain import PlainViT, read_plain
 from .read import read_checkpoint
 from .report import LoadReport, check_finite
 from .write import check_destination, write_checkpoint
@@ -24,7 +27,7 @@ from .write import check_destination, write_checkpoint
 def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
             patch_stride: int = 4,
             stage_depths: Optional[Sequence[int]] = None,
-            pooling: str = 'conv',
+            pooling: str = 'conv', arch: Optional[str] = None,
             img_size: Union[int, Sequence[int], None] = None,
             with_cls_token: bool = False, patch_resize: str = 'pinv',
             prefix: Optional[str] = None, drop: Sequence[str] = (),
@@ -43,6 +46,7 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
         patch_stride: Stride of the first stage. Defaults to 4.
         stage_depths: Blocks per stage. Defaults to HPViT's for that depth.
         pooling: 'conv' or 'avg'. Defaults to 'conv'.
+        arch: Name of the architecture. Defaults to None: as the file tells.
         img_size: Side of the images to whose grid the positions are
             resampled. Defaults to None: the grid of the checkpoint.
         with_cls_token: Whether to keep the prefix tokens: cls, and registers
@@ -71,7 +75,8 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
             write_checkpoint(plain.tensors, out, dict(
                 record, hpvit_mm=hpvit_mm.__version__))
         return report, record.get('backbone', {})
-    kwargs = dict(backbone_arguments(plain, with_cls_token, patch_size),
+    kwargs = dict(backbone_arguments(plain, with_cls_token, patch_size, arch
+                                     or record.get('backbone', {}).get('arch')),
                   patch_stride=patch_stride, pooling=pooling)
     if stage_depths is not None:
         kwargs['stage_depths'] = tuple(stage_depths)
@@ -102,42 +107,81 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
 
 
 def backbone_arguments(plain: PlainViT, with_cls_token: bool = False,
-                       patch_size: int = 16) -> dict:
-    """Return the arguments of an HPViT that the tensors tell."""
-    tensors = plain.tensors
-    size = tuple(side * patch_size for side in plain.grid or (14, 14))
-    heads = default_heads(plain.embed_dims)
-    arch = dict(embed_dims=plain.embed_dims, num_layers=plain.num_layers,
-                num_heads=plain.num_heads or heads,
-                feedforward_channels=plain.feedforward_channels
-                or 4 * plain.embed_dims)
-    name = SIZES.get((plain.embed_dims, plain.num_layers))
-    if name and arch['num_heads'] == heads \
-            and arch['feedforward_channels'] == 4 * plain.embed_dims:
-        arch = name
+                       patch_size: int = 16,
+                       known: Union[str, dict, None] = None) -> dict:
+    """Return the arguments of an HPViT that the file tells.
+
+    The architecture has a name where there is one for all its flags, or is
+    ``known``.
+    """
+    arch = arch_of(plain)
     kwargs = dict(arch=arch, patch_size=patch_size,
-                  in_channels=plain.in_channels,
-                  img_size=size[0] if size[0] == size[1] else size)
-    if not any(name.endswith('attn.qkv.bias') for name in tensors):
-        kwargs['qkv_bias'] = False
-    if 'blocks.0.ls1.gamma' in tensors:
-        kwargs['layer_scale_init_value'] = 1e-5
-    if 'norm_pre.weight' in tensors:
-        kwargs['pre_norm'] = True
-    eps = plain.config.get('layer_norm_eps')
-    if eps and eps != 1e-6:
-        kwargs['norm_cfg'] = dict(type='LN', eps=eps)
+                  in_channels=plain.in_channels)
+    size = tuple(side * patch_size for side in plain.grid or (14, 14))
+    kwargs['img_size'] = size[0] if size[0] == size[1] else size
+    flags = {name: arch.pop(name) for name in (*ARGUMENTS, 'num_registers')
+             if name in arch}
+    names = candidates(plain)
+    if known:
+        kwargs['arch'] = known
+    elif names and 'act' in plain.told and 'rotary' in plain.told \
+            and ARCHS[names[0]]['num_heads'] == arch['num_heads']:
+        kwargs['arch'] = names[0]
+    elif set(arch) == set(REQUIRED):
+        kwargs['arch'] = next((name for name in SIZES
+                               if ARCHS[name] == arch), arch)
+    base = resolve_arch(kwargs['arch'])
+    for name in ('qkv_bias', 'layer_scale_init_value', 'pre_norm',
+                 'norm_cfg'):
+        default = base.get(name, ARGUMENTS[name])
+        if name == 'qkv_bias' and default == 'qv' and not flags[name]:
+            continue
+        if flags[name] != default and not (
+                name == 'layer_scale_init_value' and default
+                and flags[name]):
+            kwargs[name] = flags[name]
     if with_cls_token:
-        kwargs['with_cls_token'] = 'cls_token' in tensors
+        kwargs['with_cls_token'] = 'cls_token' in plain.tensors
         kwargs['num_registers'] = plain.prefix_tokens.get('reg_token', 0)
+    elif base.get('with_cls_token') or base.get('num_registers'):
+        kwargs.update(with_cls_token=False, num_registers=0)
     return kwargs
 
 
-def default_heads(embed_dims: int) -> int:
-    """Return the usual number of heads: of 64 channels, or 80 in ViT-H."""
-    if embed_dims == 1280:
-        return 16
-    return embed_dims // 64 if embed_dims % 64 == 0 else 1
+def told_arguments(checkpoint: str, options: dict) -> dict:
+    """Return the arguments of the HPViT that a checkpoint was made for.
+
+    Args:
+        checkpoint: As ``init_cfg`` takes it.
+        options: Further entries of ``init_cfg``.
+
+    Raises:
+        UserError: If the file does not tell all of the architecture.
+    """
+    content = read_checkpoint(checkpoint, options.get('sha256'))
+    plain = read_plain(content, str(checkpoint), options.get('prefix'),
+                       options.get('drop', ()))
+    if plain.family == 'HPViT':
+        kwargs = own_record(content).get('backbone')
+        if not kwargs:
+            raise UserError(f'{checkpoint} does not tell the arguments of '
+                            'its backbone: give arch, and what else differs '
+                            'from the defaults.')
+        return kwargs
+    if not {'act', 'rotary'} <= plain.told.keys():
+        found = candidates(plain)[:6]
+        names = f'such as {", ".join(map(repr, found))}' if found else \
+            'which tools/inspect_checkpoint.py describes'
+        raise UserError(
+            f'{checkpoint} does not tell its activation and its positions, '
+            f'and networks of other families have the same tensors: give '
+            f'arch, {names}.')
+    arch = arch_of(plain)
+    known = backbone_arguments(plain)['arch']
+    if isinstance(known, str):
+        size = {'img_size': arch['img_size']} if 'img_size' in arch else {}
+        return dict(arch=known, in_channels=plain.in_channels, **size)
+    return dict(arch=arch, in_channels=plain.in_channels)
 
 
 def _record(plain: PlainViT) -> dict:

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.models.backbones.archs import resolve_arch
 from hpvit_mm.utils import shorten
-from .families import FAMILIES, fuse_qkv, recognise, rename
+from .architecture import HIDDEN, hidden_flags
+from .families import FAMILIES, fuse_mlp, fuse_qkv, recognise, rename
 
 # Entries in which training code puts the weights, averaged ones first. (In
 # mmengine's files 'state_dict' holds the averaged ones already.)
@@ -25,38 +27,32 @@ ANCHOR = re.compile('(.*?)(?:%s)\\.weight' % '|'.join(
 
 ENCODER = re.compile(
     r'(cls_token|dist_token|reg_token|pos_embed|prefix_pos_embed'
-    r'|(patch_embed\.proj|norm_pre|norm|fc_norm)\.(weight|bias)'
-    r'|blocks\.\d+\.((norm[12]|attn\.(qkv|proj)|mlp\.fc[12])\.(weight|bias)'
-    r'|ls[12]\.gamma))$')
+    r'|(patch_embed\.proj|norm_patches|norm_pre|norm|fc_norm)\.(weight|bias)'
+    r'|blocks\.\d+\.((norm[12]|attn\.(qkv|proj|norm)|mlp\.(fc[12]|norm))'
+    r'\.(weight|bias)|ls[12]\.gamma))$')
 # Parts without which a file is loaded only if the user says so.
 DROPPABLE = dict(
     relative_position=re.compile(
         r'.*(relative_position_bias_table|rel_pos_[hw]|relative_position_bias)'
         r'$'),
     rotary_position=re.compile(r'.*(rope|rotary|freqs)'))
+# Tables of rotary positions, which follow from the architecture.
+ROTARY_TABLE = re.compile(
+    r'.*(rope_embed\.periods|rope\.freqs_(cos|sin)|rotary.*inv_freq)$')
 # Parts that change what the blocks compute, and cannot be represented.
 UNSUPPORTED = (
-    (re.compile(r'.*\.(mlp|ffn)\.(w12|w3|w1|w2|weights_in|weights_out|fc1_[gx]'
-                r'|gate_proj|up_proj|down_proj)\.'), 'SwiGLU'),
-    (re.compile(r'.*\.attn\.(q_norm|k_norm|ln_[qk]|norm)\.'),
-     'norms inside the attention'),
-    (re.compile(r'.*\.mlp\.(norm|ffn_ln)\.'), 'a norm inside the MLP'),
+    (re.compile(r'.*\.attn\.(q_norm|k_norm|ln_[qk])\.'),
+     'norms of queries and keys'),
     (re.compile(r'patch_embed\.(?!proj\.)'),
      'more than a projection in its patch embedding'),
-)
-# The same, of what leaves no tensors: in timm's names of architectures.
-UNSUPPORTED_ARCHITECTURES = (
-    ('quickgelu', 'the activation QuickGELU'),
-    (r'base_patch32_siglip|large_patch16_siglip(_gap)?_512'
-     '|(so400m|giantopt)_patch16_siglip', 'the activation tanh-GELU'),
-    ('_rpn_|eva02_enormous', 'residual post-norm blocks'),
-    ('rope|dinov3|eva02|lingbot|eupe|sapiens2|_pe_(core|lang|spatial)',
-     'rotary positions'),
 )
 # Parts that a backbone does not need: (name, why it is ignored).
 USELESS = (
     (re.compile(r'mask_token'), 'mask token of the pre-training'),
     (re.compile(r'decoder'), 'decoder of the pre-training'),
+    (re.compile(r'.*bias_mask$'), 'mask of biases, which was applied'),
+    (re.compile(r'(local_cls_norm|projectors?)\.'),
+     'part of the pre-training'),
     (re.compile(r'(head|fc_head|lm_head|classifier|cls_head)'),
      'classification or pre-training head'),
     (re.compile(r'.*relative_position_index$'), 'index, not a weight'),
@@ -87,6 +83,10 @@ class PlainViT:
         has_dist_token: Whether ``reg_token`` is a distillation token.
         ignored: What else the file holds -> why it is not used.
         config: The model's config.json, if the file has one.
+        structure: What the tensors tell of the architecture: entries of
+            ``arch`` of HPViT, 'layer_scale' (bool), 'norm' ('LN' or 'RMS'),
+            and 'act' ('swiglu' or 'not gated').
+        told: What anything else tells: entries of ``arch`` of HPViT.
     """
     source: str
     family: str
@@ -96,6 +96,8 @@ class PlainViT:
     has_dist_token: bool = False
     ignored: Dict[str, str] = field(default_factory=dict)
     config: dict = field(default_factory=dict)
+    structure: dict = field(default_factory=dict)
+    told: dict = field(default_factory=dict)
 
     @property
     def embed_dims(self) -> int:
@@ -116,8 +118,8 @@ class PlainViT:
 
     @property
     def feedforward_channels(self) -> Optional[int]:
-        weight = self.tensors.get('blocks.0.mlp.fc1.weight')
-        return None if weight is None else weight.shape[0]
+        weight = self.tensors.get('blocks.0.mlp.fc2.weight')
+        return None if weight is None else weight.shape[1]
 
     @property
     def num_heads(self) -> Optional[int]:
@@ -179,19 +181,79 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
                         'not a ViT of images.')
     plain = PlainViT(source, family.name, {}, config=_config(content))
     plain.ignored.update(dict.fromkeys(outside, 'not in the encoder'))
-    renamed = fuse_qkv({rename(name, family.renames): tensor
-                        for name, tensor in tensors.items()})
+    named = {rename(name, family.renames): tensor
+             for name, tensor in tensors.items()}
+    renamed = fuse_mlp(fuse_qkv(_mask_biases(named)))
     if family.name == 'HPViT':
         plain.tensors = renamed
+        plain.structure = _structure(plain, named)
+        plain.told = _recorded(content)
         if 'pos_embed' in renamed:  # prefix tokens have no rows in it
             plain.grid = _grid(renamed['pos_embed'].shape[1], grid)
         return plain
     architecture = str(plain.config.get('architecture',
                                         content.get('arch', '')))
     _sort(renamed, plain, drop)
-    _check_supported(renamed, plain, architecture, drop)
     _split_position(plain, grid)
+    plain.structure = _structure(plain, named)
+    plain.told = hidden_flags(plain, architecture)
     return plain
+
+
+def _mask_biases(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Set the biases of keys to zero where DINOv3 masks them."""
+    found = dict(tensors)
+    for name in tensors:
+        bias = found.get(name.replace('bias_mask', 'bias'))
+        if name.endswith('.qkv.bias_mask') and bias is not None:
+            q, k, v = bias.chunk(3)
+            found[name.replace('bias_mask', 'bias')] = torch.cat(
+                [q, torch.zeros_like(k), v])
+    return found
+
+
+def _recorded(content: dict) -> dict:
+    """Return the flags of the backbone that wrote an HPViT's file."""
+    from .convert import own_record
+    arch = own_record(content).get('backbone', {}).get('arch')
+    if not arch:
+        return {}
+    arch = resolve_arch(arch)
+    return {name: arch[name] or HIDDEN[name] for name in HIDDEN}
+
+
+def _structure(plain: PlainViT, named: Dict[str, Tensor]) -> dict:
+    """Return what the tensors tell of the architecture.
+
+    ``named`` are they before queries, keys and values were concatenated.
+    """
+    tensors = plain.tensors
+    prefix = plain.prefix_tokens
+
+    def has(end: str) -> bool:
+        return any(name.endswith(end) for name in tensors)
+
+    fc1, fc2 = (tensors.get(f'blocks.0.mlp.{name}.weight')
+                for name in ('fc1', 'fc2'))
+    gated = fc1 is not None and fc2 is not None and \
+        fc1.shape[0] == 2 * fc2.shape[1]
+    # of transformers' DINOv3, BEiT, EVA and DINOv3
+    partial = any(re.search(r'attn\.(q_bias|q(uery)?\.bias|qkv\.bias_mask)$',
+                            name) for name in named) and not any(
+        re.search(r'attn\.(k_bias|k(ey)?\.bias)$', name) for name in named)
+    return dict(
+        embed_dims=plain.embed_dims, num_layers=plain.num_layers,
+        feedforward_channels=plain.feedforward_channels,
+        patch_size=plain.patch_size[0], abs_pos='pos_embed' in tensors,
+        qkv_bias='qv' if partial else has('.attn.qkv.bias'),
+        with_cls_token='cls_token' in prefix,
+        num_registers=prefix.get('reg_token', 0),
+        layer_scale=has('.ls1.gamma'), pre_norm=has('norm_pre.weight'),
+        bias=has('.mlp.fc1.bias'), attn_norm=has('.attn.norm.weight'),
+        mlp_norm=has('.mlp.norm.weight'),
+        patch_norm=has('norm_patches.weight'),
+        norm='LN' if has('.norm1.bias') else 'RMS',
+        act='swiglu' if gated else 'not gated')
 
 
 def find_encoder(content: dict, source: str, prefix: Optional[str] = None
@@ -202,7 +264,11 @@ def find_encoder(content: dict, source: str, prefix: Optional[str] = None
         UserError: If there is no patch embedding, or more than one.
     """
     tensors = flatten(content)
-    anchors = [match[1] for match in map(ANCHOR.fullmatch, tensors) if match]
+    # conv1 of CLIP, but not that of a convolutional network
+    anchors = [match[1] for match in map(ANCHOR.fullmatch, tensors)
+               if match and not (match[0].endswith('conv1.weight') and not any(
+                   name.startswith(f'{match[1]}transformer.resblocks.')
+                   for name in tensors))]
     if prefix is not None:
         anchors = [one for one in anchors if one == prefix]
     if not anchors:
@@ -251,7 +317,11 @@ def _no_tensors(content: dict) -> str:
 
 def _config(content: dict) -> dict:
     config = content.get('config')
-    return config if isinstance(config, dict) else {}
+    if not isinstance(config, dict):
+        return {}
+    # of transformers' CLIP and SigLIP, whole
+    vision = config.get('vision_config')
+    return vision if isinstance(vision, dict) else config
 
 
 def _sort(tensors: Dict[str, Tensor], plain: PlainViT,
@@ -267,7 +337,10 @@ def _sort(tensors: Dict[str, Tensor], plain: PlainViT,
             if pattern.match(name):
                 raise _unsupported(plain.source, f'{what} ({name})')
         if ENCODER.match(name):
-            plain.tensors[name] = tensor
+            if tensor.numel():  # transformers keeps 0 registers
+                plain.tensors[name] = tensor
+        elif ROTARY_TABLE.match(name):
+            plain.ignored[name] = 'table of rotary positions, computed anew'
         elif kind:
             dropped[kind].append(name)
         elif useless:
@@ -283,18 +356,13 @@ def _sort(tensors: Dict[str, Tensor], plain: PlainViT,
         if names and kind not in drop:
             raise UserError(
                 f'{plain.source} has {what}s ({shorten(names, 3)}), which '
-                f'HPViT cannot represent: {_remedy(kind)}.')
+                f'HPViT cannot represent: {remedy(kind)}.')
         plain.ignored.update(dict.fromkeys(
             names, f'{what}, dropped as you allowed'))
-    if 'pos_embed' not in plain.tensors and not dropped['relative_position'] \
-            and 'rotary_position' not in drop:
-        raise UserError(
-            f'{plain.source} has neither a position embedding nor relative '
-            'positions, as files of rotary ViTs (DINOv3), whose positions '
-            f'HPViT cannot represent: {_remedy("rotary_position")}.')
 
 
-def _remedy(kind: str) -> str:
+def remedy(kind: str) -> str:
+    """Return how to load a file without its relative or rotary positions."""
     return ('to load it without its positions, which changes what the blocks '
             f"compute, set drop=['{kind}'] in init_cfg (--drop {kind})")
 
@@ -302,40 +370,6 @@ def _remedy(kind: str) -> str:
 def _unsupported(source: str, what: str) -> UserError:
     return UserError(f'{source} has {what}, which HPViT cannot represent: use '
                      'a checkpoint of a plain ViT without.')
-
-
-def _check_supported(tensors: Dict[str, Tensor], plain: PlainViT,
-                     architecture: str, drop: Sequence[str]) -> None:
-    """Refuse what changes the blocks and has no tensor of its own."""
-    for pattern, what in UNSUPPORTED_ARCHITECTURES:
-        if re.search(pattern, architecture) and not (
-                'rotary' in what and 'rotary_position' in drop):
-            raise _unsupported(plain.source,
-                               f'the architecture {architecture} with {what}')
-    act = plain.config.get('hidden_act', 'gelu')
-    if act != 'gelu':
-        raise _unsupported(plain.source, f'the activation {act}')
-    fc1, fc2 = (plain.tensors.get(f'blocks.0.mlp.{name}.weight')
-                for name in ('fc1', 'fc2'))
-    if fc1 is not None and fc2 is not None \
-            and fc1.shape[0] == 2 * fc2.shape[1]:
-        raise _unsupported(plain.source, 'SwiGLU (blocks.0.mlp.fc1.weight)')
-    pooling = any(name.startswith('attn_pool.') for name in tensors)
-    no_norm = plain.family != 'OpenMMLab ViT' and not any(
-        re.match(r'(fc_)?norm\.', name) for name in tensors)
-    if 'norm_pre.weight' in tensors and (pooling or no_norm) \
-            and 'rotary_position' not in drop:
-        raise UserError(
-            f'{plain.source} has a norm before the blocks and '
-            f'{"an attention pooling" if pooling else "none behind them"}, '
-            'like PE, whose rotary positions HPViT cannot represent: '
-            f'{_remedy("rotary_position")}.')
-    if pooling and not plain.prefix_tokens and not architecture:
-        raise UserError(
-            f'{plain.source} has an attention pooling and no cls token, like '
-            'SigLIP, some of which have the activation tanh-GELU, which '
-            'HPViT lacks: give the folder of the model, whose config.json '
-            'names the architecture.')
 
 
 def _split_position(plain: PlainViT,
@@ -356,6 +390,11 @@ def _split_position(plain: PlainViT,
                             'registers, which HPViT cannot represent.')
         tensors['reg_token'] = dist
         plain.has_dist_token = True
+    cls_token = tensors.get('cls_token')
+    if cls_token is not None:  # CLIP's has one dimension
+        tensors['cls_token'] = cls_token.reshape(1, -1, cls_token.shape[-1])
+    if 'reg_token' in tensors and tensors['reg_token'].ndim == 2:
+        tensors['reg_token'] = tensors['reg_token'][None]
     counts = list(plain.prefix_tokens.values())
     position = tensors.pop('pos_embed', None)
     if position is None:

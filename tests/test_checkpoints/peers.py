@@ -155,8 +155,9 @@ def randomize(model: nn.Module) -> nn.Module:
 def hpvit_kwargs(eps: float, img_size=IMAGE, patch: int = PATCH,
                  qkv_bias: bool = True, layer_scale: bool = False,
                  pre_norm: bool = False) -> dict:
+    arch = dict(ARCH, act='gelu') if pre_norm else ARCH
     return dict(
-        arch=ARCH, img_size=img_size, patch_size=patch, patch_stride=patch,
+        arch=arch, img_size=img_size, patch_size=patch, patch_stride=patch,
         stage_depths=(DEPTH, ), norm_cfg=dict(type='LN', eps=eps),
         qkv_bias=qkv_bias, layer_scale_init_value=0.1 if layer_scale else 0.,
         pre_norm=pre_norm)
@@ -316,12 +317,12 @@ TIMM = [
               init_values=0.1, use_fc_norm=True),
     hub_peer('vit_tiny_patch16_224'),
     hub_peer('vit_base_patch16_siglip_256'),
-    hub_peer('vit_so400m_patch16_siglip_256', 'tanh-GELU'),
-    hub_peer('vit_base_patch32_clip_quickgelu_224', 'QuickGELU'),
-    hub_peer('vit_base_patch16_rpn_224', 'post-norm'),
+    hub_peer('vit_so400m_patch16_siglip_256', 'act=gelu_tanh'),
+    hub_peer('vit_base_patch32_clip_quickgelu_224', 'act=quick_gelu'),
+    hub_peer('vit_base_patch16_rpn_224', 'post_norm=True'),
     timm_peer('norms of queries and keys', refused='q_norm', qk_norm=True),
-    timm_peer('SwiGLU', refused='SwiGLU', mlp_layer=swiglu_mlp),
-    timm_peer('norm of the patches', refused=r'patch_embed\.norm',
+    timm_peer('SwiGLU', refused='act=.*swiglu|SwiGLU', mlp_layer=swiglu_mlp),
+    timm_peer('norm of the patches', refused='patch_norm=True',
               embed_norm_layer=nn.LayerNorm),
     timm_peer('SigLIP without config', refused='SigLIP', global_pool='map',
               class_token=False),
@@ -334,7 +335,7 @@ TIMM = [
     timm_peer('PE spatial', refused='rotary', use_pre_transformer_norm=True,
               use_post_transformer_norm=False, use_fc_norm=False,
               num_classes=0, **EVA),
-    timm_peer('EVA-02', refused='SwiGLU', swiglu_mlp=True, **EVA),
+    timm_peer('EVA-02', refused='swiglu', swiglu_mlp=True, **EVA),
 ]
 
 # ------------------------------------------------------------- transformers
@@ -542,11 +543,11 @@ HUGGING_FACE = [
     HF_BEIT('BEiT, shared relative positions', **SHARED),
     HF_BEIT('BEiT, shared relative positions, modules of 5',
             save=save_modern, **SHARED),
-    HF_DINO('SwiGLU', cls='Dinov2Model', refused='SwiGLU',
+    HF_DINO('SwiGLU', cls='Dinov2Model', refused='swiglu',
             use_swiglu_ffn=True),
-    HF_DINO('SwiGLU, modules of 5', cls='Dinov2Model', refused='SwiGLU',
+    HF_DINO('SwiGLU, modules of 5', cls='Dinov2Model', refused='swiglu',
             use_swiglu_ffn=True, save=save_modern),
-    HF_VIT('another activation', refused='quick_gelu',
+    HF_VIT('another activation', refused='act=quick_gelu',
            hidden_act='quick_gelu'),
 ]
 

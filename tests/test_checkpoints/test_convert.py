@@ -96,7 +96,8 @@ def test_timm_takes_all_that_hpvit_has(tmp_path, options,
                                        with_cls_token):
     tensors = encoder(**options)
     torch.save(tensors, tmp_path / 'timm.pth')
-    convert(tmp_path / 'timm.pth', tmp_path / 'own.pth',
+    arch = dict(ARCH, act='gelu') if 'pre_norm' in options else None
+    convert(tmp_path / 'timm.pth', tmp_path / 'own.pth', arch=arch,
             stage_depths=DEPTHS, with_cls_token=with_cls_token)
     export(tmp_path / 'own.pth', tmp_path / 'back.pth', 'timm')
     same(torch.load(tmp_path / 'back.pth'), tensors)

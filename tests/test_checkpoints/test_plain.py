@@ -163,29 +163,49 @@ def test_the_entries_of_an_unknown_file_are_named():
 
 
 @pytest.mark.parametrize('architecture, says', [
-    ('vit_base_patch32_clip_quickgelu_224', 'QuickGELU'),
-    ('vit_so400m_patch16_siglip_gap_256', 'tanh'),
-    ('vit_base_patch16_rpn_224', 'post-norm'),
-    ('eva02_enormous_patch14_clip_224', 'post-norm'),
-    ('vit_base_patch16_rope_ape_224', 'rotary'),
-    ('vit_pe_spatial_base_patch16_512', 'rotary')])
+    ('vit_base_patch32_clip_quickgelu_224', 'act=quick_gelu'),
+    ('vit_so400m_patch16_siglip_gap_256', 'act=gelu_tanh'),
+    ('vit_base_patch16_rpn_224', 'post_norm=True'),
+    ('eva02_enormous_patch14_clip_224', 'post_norm=True'),
+    ('vit_base_patch16_rope_ape_224', 'rotary='),
+    ('vit_base_patch16_rope_mixed_ape_224', 'learned for each block'),
+    ('vit_pe_spatial_base_patch16_512', 'rotary=')])
 def test_architectures_that_the_tensors_do_not_tell(architecture, says):
-    with pytest.raises(UserError, match=f'{architecture}.*{says}'):
-        plain(dict(state_dict=encoder(),
-                   config=dict(architecture=architecture)))
+    from hpvit_mm.checkpoints import fit
+    with pytest.raises(UserError, match=says):
+        fit(backbone(), plain(dict(state_dict=encoder(), config=dict(
+            architecture=architecture))))
     with pytest.raises(UserError, match=says):  # a training of timm
-        plain(dict(state_dict=encoder(), arch=architecture))
+        fit(backbone(), plain(dict(state_dict=encoder(), arch=architecture)))
+
+
+@pytest.mark.parametrize('extra, says', [
+    ({'norm_pre.weight': 32, 'norm_pre.bias': 32},
+     'looks like CLIP.*activation'),
+    ({'norm_pre.weight': 32, 'norm_pre.bias': 32, 'attn_pool.latent': 32},
+     'like PE'),
+    ({'cls_token': None, 'attn_pool.latent': 32},
+     'looks like SigLIP.*activation')])
+def test_what_looks_like_another_family_is_asked_for(extra, says):
+    """QuickGELU, tanh-GELU and rotary positions leave no tensors."""
+    from hpvit_mm.checkpoints import fit
+    tensors = dict(encoder(), **{n: torch.ones(size) for n, size
+                                 in extra.items() if size})
+    if 'cls_token' in extra:
+        del tensors['cls_token']
+        tensors['pos_embed'] = tensors['pos_embed'][:, 1:]
+    options = dict(pre_norm='norm_pre.weight' in extra)
+    with pytest.raises(UserError, match=says):
+        fit(backbone(**options), plain(tensors))
+    fit(backbone(arch=dict(ARCH, act='gelu_tanh'), **options), plain(tensors))
 
 
 # ------------------------------------------- parts that HPViT does not have
 
 
 @pytest.mark.parametrize('name, says', [
-    ('blocks.0.mlp.w12.weight', 'SwiGLU'),
-    ('blocks.0.mlp.fc1_g.weight', 'SwiGLU'),
-    ('blocks.0.attn.q_norm.weight', 'norms inside the attention'),
-    ('blocks.0.attn.norm.weight', 'norms inside the attention'),
-    ('blocks.0.mlp.norm.weight', 'norm inside the MLP'),
+    ('blocks.0.mlp.fc1_g.weight', 'blocks.0.mlp.gate.weight'),
+    ('blocks.0.attn.q_norm.weight', 'norms of queries and keys'),
     ('rope.freqs', 'rotary'),
     ('blocks.0.adapter.weight', 'blocks.0.adapter.weight'),
     ('blocks.0.attn.relative_position_bias_table', 'drop='),
@@ -196,6 +216,16 @@ def test_parts_that_matter_are_named(name, says):
     tensors = dict(encoder(), **{name: torch.ones(3)})
     with pytest.raises(UserError, match=says):
         plain(tensors)
+
+
+@pytest.mark.parametrize('name, says', [
+    ('blocks.0.attn.norm.weight', 'attn_norm=True'),
+    ('blocks.0.mlp.norm.weight', 'mlp_norm=True'),
+    ('patch_embed.norm.weight', 'patch_norm=True')])
+def test_parts_that_only_some_families_have(name, says):
+    from hpvit_mm.checkpoints import fit
+    with pytest.raises(UserError, match=says):
+        fit(backbone(), plain(dict(encoder(), **{name: torch.ones(32)})))
 
 
 def test_relative_positions_go_if_the_user_allows_it(tmp_path):
@@ -219,7 +249,7 @@ def test_relative_positions_go_if_the_user_allows_it(tmp_path):
     ({'blocks.0.ls1.gamma': 32}, {}, 'layer_scale_init_value=1e-5'),
     ({}, dict(layer_scale_init_value=1.), 'layer_scale_init_value=0'),
     ({}, dict(pre_norm=True), 'pre_norm=False'),
-    ({'norm_pre.weight': 32}, {}, 'pre_norm=True'),
+    ({'norm_pre.weight': 32}, {}, 'looks like CLIP'),
     ({}, dict(qkv_bias=False), 'qkv_bias=True'),
     ({}, dict(num_registers=2), 'no reg_token'),
     ({'cls_token': None}, dict(with_cls_token=True), 'no cls_token'),

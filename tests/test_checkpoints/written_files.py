@@ -223,8 +223,9 @@ def dinov2_one_chunk(tensors: Tensors) -> dict:
 
 def dinov2_giant(tensors: Tensors) -> dict:
     """dinov2/layers/swiglu_ffn.py: ``dinov2_vitg14_pretrain.pth``."""
-    return renamed(dinov2(tensors), (r'\.fc1\.', '.w12.'),
-                   (r'\.fc2\.', '.w3.'))
+    gated = {name: tensor[:, ::2] if 'fc2.weight' in name else tensor
+             for name, tensor in dinov2(tensors).items()}
+    return renamed(gated, (r'\.fc1\.', '.w12.'), (r'\.fc2\.', '.w3.'))
 
 
 # ------------------------------------------------------------ DeiT and BEiT
@@ -431,7 +432,8 @@ WRITTEN = [
     Written('DINOv2 with registers', 'DINOv2', dinov2, REGISTERS),
     Written('DINOv2 teacher, chunks', 'DINOv2', dinov2_teacher, SCALED),
     Written('DINOv2 teacher, one chunk', 'DINOv2', dinov2_one_chunk, SCALED),
-    Written('DINOv2 giant', 'DINOv2', dinov2_giant, SCALED, refused='SwiGLU'),
+    Written('DINOv2 giant', 'DINOv2', dinov2_giant, SCALED,
+            refused='act=swiglu'),
     Written('DeiT', MAE, with_head('head')),
     Written('DeiT distilled', MAE, with_head('head', 'head_dist'),
             **DISTILLED),

@@ -6,11 +6,16 @@ those whose marks its files match too.
 """
 from typing import Iterable, Optional
 
-from . import beit, deit3, dinov2, hpvit, hugging_face, mae, openmmlab, vitdet
-from .base import Family, fuse_qkv, rename, split_qkv
+from . import (aimv2, beit, clip, deit3, dinov2, dinov3, hpvit, hugging_face,
+               mae, openmmlab, vitdet)
+from .base import Family, fuse_mlp, fuse_qkv, rename, split_qkv
 
-FAMILIES = tuple(module.FAMILY for module in (
-    hpvit, hugging_face, openmmlab, vitdet, beit, dinov2, deit3, mae))
+FAMILIES = (
+    hpvit.FAMILY,
+    *(module.HUGGING_FACE for module in (aimv2, clip, dinov3)),
+    *(module.FAMILY for module in (
+        hugging_face, openmmlab, aimv2, clip, vitdet, dinov3, beit, dinov2,
+        deit3, mae)))
 # What `convert_checkpoint.py --to` takes.
 TARGETS = dict(mae=mae.TARGET, timm=mae.TIMM, mmpretrain=openmmlab.TARGET,
                hf=hugging_face.TARGET)
@@ -22,5 +27,5 @@ def recognise(names: Iterable[str]) -> Optional[Family]:
     return next((one for one in FAMILIES if one.matches(names)), None)
 
 
-__all__ = ['FAMILIES', 'TARGETS', 'Family', 'fuse_qkv', 'recognise', 'rename',
-           'split_qkv']
+__all__ = ['FAMILIES', 'TARGETS', 'Family', 'fuse_mlp', 'fuse_qkv', 'recognise',
+           'rename', 'split_qkv']

@@ -92,6 +92,22 @@ def fuse_qkv(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
     return {n: t for n, t in found.items() if isinstance(t, Tensor)}
 
 
+def fuse_mlp(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Concatenate the first layers of SwiGLU: gate, then value.
+
+    A value without a gate is the first layer of a plain MLP, which has its
+    name in transformers' DINOv3.
+    """
+    found = dict(tensors)
+    for name in tensors:
+        if '.mlp.up.' in name:
+            gate = found.pop(name.replace('.up.', '.gate.'), None)
+            up = found.pop(name)
+            found[name.replace('.up.', '.fc1.')] = up if gate is None \
+                else torch.cat([gate, up])
+    return found
+
+
 def split_qkv(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """Split queries, keys and values; the inverse of :func:`fuse_qkv`."""
     found = {}

@@ -1,5 +1,6 @@
 """transformers: ViT, ViTMAE, DeiT, DINOv2, BEiT, IJepa; versions 4 and 5."""
 from .base import Family, Target
+from .mae import RENAMES
 
 FAMILY = Family('Hugging Face ViT',
                 r'embeddings\.patch_embeddings\.projection', (), (
@@ -22,6 +23,7 @@ FAMILY = Family('Hugging Face ViT',
     (r'\.lambda_([12])$', r'.ls\1.gamma'),
     (r'^layernorm\.', 'norm.'),
     (r'^pooler\.layernorm\.', 'fc_norm.'),
+    *RENAMES,
 ))
 # Names as in published files, which any version of transformers reads.
 TARGET = Target('', (

@@ -16,7 +16,7 @@ ARGUMENTS = dict(
     img_size=224, patch_size=16, qkv_bias=True,
     norm_cfg=dict(type='LN', eps=1e-6), layer_scale_init_value=0.,
     pre_norm=False, with_cls_token=False, num_registers=0)
-PARTS = dict(act='gelu', bias=True, attn_norm=False, mlp_norm=False,
+PARTS = dict(act=None, bias=True, attn_norm=False, mlp_norm=False,
              post_norm=False, patch_norm=False, abs_pos=True, rotary=None)
 ROTARY = dict(coords='centre', base=100., grid=None, offset=0., order='yx',
               style='half')
@@ -31,7 +31,7 @@ CLIP = dict(CLS, norm_cfg=LN5, pre_norm=True)
 SIGLIP = dict(act='gelu_tanh')
 EVA02 = dict(CLS, patch_size=14, qkv_bias='qv', act='swiglu', rotary=dict(
     coords='index', base=10000., grid=16, style='interleaved'))
-PE = dict(CLS, norm_cfg=LN5, pre_norm=True, rotary=dict(
+PE = dict(CLS, norm_cfg=LN5, pre_norm=True, act='gelu', rotary=dict(
     coords='index', base=10000., offset=1., order='xy', style='interleaved'))
 AIMV2 = dict(patch_size=14, qkv_bias=False, bias=False, act='swiglu',
              patch_norm=True, norm_cfg=dict(type='hpvit_mm.RMSNorm', eps=1e-5))
@@ -187,7 +187,7 @@ def resolve_arch(arch: Union[str, dict]) -> dict:
             f'embed_dims={own["embed_dims"]} of arch must be a multiple of '
             f'num_heads={own["num_heads"]} and of 4.')
     own = dict(PARTS, **own)
-    if own['act'] not in ACTIVATIONS:
+    if own['act'] not in (None, *ACTIVATIONS):
         raise UserError(f'act of arch must be one of {tuple(ACTIVATIONS)}, '
                         f'but it is {own["act"]!r}.')
     if own['rotary'] is not None:

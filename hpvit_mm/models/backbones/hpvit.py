@@ -116,7 +116,8 @@ class HPViT(BaseBackbone):
     Parts that ``arch`` may tell, with their defaults:
 
     ==========================  =============================================
-    ``act='gelu'``              'gelu', 'gelu_tanh', 'quick_gelu' or 'swiglu'
+    ``act=None``                'gelu' (if None), 'gelu_tanh', 'quick_gelu' or
+                                'swiglu'
     ``bias=True``               of the layers behind attention and in the MLP
     ``attn_norm``, ``mlp_norm`` norms in front of the second layers
     ``post_norm=False``         norms behind attention and MLP, not in front
@@ -170,6 +171,7 @@ class HPViT(BaseBackbone):
                      num_registers=num_registers)
         flags = {name: arch.get(name, default) if given[name] is None
                  else given[name] for name, default in ARGUMENTS.items()}
+        self.arch = dict(arch, **flags)
         patch_size, norm_cfg = flags['patch_size'], flags['norm_cfg']
         layer_scale_init_value = flags['layer_scale_init_value']
         with_cls_token = flags['with_cls_token']
@@ -281,7 +283,7 @@ class HPViT(BaseBackbone):
             Block(self.embed_dims, arch['num_heads'],
                   arch['feedforward_channels'], flags['qkv_bias'], norm_cfg,
                   layer_scale_init_value, drop_rate, i * drop_path_step,
-                  with_cp[stage_of_block[i]], arch['act'], arch['bias'],
+                  with_cp[stage_of_block[i]], arch['act'] or 'gelu', arch['bias'],
                   arch['attn_norm'], arch['mlp_norm'], arch['post_norm'])
             for i in range(num_blocks))
         self.pools = nn.ModuleList(
@@ -619,7 +621,7 @@ class HPViT(BaseBackbone):
         # Imported here, because that package imports this one.
         from hpvit_mm.checkpoints import fit, read_plain
         plain = read_plain(content, source, prefix, drop, grid=self.pos_grid)
-        return fit(self, plain, patch_resize)
+        return fit(self, plain, patch_resize, drop)
 
 
 def _pool_visible(x: Tensor, dilation: Tuple[int, int], side: int,

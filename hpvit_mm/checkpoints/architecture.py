@@ -1,0 +1,221 @@
+"""The architecture of a plain ViT: what its tensors tell, and what not.
+
+Tensors tell the sizes and the parts of a network. They do not tell its heads,
+the eps of its norms, most activations, rotary positions, and where the norms
+of a block are. A config.json or the names of a family tell those; where
+neither does, the user has to, by ``arch``.
+"""
+import re
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+
+from hpvit_mm.errors import UserError
+from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, CLIP, DINOV3,
+                                             EVA02, FAMILIES, LN5, PARTS, PE,
+                                             ROTARY)
+
+if TYPE_CHECKING:
+    from .plain import PlainViT
+
+# What no tensor tells, with the values of a ViT (arXiv 2010.11929).
+HIDDEN = dict(act='gelu', rotary=None, post_norm=False)
+DINOV3_POSITIONS, EVA02_POSITIONS = DINOV3['rotary'], EVA02['rotary']
+PE_POSITIONS = PE['rotary']
+# timm's names of architectures (1.0.31), the first that matches: what differs
+# from HIDDEN, and the eps of the norms where it is not 1e-6; a text is the
+# reason why it cannot be loaded.
+TIMM = (
+    ('rope_mixed', 'rotary positions that are learned for each block'),
+    ('sapiens2', 'keys and values that heads share'),
+    ('xp_|18x2', 'parallel blocks'),
+    ('_(dlittle|dwee|dpwee)_', 'differential attention'),
+    ('samvit', 'relative positions, in windows'),
+    ('radio', 'a position embedding that is cropped'),
+    ('dinov3|eupe|lingbot', dict(rotary=DINOV3_POSITIONS, norm_cfg=LN5)),
+    ('rpn|eva02_enormous', dict(post_norm=True)),
+    ('eva02', dict(rotary=EVA02_POSITIONS)),
+    ('pe_.*gigantic', dict(rotary=dict(PE_POSITIONS, offset=0.),
+                           norm_cfg=LN5)),
+    ('pe_(core|lang|spatial)', dict(rotary=PE_POSITIONS, norm_cfg=LN5)),
+    ('rope_reg', dict(rotary=EVA02_POSITIONS)),
+    ('rope', dict(rotary=dict(coords='index', base=100., order='xy',
+                              style='interleaved'))),
+    ('clip_quickgelu', dict(act='quick_gelu', norm_cfg=LN5)),
+    ('base_patch32_siglip|large_patch16_siglip(_gap)?_512'
+     '|(so400m|giantopt)_patch16_siglip', dict(act='gelu_tanh')),
+    # timm computes GELU, but they were trained with its tanh approximation
+    ('siglip', dict(act=None)),
+    ('eva_giant', {}),
+    ('_clip_|beit3', dict(norm_cfg=LN5)),
+    ('aimv2', dict(norm_cfg=LN5)),
+    ('', {}),
+)
+# hidden_act of transformers
+HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
+                      gelu_pytorch_tanh='gelu_tanh', gelu_new='gelu_tanh',
+                      gelu_fast='gelu_tanh')
+
+
+def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
+    """Return the flags that no tensor tells, as far as anything does.
+
+    Args:
+        plain: The encoder.
+        architecture: timm's name of it, '' if there is none.
+
+    Raises:
+        UserError: If it is one that HPViT cannot compute.
+    """
+    config, flags = plain.config, plain.structure
+    if architecture:
+        found = next(flags for pattern, flags in TIMM
+                     if re.search(pattern, architecture))
+        if isinstance(found, str):
+            raise UserError(
+                f'{plain.source} has the architecture {architecture}, with '
+                f'{found}, which HPViT cannot represent: use another '
+                'checkpoint.')
+        told = dict(HIDDEN, **found)
+    elif 'hidden_act' in config:
+        if config['hidden_act'] not in HF_ACTIVATIONS:
+            raise UserError(
+                f'{plain.source} has the activation {config["hidden_act"]}, '
+                'which HPViT cannot represent: use another checkpoint.')
+        told = dict(HIDDEN, act=HF_ACTIVATIONS[config['hidden_act']])
+        if plain.family == 'Hugging Face DINOv3':
+            told['rotary'] = dict(coords='centre',
+                                  base=config.get('rope_theta', 100.))
+    else:
+        told = _told_by_names(plain, flags)
+    if flags['act'] == 'swiglu':
+        told['act'] = 'swiglu'
+    elif told.get('act') == 'swiglu':
+        raise UserError(f'{plain.source} has the activation SiLU without a '
+                        'gate, which HPViT cannot represent: use another '
+                        'checkpoint.')
+    eps = config.get('layer_norm_eps')
+    if eps:
+        told['norm_cfg'] = dict(type='LN', eps=eps)
+    return {name: value for name, value in told.items()
+            if name != 'act' or value}
+
+
+def _told_by_names(plain: 'PlainViT', flags: dict) -> dict:
+    """Return what the names of the tensors tell."""
+    if plain.family in ('DINOv3', 'Hugging Face DINOv3'):
+        return dict(HIDDEN, rotary=DINOV3_POSITIONS, norm_cfg=LN5)
+    names = plain.tensors.keys() | plain.ignored.keys()
+    if plain.family == 'CLIP' and not flags['patch_norm'] and (
+            'attn_pool.probe' in names or flags['layer_scale']
+            or 'norm.weight' not in names):
+        return dict(HIDDEN, norm_cfg=LN5, rotary=dict(
+            PE_POSITIONS, offset=float(flags['with_cls_token'])))
+    if flags['act'] == 'swiglu' and flags['abs_pos']:
+        if flags['norm'] == 'RMS':
+            return dict(HIDDEN)
+        if flags['qkv_bias'] == 'qv' and not flags['layer_scale']:
+            return dict(HIDDEN, rotary=EVA02_POSITIONS)
+        if flags['layer_scale'] and flags['qkv_bias'] is True:
+            return dict(HIDDEN)  # DINOv2-g
+    if plain.family == 'DINOv2' and flags['abs_pos']:
+        return dict(HIDDEN)
+    if any(name.startswith('decoder_') for name in names):
+        return dict(HIDDEN)  # MAE
+    return {}
+
+
+def same_rotary(one: Optional[dict], other: Optional[dict]) -> bool:
+    """Return whether two configs of rotary positions mean the same."""
+    return (one and dict(ROTARY, **one)) == (other and dict(ROTARY, **other))
+
+
+def differences(plain: 'PlainViT', arch: dict) -> Dict[str, Tuple]:
+    """Return what differs between an encoder and an architecture.
+
+    Args:
+        plain: The encoder.
+        arch: An architecture of ``ARCHS``, or a dict with the same entries.
+
+    Returns:
+        Name of a flag -> (of the file, of the architecture). A file may omit
+        biases of queries, keys and values, and have another grid.
+    """
+    arch = dict(ARGUMENTS, **dict(PARTS, **arch))
+    theirs = dict(plain.structure)
+    ours = {name: arch.get(name) for name in theirs}
+    ours.update(
+        layer_scale=bool(arch['layer_scale_init_value']),
+        norm='RMS' if 'RMS' in arch['norm_cfg']['type'] else 'LN',
+        act='swiglu' if arch['act'] == 'swiglu' else 'not gated')
+    if theirs['qkv_bias'] is False:
+        theirs['qkv_bias'] = ours['qkv_bias']
+    found = {name: (theirs[name], ours[name]) for name in theirs
+             if theirs[name] != ours[name]}
+    for name, value in plain.told.items():
+        own = arch[name] or HIDDEN.get(name)
+        same = same_rotary(value, own) if name == 'rotary' else \
+            value['eps'] == own['eps'] if name == 'norm_cfg' else value == own
+        if not same:
+            found[name] = (value, own)
+    return found
+
+
+def candidates(plain: 'PlainViT') -> List[str]:
+    """Return the named architectures that an encoder may have.
+
+    Those of its family come first, those that most others contain last.
+    """
+    return [name for name, arch in ARCHS.items()
+            if '-' in name and not differences(plain, arch)]
+
+
+def nearest(plain: 'PlainViT') -> Tuple[str, Dict[str, Tuple]]:
+    """Return the named architecture with the fewest differences, and them."""
+    found = {name: differences(plain, arch) for name, arch in ARCHS.items()
+             if '-' in name}
+    sizes = ('embed_dims', 'num_layers', 'rotary')
+    name = min(found, key=lambda one: sum(
+        4 if key in sizes else 1 for key in found[one]))
+    return name, found[name]
+
+
+def arch_of(plain: 'PlainViT') -> dict:
+    """Return the architecture of an encoder, with what else is told.
+
+    Heads that nothing tells are those of a named architecture of this size,
+    or of 64 channels each.
+    """
+    flags = plain.structure
+    arch = {name: flags[name] for name in (
+        'embed_dims', 'num_layers', 'feedforward_channels', 'patch_size',
+        'qkv_bias', 'with_cls_token', 'num_registers', 'pre_norm', 'bias',
+        'attn_norm', 'mlp_norm', 'patch_norm', 'abs_pos')}
+    arch['num_heads'] = plain.num_heads or default_heads(
+        plain.embed_dims, plain.num_layers)
+    arch['layer_scale_init_value'] = 1e-5 if flags['layer_scale'] else 0.
+    arch['norm_cfg'] = plain.told.get('norm_cfg', ARGUMENTS['norm_cfg'])
+    if flags['norm'] == 'RMS':
+        arch['norm_cfg'] = dict(type='hpvit_mm.RMSNorm', eps=1e-5)
+    if plain.grid:
+        sides = [side * flags['patch_size'] for side in plain.grid]
+        arch['img_size'] = sides[0] if sides[0] == sides[1] else sides
+    arch.update({name: plain.told[name] for name in HIDDEN
+                 if name in plain.told})
+    if flags['act'] == 'swiglu':
+        arch['act'] = 'swiglu'
+    return {name: value for name, value in arch.items()
+            if name not in PARTS or value != PARTS[name] or name == 'act'}
+
+
+def default_heads(embed_dims: int, num_layers: int = 0) -> int:
+    """Return the usual number of heads of a ViT of this width."""
+    heads = {arch['num_heads'] for arch in ARCHS.values()
+             if arch['embed_dims'] == embed_dims
+             and num_layers in (0, arch['num_layers'])}
+    if len(heads) == 1:
+        return heads.pop()
+    return embed_dims // 64 if embed_dims % 64 == 0 else 1
+
+
+__all__ = ['CLIP', 'FAMILIES', 'HIDDEN', 'arch_of', 'candidates',
+           'default_heads', 'differences', 'hidden_flags', 'nearest',
+           'same_rotary']

@@ -1,0 +1,30 @@
+"""facebookresearch/dinov3, and transformers' DINOv3ViTModel."""
+from .base import Family
+from .mae import ANCHOR, RENAMES
+
+FAMILY = Family('DINOv3', ANCHOR, (r'storage_tokens', ), RENAMES)
+HUGGING_FACE = Family(
+    'Hugging Face DINOv3', r'embeddings\.patch_embeddings',
+    (r'(model\.)?layer\.', ), (
+        (r'^(model\.)?layer\.', 'blocks.'),
+        (r'^embeddings\.patch_embeddings\.', 'patch_embed.proj.'),
+        (r'^embeddings\.register_tokens$', 'reg_token'),
+        (r'^embeddings\.', ''),
+        (r'\.attention\.([qkv])_proj\.', r'.attn.\1.'),
+        (r'\.attention\.o_proj\.', '.attn.proj.'),
+        (r'\.layer_scale([12])\.lambda1$', r'.ls\1.gamma'),
+        *RENAMES,
+    ))
+# As transformers 5.24.0 writes them.
+TARGET_RENAMES = (
+    (r'\.attn\.(query|key|value)\.', lambda m: f'.attention.{m[1][0]}_proj.'),
+    (r'\.attn\.proj\.', '.attention.o_proj.'),
+    (r'\.mlp\.(gate|fc2)\.', lambda m: '.mlp.gate_proj.' if m[1] == 'gate'
+     else '.mlp.down_proj.'),
+    (r'\.mlp\.(fc1|up)\.', '.mlp.up_proj.'),
+    (r'\.ls([12])\.gamma$', r'.layer_scale\1.lambda1'),
+    (r'^blocks\.', 'layer.'),
+    (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.'),
+    (r'^cls_token$', 'embeddings.cls_token'),
+    (r'^reg_token$', 'embeddings.register_tokens'),
+)

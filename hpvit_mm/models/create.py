@@ -1,0 +1,67 @@
+"""Backbones outside of configs."""
+from typing import List, Optional, Union
+
+from hpvit_mm.errors import UserError
+from .backbones import HPViT
+
+
+class FeatureInfo(list):
+    """Description of the outputs of a backbone, as timm's.
+
+    A list of dicts with 'num_chs', 'reduction' (the stride in pixels) and
+    'module' (the name of the output's norm).
+    """
+
+    def channels(self) -> List[int]:
+        return [one['num_chs'] for one in self]
+
+    def reduction(self) -> List[int]:
+        return [one['reduction'] for one in self]
+
+    def module_name(self) -> List[str]:
+        return [one['module'] for one in self]
+
+
+def create_backbone(arch: Union[str, dict, None] = None,
+                    checkpoint: Optional[str] = None, **kwargs) -> HPViT:
+    """Create a backbone, with its pre-trained weights.
+
+    For example ``create_backbone('dinov3-base', 'dinov3_vitb16.pth',
+    out_indices=(1, 2, 3))``; ``backbone.feature_info.channels()`` and
+    ``.reduction()`` describe the maps that it returns.
+
+    Args:
+        arch: As of HPViT. Defaults to None: that of the checkpoint, if the
+            file tells.
+        checkpoint: A file, a URL, or a folder of Hugging Face. Defaults to
+            None: the parameters are random.
+        **kwargs: Further arguments of HPViT, and ``init_cfg`` for further
+            entries of it, such as ``dict(sha256=...)``.
+
+    Returns:
+        The backbone, in evaluation mode.
+
+    Raises:
+        UserError: If an argument is wrong, if the checkpoint cannot be read
+            or does not fit, or if it does not tell its architecture.
+    """
+    options = dict(kwargs.pop('init_cfg', {}))
+    if arch is None:
+        if checkpoint is None:
+            raise UserError('create_backbone needs arch, such as '
+                            "'dinov3-base', or a checkpoint that tells it.")
+        from hpvit_mm.checkpoints.convert import told_arguments
+        kwargs = dict(told_arguments(checkpoint, options), **kwargs)
+    else:
+        kwargs['arch'] = arch
+    if checkpoint is not None:
+        kwargs['init_cfg'] = dict(options, type='Pretrained',
+                                  checkpoint=str(checkpoint))
+    backbone = HPViT(**kwargs)
+    backbone.init_weights()
+    outputs = [f'norms.{name}' for name in backbone.norms]
+    backbone.feature_info = FeatureInfo(
+        dict(num_chs=channels, reduction=stride, module=module)
+        for channels, stride, module in zip(
+            backbone.out_channels, backbone.out_strides, outputs))
+    return backbone.eval()
