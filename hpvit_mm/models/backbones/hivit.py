@@ -5,7 +5,6 @@ from typing import (TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple,
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn import build_norm_layer
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -17,6 +16,7 @@ from ..layers import (Block, TokenLayout, regroup, resample_pos_embed,
 from ..layers.block import DropPath
 from ..layers.mlp import Mlp
 from ..layers.masking import select_units, visible_units
+from ..layers.norm import build_norm
 from .base import BaseBackbone, Stage
 from .hpvit import (OUT_TYPES, _check_choice, _check_norm,
                     _check_out_indices, _check_rate, _pair)
@@ -48,7 +48,7 @@ class MlpBlock(nn.Module):
                  norm_cfg: dict, drop_path_rate: float = 0.,
                  with_cp: bool = False) -> None:
         super().__init__()
-        self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
+        self.norm2 = build_norm(norm_cfg, embed_dims)
         self.mlp = Mlp(embed_dims, feedforward_channels)
         self.drop_path = (
             DropPath(drop_path_rate) if drop_path_rate else nn.Identity())
@@ -69,7 +69,7 @@ class PatchMerge(nn.Module):
 
     def __init__(self, embed_dims: int, norm_cfg: dict) -> None:
         super().__init__()
-        self.norm = build_norm_layer(norm_cfg, 4 * embed_dims)[1]
+        self.norm = build_norm(norm_cfg, 4 * embed_dims)
         self.reduction = nn.Linear(4 * embed_dims, 2 * embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class PatchEmbed(nn.Module):
                  norm_cfg: dict) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, 4, stride=4)
-        self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
+        self.norm = build_norm(norm_cfg, embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, 16 * h, 16 * w) -> (B, h * w, 4, 4, C)"""
@@ -229,7 +229,7 @@ class HiViT(BaseBackbone):
             stages.append(Stage((), (), ('norms.3', )))
         self.stages = tuple(stages)
         self.norms = nn.ModuleDict({
-            str(s): build_norm_layer(norm_cfg, widths[s])[1]
+            str(s): build_norm(norm_cfg, widths[s])
             for s in self.out_indices})
         tables = []
         if relative_position and used == 3:

@@ -5,7 +5,6 @@ from typing import (TYPE_CHECKING, Callable, Dict, Optional, Sequence, Tuple,
 
 import torch
 import torch.nn as nn
-from mmcv.cnn import build_norm_layer
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from ..layers import (AvgPooling, Block, ConvPooling, PatchEmbed, Rotary,
                       TokenLayout, pool_groups, pool_places, pool_tokens,
                       regroup, resample_pos_embed, sincos_pos_embed)
 from ..layers.masking import visible_units
+from ..layers.norm import build_norm
 from ..layers.token_layout import ATTENTION_KINDS
 from .archs import ARGUMENTS, ROTARY, resolve_arch
 from .base import BaseBackbone, Stage
@@ -234,7 +234,7 @@ class HPViT(BaseBackbone):
                                       patch_size, patch_stride)
 
         def norm(is_built: bool) -> nn.Module:
-            return build_norm_layer(norm_cfg, self.embed_dims)[1] \
+            return build_norm(norm_cfg, self.embed_dims) \
                 if is_built else nn.Identity()
 
         self.norm_patches = norm(arch['patch_norm'])
@@ -340,7 +340,7 @@ class HPViT(BaseBackbone):
             x = torch.cat([prefix, x], dim=2)
         x = self.norm_pre(self.drop_after_pos(x))
 
-        outs, masks, rope = [], {}, None
+        outs, key_mask, rope = [], None, None
         blocks = enumerate(self.blocks)
         for s, stage in enumerate(self.stages):
             pool = None
@@ -348,15 +348,15 @@ class HPViT(BaseBackbone):
                 number, block = next(blocks)
                 wanted = self._layout(s, layout.grid, i)
                 x = regroup(x, layout, wanted, self.num_prefix)
-                if self.rotary and (i == 0 or layout != wanted):
-                    places = regroup(places, layout, wanted)
-                    rope = self._rope(places, patches)
-                layout = wanted
-                if layout not in masks:
-                    masks[layout] = layout.key_mask(
+                if i == 0 or layout != wanted:
+                    key_mask = wanted.key_mask(
                         x.shape[0], self.num_prefix, x.device)
+                    if self.rotary:
+                        places = regroup(places, layout, wanted)
+                        rope = self._rope(places, patches)
+                layout = wanted
                 pool = self._block_pooling(s, i, number, layout)
-                x = block(x, masks[layout], pool, rope)
+                x = block(x, key_mask, pool, rope)
                 if number in self.out_blocks:
                     outs.append(self._output(x, layout, f'block{number}',
                                              pool is not None))
@@ -661,7 +661,7 @@ def _check_rate(name: str, value: float) -> None:
 
 
 def _check_norm(norm_cfg: dict, embed_dims: int) -> None:
-    norm = build_norm_layer(norm_cfg, embed_dims)[1]
+    norm = build_norm(norm_cfg, embed_dims)
     if (isinstance(norm, (_BatchNorm, _InstanceNorm, nn.GroupNorm))
             # ours, and those of the libraries
             or type(norm).__name__ == 'LayerNorm2d'):

@@ -4,9 +4,9 @@ from typing import Optional, Union
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn import build_norm_layer
 from torch import Tensor
 
+from .norm import build_norm
 from .rotary import rotate
 
 
@@ -38,7 +38,7 @@ class Attention(nn.Module):
             self.v_bias = nn.Parameter(torch.zeros(embed_dims))
         else:
             self.q_bias = self.v_bias = None
-        self.norm = build_norm_layer(norm_cfg, embed_dims)[1] \
+        self.norm = build_norm(norm_cfg, embed_dims) \
             if norm_cfg else nn.Identity()
         self.proj = nn.Linear(embed_dims, embed_dims, bias=proj_bias)
         self.drop = nn.Dropout(drop_rate)

@@ -3,12 +3,12 @@ from typing import Callable, Optional, Union
 
 import torch
 import torch.nn as nn
-from mmcv.cnn import build_norm_layer
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
 from .mlp import Mlp
+from .norm import build_norm
 
 
 class DropPath(nn.Module):
@@ -87,12 +87,12 @@ class Block(nn.Module):
                 return nn.Identity()
             return LayerScale(embed_dims, layer_scale_init_value)
 
-        self.norm1 = build_norm_layer(norm_cfg, embed_dims)[1]
+        self.norm1 = build_norm(norm_cfg, embed_dims)
         self.attn = Attention(
             embed_dims, num_heads, qkv_bias, drop_rate, bias,
             norm_cfg if attn_norm else None)
         self.ls1 = layer_scale()
-        self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
+        self.norm2 = build_norm(norm_cfg, embed_dims)
         self.mlp = Mlp(embed_dims, feedforward_channels, drop_rate, act, bias,
                        norm_cfg if mlp_norm else None)
         self.ls2 = layer_scale()

@@ -4,8 +4,9 @@ from typing import Optional
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn import build_norm_layer
 from torch import Tensor
+
+from .norm import build_norm
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class Mlp(nn.Module):
         self.fc1 = nn.Linear(
             embed_dims, feedforward_channels * (1 + (act == 'swiglu')),
             bias=bias)
-        self.norm = build_norm_layer(norm_cfg, feedforward_channels)[1] \
+        self.norm = build_norm(norm_cfg, feedforward_channels) \
             if norm_cfg else nn.Identity()
         self.fc2 = nn.Linear(feedforward_channels, embed_dims, bias=bias)
         self.drop = nn.Dropout(drop_rate)

@@ -49,3 +49,25 @@ class RMSNorm(nn.Module):
 
     def extra_repr(self) -> str:
         return f'{len(self.weight)}, eps={self.eps}'
+
+
+def build_norm(norm_cfg: dict, width: int) -> nn.Module:
+    """Build a norm from its config.
+
+    LayerNorm and the norms of this package need no mmcv, so that the
+    backbones do not; mmcv builds all others.
+
+    Args:
+        norm_cfg: As for mmcv's ``build_norm_layer``, such as ``dict(type='LN',
+            eps=1e-6)``.
+        width: Number of channels.
+    """
+    cfg = dict(norm_cfg)
+    name = str(cfg.pop('type', None))
+    kind = nn.LayerNorm if name == 'LN' else \
+        MODELS.get(name) if name.startswith('hpvit_mm.') else None
+    if kind is None:
+        from mmcv.cnn import build_norm_layer
+        return build_norm_layer(norm_cfg, width)[1]
+    trained = cfg.pop('requires_grad', True)
+    return kind(width, **dict(dict(eps=1e-5), **cfg)).requires_grad_(trained)

@@ -81,7 +81,7 @@ class TokenLayout:
         for length in grid:
             step = min(dilation, length)
             rows = -(-length // step)
-            windows = -(-rows // window_size)
+            windows = int(-(-rows // window_size))
             axes.append((step, windows, -(-rows // windows)))
         return cls(tuple(grid), *zip(*axes))
 

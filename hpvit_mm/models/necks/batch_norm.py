@@ -1,11 +1,11 @@
 """Batch normalisation of maps, in front of a linear head."""
 from typing import Sequence, Tuple
 
-from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from hpvit_mm.registry import MODELS
+from ..layers.norm import build_norm
 
 
 @MODELS.register_module()
@@ -27,7 +27,7 @@ class BatchNormNeck(BaseModule):
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.norms = nn.ModuleList(
-            build_norm_layer(norm_cfg, channels)[1]
+            build_norm(norm_cfg, channels)
             for channels in in_channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
