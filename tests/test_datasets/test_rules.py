@@ -48,6 +48,44 @@ def check(scope, loaders, metric=None, model=None, **more):
         check_dataset(cfg, f'{list(loaders)[-1]}_dataloader', [], model)
 
 
+# ---------------------------------------------------------- other formats
+
+
+@pytest.mark.parametrize('label, number, refusal', [
+    (0, 2, VALID), (1, 2, VALID), ([0, 1], 2, VALID), (7, None, VALID),
+    (2, 2, refused(r'1 of 1 samples .*not 0 to 1, first .*a.png \(2\)')),
+    (-1, 2, refused('a.png')), ([0, 2], 2, refused('a.png'))])
+def test_json_of_mmpretrain(label, number, refusal, tmp_path):
+    picture(tmp_path / 'a.png')
+    metainfo = dict(classes=['cat', 'dog'][:number]) if number else {}
+    (tmp_path / 'a.json').write_text(json.dumps(dict(
+        metainfo=metainfo,
+        data_list=[dict(img_path='a.png', gt_label=label)])))
+    with refusal:
+        check('mmpretrain', dict(train=dict(
+            type='BaseDataset', ann_file='a.json',
+            data_root=str(tmp_path))))
+
+
+@pytest.mark.parametrize('classes, refusal', [
+    (('cat', 'dog'), VALID), (('Cat', 'dog'), refused('no object of any'))])
+@pytest.mark.parametrize('kind', ['train', 'val'])
+def test_voc(classes, refusal, kind, tmp_path):
+    picture(tmp_path / 'JPEGImages/a.jpg')
+    (tmp_path / 'Annotations').mkdir()
+    (tmp_path / 'Annotations/a.xml').write_text(
+        f'<annotation><size><width>{WIDTH}</width><height>{HEIGHT}</height>'
+        '</size><object><name>cat</name><difficult>0</difficult><bndbox>'
+        '<xmin>4</xmin><ymin>4</ymin><xmax>14</xmax><ymax>16</ymax></bndbox>'
+        '</object></annotation>')
+    (tmp_path / 'a.txt').write_text('a')
+    with refusal:
+        check('mmdet', {kind: dict(
+            type='VOCDataset', ann_file=str(tmp_path / 'a.txt'),
+            data_root=str(tmp_path), data_prefix=dict(sub_data_root=''),
+            metainfo=dict(classes=classes))}, dict(type='VOCMetric'))
+
+
 # -------------------------------------------------------------- detection
 
 
@@ -186,6 +224,16 @@ def test_objects(one, says, kinds, masks, coco):
 def test_objects_to_ignore_beside_others(coco):
     coco([thing(), thing(id=2, iscrowd=1, segmentation=RLE),
           thing(id=3, bbox=[40, 40, 10, 10], segmentation=LINE)])
+
+
+@pytest.mark.parametrize('box, beyond', [
+    ([4., 4., 10., 12.], False), ([25., 4., 7.6, 20.], False),
+    ([20., 4., 30., 16.], True),  # x, y, x, y
+    ([-9., 4., 12., 12.], True)])
+def test_boxes_beyond_the_image(box, beyond, coco, capsys):
+    """They may be meant; mmdet does not clip them."""
+    coco([thing(), thing(id=2, bbox=box)])
+    assert ('1 of 2 boxes of ' in capsys.readouterr().err) is beyond
 
 
 @pytest.mark.parametrize('image, says', [

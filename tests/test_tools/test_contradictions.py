@@ -76,6 +76,11 @@ def ade(sample_data, tmp_path):
     ('segmentation', 'train_dataloader.dataset.ignore_index=11',
      ['train_dataloader.dataset.ignore_index is 11',
       f'{SEG_HEAD}.ignore_index is 255']),
+    ('segmentation', 'model.test_cfg.mode=slide',
+     ['model.test_cfg', 'slide', 'crop_size']),
+    ('segmentation', 'model.test_cfg.mode=slid', ['model.test_cfg', 'slid']),
+    ('detection', 'model.test_cfg.rcnn.nms.iou_treshold=0.3',
+     ['model.test_cfg.rcnn.nms.iou_treshold', 'mean iou_threshold?']),
     ('segmentation', 'train_dataloader.drop_last=True '
      'model.auxiliary_head.norm_cfg.type=BM', ['norm_cfg', 'BM']),
 ])
@@ -94,6 +99,10 @@ def test_refused(kind, options, says, write_config, refused):
      'model.auxiliary_head.norm_cfg=dict(type="GN",num_groups=2)'),
     ('detection', 'train_dataloader.dataset.dataset.pipeline.1.poly2mask='
      'False'),
+    ('segmentation', 'model.test_cfg=dict(mode="slide",crop_size=(64,64),'
+     'stride=(32,32))'),
+    ('detection', 'model.test_cfg.rcnn.nms=dict(type="soft_nms",min_score=0.1,'
+     'iou_threshold=0.3)'),
 ])
 def test_accepted(kind, options, accepted):
     if 'Tensorboard' in options:

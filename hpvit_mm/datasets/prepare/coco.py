@@ -27,6 +27,8 @@ def check(report: Report, split: str) -> None:
     if report.add(coco.problems(content, file, coco.Use())) and right:
         report.note('fine', f'{file}: {len(content["annotations"]):,} '
                     f'objects, {len(content["categories"])} categories')
+        for problem in coco.boxes_beyond(content, file):
+            report.note('look', '; '.join(problem))
     sizes = {one['file_name']: (one.get('width'), one.get('height'))
              for one in content['images'] if 'file_name' in one}
     names = set(listing(report.root / where, EXTENSIONS))

@@ -179,6 +179,31 @@ def _of_objects(content: Dict[str, list], file: str, use: Use
         yield from _of_filter(content['images'], file, use, with_object)
 
 
+def boxes_beyond(content: Dict[str, list], file: str) -> Iterator[Problem]:
+    """Find boxes that reach out of their image, by more than a pixel.
+
+    They may be meant, or be written as x, y, x, y.
+
+    Args:
+        content: Of an annotation file without problems.
+        file: Its name in messages.
+    """
+    sizes = {one['id']: (one['width'], one['height'])
+             for one in content['images']}
+    objects = content.get('annotations', ())
+    found = []
+    for one in objects:
+        x, y, width, height = one['bbox']
+        right, bottom = sizes[one['image_id']]
+        if x < -1 or y < -1 or x + width > right + 1 \
+                or y + height > bottom + 1:
+            found.append((_name(one), f'{one["bbox"]} in an image of {right} '
+                          f'x {bottom}'))
+    yield from some(found, len(objects), f'boxes of {file}',
+                    'reach beyond their image', 'check that each bbox is x, '
+                    'y, width, height')
+
+
 def _fault(one: Any, sizes: dict, wanted: Dict[int, bool], use: Use
            ) -> Optional[Tuple[str, str]]:
     """What is wrong with an object, and the remedy if it is a special one.

@@ -19,7 +19,7 @@ from hpvit_mm.errors import UserError
 from .checkpoint import check_checkpoint
 from .datasets import check_dataset, head_classes
 from .model import (check_batches, check_channels, check_pretrained,
-                    check_topk, check_training)
+                    check_test_cfg, check_topk, check_training)
 from .parts import (build_hooks, build_loop, build_metrics, build_optimizer,
                     build_schedulers, build_skeleton, check_strategy_keys)
 from .values import check_lengths, check_seed
@@ -81,6 +81,7 @@ def check_parts(cfg: Config, training: bool) -> Skeleton:
             continue
         for path, metric in build_metrics(cfg, evaluator):
             check_topk(metric, path, heads)
+        check_test_cfg(cfg, model)
         check_batches(cfg, loader, model)
     bank = None if training else cfg.test_cfg.get('bank')  # of k-NN
     if bank:

@@ -49,6 +49,8 @@ def check_dataset(cfg: Config, loader: str, heads: List[Tuple[str, int]],
         number = len(classes) if classes else heads[0][1] if heads else None
         samples = check_labels(dataset, path, number, metrics, training,
                                model)
+        if not classes:  # the annotation file may name them
+            check_heads(heads, class_names(dataset, path), path)
         check_samples(dataset, path, samples, model)
 
 

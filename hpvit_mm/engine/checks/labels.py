@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Callable, Iterable, List, Optional
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 from torch import nn
 
 from hpvit_mm.datasets.rules import coco, folders
@@ -19,7 +20,8 @@ from hpvit_mm.datasets.rules.images import (AS_STORED, Size, check_size,
                                             decode, header, is_rotated)
 from hpvit_mm.datasets.rules.label_maps import check_ids, ids_in, read_labels
 from hpvit_mm.datasets.rules.problems import (HEADERS, SAMPLE, Fault, Problem,
-                                              evenly, examine, in_threads)
+                                              evenly, examine, in_threads,
+                                              some)
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
 
@@ -78,7 +80,35 @@ def check_labels(dataset: Any, path: str, num_classes: Optional[int],
     if hasattr(dataset, 'with_label') and hasattr(dataset, 'img_prefix'):
         return check_classification(dataset, path, num_classes,
                                     training or bool(metrics))
+    if isinstance(dataset, BaseDataset):
+        check_samples_of(dataset, path, num_classes, training or metrics)
     return []
+
+
+def check_samples_of(dataset: BaseDataset, path: str,
+                     num_classes: Optional[int], labelled: bool) -> None:
+    """Check the labels of a data set of another format, which it reads."""
+    try:
+        samples = dataset.load_data_list()
+    except Exception:  # the run itself will tell
+        return
+    if num_classes is None:  # the file may name them
+        num_classes = len(dataset.metainfo.get('classes') or ()) or None
+    wrong, objects = [], []
+    for sample in samples:
+        inside = [one.get('bbox_label') for one in sample.get('instances', ())
+                  if not one.get('ignore_flag')]
+        objects += inside
+        for label in (*inside, *np.ravel(sample.get('gt_label', []))):
+            if isinstance(label, (int, np.integer)) and num_classes \
+                    and not 0 <= label < num_classes:
+                wrong.append((str(sample.get('img_path')), str(label)))
+    refuse(some(wrong, len(samples), 'samples', 'have a label that is not 0 '
+                f'to {(num_classes or 0) - 1}', 'correct them, or '
+                'metainfo.classes and num_classes'), path)
+    if labelled and not objects and any('instances' in one for one in samples):
+        raise UserError(f'{path} has no object of any class; correct '
+                        'metainfo.classes, or give objects to find')
 
 
 def check_image(file: str, path: str) -> None:
@@ -112,6 +142,9 @@ def check_coco(dataset: Any, path: str, metrics: List[dict],
                   for one in transforms_of(dataset)),
         metrics=names & {'bbox', 'segm'}, filter_cfg=dataset.filter_cfg)),
         place)
+    for what, remedy in coco.boxes_beyond(content, file):
+        print(f'warning: {place}: {what}; {remedy}', file=sys.stderr,
+              flush=True)
     folder = dataset.data_prefix.get('img') or ''
     files = {os.path.join(folder, one['file_name']): one
              for one in content['images']}

@@ -17,7 +17,7 @@ from hpvit_mm.errors import UserError
 from hpvit_mm.models import BaseBackbone
 
 from ..distributed import world_size
-from .build import quiet, typed_dicts
+from .build import UNEXPECTED, hint, quiet, typed_dicts
 from .parts import build_skeleton
 
 __all__ = ['build_skeleton', 'quiet']
@@ -243,6 +243,40 @@ def check_batches(cfg: Config, loader: str, model: nn.Module) -> None:
             'cannot stack images of different sizes in evaluation, and '
             f'{first} is of {one} pixels and {second} of {other}; set '
             'batch_size to 1, or give Resize keep_ratio=False')
+
+
+def check_test_cfg(cfg: Config, model: nn.Module) -> None:
+    """Check what mmdet and mmseg look at in the first evaluation only."""
+    entry = cfg.model.get('test_cfg') or {}
+    if cfg.get('default_scope') == 'mmseg' and hasattr(model, 'decode_head'):
+        mode = entry.get('mode', 'whole')
+        missing = [key for key in ('crop_size', 'stride') if key not in entry]
+        if mode not in ('whole', 'slide'):
+            raise UserError(f'model.test_cfg.mode is {mode!r}; allowed are: '
+                            'whole, slide')
+        if mode == 'slide' and missing:
+            raise UserError('model.test_cfg.mode is slide, which needs '
+                            f'{" and ".join(missing)}; add it')
+    elif cfg.get('default_scope') == 'mmdet':
+        for path, nms in typed_dicts(cfg.model, 'model'):
+            if path.endswith('.nms') and nms['type'] in ('nms', 'soft_nms'):
+                check_nms(nms, path)
+
+
+def check_nms(entry: dict, path: str) -> None:
+    """Suppress a single box, to see whether the arguments are right."""
+    from mmcv.ops import batched_nms
+    try:
+        batched_nms(torch.zeros(1, 4), torch.ones(1), torch.zeros(1), entry)
+    except TypeError as error:
+        unexpected = UNEXPECTED.search(str(error))
+        if not unexpected:
+            raise
+        name, key = unexpected.groups()
+        raise UserError(
+            f'{path}.{key}: {name} has no argument {key}; ' + hint(
+                key, ('iou_threshold', 'max_num', 'score_threshold', 'sigma',
+                      'min_score', 'method'))) from error
 
 
 def check_topk(metric: Any, path: str, heads: List[Tuple[str, int]]) -> None:
