@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the package of this checkout
 
 import report  # noqa: E402
-from steps import (Runner, Screen, Step, StepFailed, about,  # noqa: E402
-                   clock, sole_user)
+from steps import (Runner, Screen, Step, StepFailed, clock,  # noqa: E402
+                   sole_user)
 
 from hpvit_mm import environment  # noqa: E402
 from hpvit_mm.analysis.machine import describe, memory_gb  # noqa: E402
@@ -46,8 +46,6 @@ class Experiment:
         metric: Key in the log, name, format.
         floor: The value that it has to reach.
         chance_means: What the chance level is the result of.
-        typical: Seconds on two cores, two experiments at a time: untrained
-            test, training, test.
         draw: Options of the last test, so that it draws a few images; None:
             it lists its predictions instead.
     """
@@ -57,7 +55,6 @@ class Experiment:
     metric: tuple
     floor: float
     chance_means: str
-    typical: tuple
     draw: Optional[Sequence[str]] = ()
 
     @property
@@ -73,25 +70,23 @@ EXPERIMENTS = (
         samples='imagenet',
         metric=('accuracy/top1', 'top-1 accuracy', '{:.1f} %'), floor=95.,
         chance_means='always predicting the most frequent digit',
-        typical=(14, 150, 14), draw=None),
+        draw=None),
     Experiment(
         name='instance-segmentation',
         task='Instance segmentation (Mask R-CNN, mmdet)', samples='coco',
         metric=('coco/segm_mAP', 'mask mAP', '{:.3f}'), floor=0.60,
-        chance_means='detecting nothing', typical=(50, 500, 40)),
+        chance_means='detecting nothing'),
     Experiment(
         name='segmentation-ade20k',
         task='Semantic segmentation (UperNet, mmseg), ADE20K-like',
         samples='ade20k', metric=('mIoU', 'mIoU', '{:.1f} %'), floor=75.,
         chance_means='every pixel of the most frequent class',
-        typical=(15, 170, 20),
         draw=('--cfg-options', 'default_hooks.visualization.interval=13')),
     Experiment(
         name='segmentation-cityscapes',
         task='Semantic segmentation (UperNet, mmseg), Cityscapes-like',
         samples='cityscapes', metric=('mIoU', 'mIoU', '{:.1f} %'), floor=75.,
         chance_means='every pixel of the most frequent class',
-        typical=(15, 220, 25),
         draw=('--cfg-options', 'default_hooks.visualization.interval=15')),
 )
 
@@ -102,7 +97,7 @@ EXPERIMENTS = (
 def sample_data_step() -> Step:
     """Make the sample data, or check that they are complete."""
     return Step(
-        name='sample-data', title='sample data', typical=40, key='always',
+        name='sample-data', title='sample data', key='always',
         command=['tools/make_sample_data.py', '--out', str(SAMPLES)])
 
 
@@ -123,14 +118,13 @@ def experiment_steps(experiment: Experiment, work_dir: Path) -> List[Step]:
         str(ROOT), '').encode())  # wherever the checkout is
     key = hashlib.sha256(b''.join([code_and_packages(), *content])).hexdigest()
 
-    def step(name, title, tool, typical, *options, **kwargs):
+    def step(name, title, tool, *options, **kwargs):
         return Step(
-            name=f'{experiment.name}/{name}', key=key, typical=typical,
+            name=f'{experiment.name}/{name}', key=key,
             title=f'{experiment.name}: {title}', command=[
                 f'tools/{tool}.py', experiment.config, *options,
                 '--work-dir', str(folder / name)], **kwargs)
 
-    before, training, after = experiment.typical
     if experiment.draw is None:
         title, output = 'test', folder / 'test/predictions.pkl'
         options = ('--out', str(output))
@@ -138,11 +132,10 @@ def experiment_steps(experiment: Experiment, work_dir: Path) -> List[Step]:
         title, output = 'test and draw', folder / 'test/images'
         options = ('--show-dir', str(output), *experiment.draw)
     return [
-        step('untrained', 'test untrained', 'test', before, '--untrained',
+        step('untrained', 'test untrained', 'test', '--untrained',
              metric=experiment.metric),
-        step('train', 'train', 'train', training, output=checkpoint,
-             resumable=True),
-        step('test', title, 'test', after, str(checkpoint), *options,
+        step('train', 'train', 'train', output=checkpoint, resumable=True),
+        step('test', title, 'test', str(checkpoint), *options,
              output=output, metric=experiment.metric)]
 
 
@@ -303,8 +296,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         environment.check_stack()
-        with sole_user(work_dir) as lock:
-            return quickstart(work_dir, lock)
+        with sole_user(work_dir):
+            return quickstart(work_dir)
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
@@ -317,31 +310,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 130
 
 
-def quickstart(work_dir: Path, lock: int) -> int:
+def quickstart(work_dir: Path) -> int:
     """Run every step that is not done, and write the report."""
     began, screen = time.monotonic(), Screen()
     cores = usable_cores()
     # A training takes up to 2 GB.
     at_once = max(1, min(len(EXPERIMENTS), cores, int(memory_gb() / 2)))
-
-    def runner(steps, seen=()):
-        return Runner(steps, work_dir, screen, at_once,
-                      threads=max(1, min(8, cores // at_once)),
-                      keep_open=(lock, ), seen=seen)
-
+    threads = max(1, min(8, cores // at_once))
+    screen.say(f'Quick start: four experiments, {at_once} at a time on '
+               f'{cores} core{"s"[:cores > 1]}; logs in {work_dir}')
     first = sample_data_step()
-    left = runner(lanes(work_dir)).time_left()
-    there = (SAMPLES / 'samples.json').exists()
-    left += 2 if there else first.typical
-    screen.say(
-        f'Quick start: four experiments, {at_once} at a time on {cores} '
-        f'core{"s"[:cores > 1]}, ' + (
-            f'{about(left)} (on two idle cores)'
-            if left > 5 else 'all done before') + f'; logs in {work_dir}')
     (work_dir / f'{first.name}.json').unlink(missing_ok=True)  # runs always
-    made = runner([[first]]).run()[first.name]['seconds']
-    seen = () if there else ((first.typical, made), )
-    records = runner(lanes(work_dir), seen).run()
+    Runner([[first]], work_dir, screen).run()
+    records = Runner(lanes(work_dir), work_dir, screen, at_once, threads).run()
     took = sum(record['seconds'] for record in records.values())
     result = conclude(records, work_dir, took)
     with replacing(work_dir / 'report.html') as part:

@@ -4,7 +4,6 @@ A step ``NAME`` leaves three things in the work dir: ``NAME.log``, the output
 of the command; ``NAME.json``, the record that it ran; and the folder
 ``NAME`` with its results.
 """
-import fcntl
 import json
 import os
 import re
@@ -13,15 +12,16 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import locked
 
 LOCK = '.quickstart.lock'
 PATIENCE = 20  # seconds that a command has to end after SIGTERM
@@ -35,7 +35,6 @@ class Step:
         name: Place below the work dir.
         title: Description on the screen.
         command: The arguments of Python.
-        typical: Duration in seconds on two cores.
         key: Digest of everything that decides the result.
         output: A file that exists after the command has succeeded.
         metric: The test metric to read: (key, name, format).
@@ -44,7 +43,6 @@ class Step:
     name: str
     title: str
     command: Sequence[str]
-    typical: float
     key: str
     output: Optional[Path] = None
     metric: Optional[tuple] = None
@@ -91,17 +89,13 @@ class Runner:
         screen: Where to report.
         at_once: Number of lanes that run at the same time.
         threads: ``OMP_NUM_THREADS`` of each command, unless it is set.
-        keep_open: File descriptor (of a lock) that the commands inherit.
-        seen: Typical and observed seconds of earlier steps.
     """
 
     def __init__(self, lanes: Sequence[Sequence[Step]], work_dir: Path,
-                 screen: Screen, at_once: int = 1, threads: int = 1,
-                 keep_open: Sequence[int] = (), seen: Sequence[tuple] = ()):
+                 screen: Screen, at_once: int = 1, threads: int = 1):
         self.lanes = [list(lane) for lane in lanes]
         self.work_dir, self.screen = Path(work_dir), screen
         self.at_once, self.threads = at_once, threads
-        self.keep_open, self.seen = keep_open, seen
         self.records: Dict[str, dict] = {}
         self.running: Dict[str, float] = {}  # name -> time of its start
         for lane in self.lanes:  # a step is redone after one that is redone
@@ -120,8 +114,7 @@ class Runner:
         Raises:
             StepFailed: When a command fails; the other ones are stopped.
         """
-        # The longest lane first, so that none is left alone at the end.
-        waiting = sorted(self.lanes, key=self._rest, reverse=True)
+        waiting = list(self.lanes)
         active: List[Iterator] = []
         try:
             while waiting or active:
@@ -135,43 +128,6 @@ class Runner:
                 lane.close()
             self.screen.status.stop()
         return self.records
-
-    def time_left(self) -> float:
-        """Estimate the seconds left, from typical and observed durations."""
-        steps = [step for lane in self.lanes for step in lane]
-        seen = [*self.seen, *(
-            (step.typical, self.records[step.name]['seconds'])
-            for step in steps if step.name in self.records)]
-        for step in steps:  # a training knows how long it will take
-            if (told := self._told(step)) is not None:
-                seen.append((step.typical, self._elapsed(step) + told))
-        # the typical durations weigh as much as 30 observed seconds
-        slowness = ((30 + sum(seconds for _, seconds in seen))
-                    / (30 + sum(typical for typical, _ in seen)))
-        ends = [0.] * self.at_once
-        for rest in sorted((self._rest(lane, slowness)
-                            for lane in self.lanes), reverse=True):
-            ends[ends.index(min(ends))] += rest
-        return max(ends)
-
-    def _rest(self, lane: Sequence[Step], slowness: float = 1.) -> float:
-        rest = 0.
-        for step in lane:
-            if step.name not in self.records:
-                told, elapsed = self._told(step), self._elapsed(step)
-                rest += told if told is not None else max(
-                    slowness * step.typical - elapsed, 0.2 * elapsed)
-        return rest
-
-    def _elapsed(self, step: Step) -> float:
-        now = time.monotonic()
-        return now - self.running.get(step.name, now)
-
-    def _told(self, step: Step) -> Optional[float]:
-        if step.name not in self.running:
-            return None
-        seconds, _ = training_state(self._path(step, '.log'))
-        return seconds
 
     def _lane(self, lane: Sequence[Step]) -> Iterator[None]:
         """Run the steps of a lane; yields while one of them runs."""
@@ -206,7 +162,7 @@ class Runner:
             process = subprocess.Popen(
                 [sys.executable, *command], env=env, stdout=file,
                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                start_new_session=True, pass_fds=self.keep_open)
+                start_new_session=True)
         try:
             while process.poll() is None:
                 yield
@@ -227,14 +183,13 @@ class Runner:
         self.records[step.name] = record
 
     def _show(self) -> None:
-        lines = []
-        for step in (step for lane in self.lanes for step in lane):
-            if step.name in self.running:
-                _, loss = training_state(self._path(step, '.log'))
-                lines.append(f'{step.title} {clock(self._elapsed(step))}'
-                             + (f', loss {loss}' if loss else ''))
+        now = time.monotonic()
+        lines = [f'{step.title} {clock(now - self.running[step.name])}'
+                 + training_state(self._path(step, '.log'))
+                 for lane in self.lanes for step in lane
+                 if step.name in self.running]
         if lines:
-            self.screen.show([f'{about(self.time_left())} left', *lines])
+            self.screen.show(lines)
 
     def _path(self, step: Step, ending: str = '') -> Path:
         return self.work_dir / (step.name + ending)
@@ -269,7 +224,7 @@ def stop(process: subprocess.Popen) -> None:
 
 
 def failure(step: Step, status: int, log: Path) -> StepFailed:
-    """What to tell the user about a failed command."""
+    """Describe a failed command: its own error, or the end of its log."""
     lines = [line for line in log.read_text(errors='replace').split('\n')
              if line.strip()]
     if lines and lines[-1].startswith('error: '):  # the tool's own sentence
@@ -295,20 +250,14 @@ def read_metrics(step: Step, folder: Path) -> dict:
     return metrics
 
 
-def training_state(log: Path) -> Tuple[Optional[float], Optional[str]]:
-    """Remaining seconds and loss in a training log, as far as known."""
+def training_state(log: Path) -> str:
+    """Return the loss and the time left that a training logged last, if any.
+    """
     with open(log, 'rb') as file:
         file.seek(max(0, log.stat().st_size - 4000))
         text = file.read().decode(errors='replace')
-    lines = re.findall(
-        r'\(train\).* eta: (?:(\d+) days?, )?(\d+):(\d+):(\d+) .* loss: (\S+)',
-        text)
-    if not lines:
-        return None, None
-    *parts, loss = lines[-1]
-    days, hours, minutes, seconds = (int(part or 0) for part in parts)
-    eta = ((24 * days + hours) * 60 + minutes) * 60 + seconds
-    return max(0., eta - (time.time() - log.stat().st_mtime)), loss
+    lines = re.findall(r'\(train\).* eta: (.+?)  .* loss: (\S+)', text)
+    return ', {} left, loss {}'.format(*lines[-1]) if lines else ''
 
 
 def result(step: Step, record: dict) -> str:
@@ -320,44 +269,32 @@ def result(step: Step, record: dict) -> str:
 
 
 @contextmanager
-def sole_user(work_dir: Path) -> Iterator[int]:
-    """Make the work dir and lock it; yields the descriptor of the lock.
+def sole_user(work_dir: Path) -> Iterator[None]:
+    """Make the work dir and lock it.
 
     Raises:
         UserError: When it cannot be written, holds something else, or
             another quick start uses it.
     """
-    try:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        if not (work_dir / LOCK).exists() and any(work_dir.iterdir()):
-            raise UserError(f'the folder {work_dir} holds something other '
-                            'than a quick start: name another one with '
-                            '--work-dir')
-        lock = open(work_dir / LOCK, 'w')
-    except OSError as error:
-        raise UserError(
-            f'the folder {work_dir} cannot be written '
-            f'({error.strerror or error}): make it writable, or name another '
-            'one with --work-dir') from None
-    with lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            work_dir.mkdir(parents=True, exist_ok=True)
+            if not (work_dir / LOCK).exists() and any(work_dir.iterdir()):
+                raise UserError(
+                    f'the folder {work_dir} holds something other than a '
+                    'quick start: name another one with --work-dir')
+            stack.enter_context(locked(work_dir / LOCK))
         except BlockingIOError:
+            raise UserError(f'another quick start uses {work_dir}: wait until '
+                            'it ends, or stop it') from None
+        except OSError as error:
             raise UserError(
-                f'another quick start, or a command that it has left behind, '
-                f'uses {work_dir}: wait until it ends, or stop it') from None
-        except OSError:
-            pass  # some network file systems have no locks
-        yield lock.fileno()
+                f'the folder {work_dir} cannot be written '
+                f'({error.strerror or error}): make it writable, or name '
+                'another one with --work-dir') from None
+        yield
 
 
 def clock(seconds: float) -> str:
     """Seconds as m:ss."""
     return '{}:{:02d}'.format(*divmod(round(seconds), 60))
-
-
-def about(seconds: float) -> str:
-    """A rounded duration."""
-    if seconds < 55:
-        return f'about {max(10, 10 * round(seconds / 10))} s'
-    return f'about {max(1, round(seconds / 60))} min'
