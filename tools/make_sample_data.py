@@ -44,14 +44,12 @@ def main(args):
         args.out, size=args.size, seed=args.seed, counts=args.counts,
         force=args.force, progress=report)
     if not summary['built']:
-        print(f'{args.out} is already there and complete: nothing to do')
+        print(f'{args.out} is already there: nothing to do')
         return
-    print(f'\n{"set":<11}{"train":>7}{"val":>6}{"classes":>9}{"files":>7}'
-          f'{"MB":>7}')
+    print(f'\n{"set":<11}{"train":>7}{"val":>6}{"classes":>9}')
     for name, entry in summary['sets'].items():
         print(f'{name:<11}{entry["train"]:>7}{entry["val"]:>6}'
-              f'{len(entry["classes"]):>9}{entry["files"]:>7}'
-              f'{entry["bytes"] / 1e6:>7.1f}')
+              f'{len(entry["classes"]):>9}')
     print(f'{args.out}: {time.time() - start:.0f} s')
 
 

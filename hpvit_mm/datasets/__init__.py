@@ -2,6 +2,6 @@
 
 They are read by the data set classes of mmpretrain, mmdet and mmseg.
 """
-from .make import check_samples, make_samples
+from .make import make_samples
 
-__all__ = ['check_samples', 'make_samples']
+__all__ = ['make_samples']

@@ -1,4 +1,4 @@
-"""Build and check the sample data as a whole."""
+"""Build the sample data as a whole."""
 import fcntl
 import json
 import os
@@ -55,8 +55,8 @@ def make_samples(out, size=128, seed=0, counts='default', force=False,
     """Build the four sample data sets, deterministically and offline.
 
     Args:
-        out (str | Path): The folder to make. If it already holds the
-            complete data that are asked for, nothing is done.
+        out (str | Path): The folder to make. If it already holds the data
+            that are asked for, nothing is done.
         size (int): Nominal side of the dense scenes in pixels, a multiple of
             32 from 64 to 512. Classification images are half as large,
             Cityscapes ones 0.75 x 1.5 times.
@@ -85,8 +85,14 @@ def make_samples(out, size=128, seed=0, counts='default', force=False,
     target = Path(os.path.realpath(out))
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            if not _may_replace(out, target, wanted, force):
-                return dict(check_samples(target), built=False)
+            summary = _read_summary(target)
+            if summary is None:
+                raise UserError(
+                    f'{out} holds something other than sample data, so it is '
+                    'never replaced: give another --out')
+            if not force:
+                _check_same(out, summary, wanted)
+                return dict(summary, built=False)
         sources = {split: Sources(split) for split in SPLITS}
         target.parent.mkdir(parents=True, exist_ok=True)
         # Built in a hidden folder and renamed, so that what is at the target
@@ -110,54 +116,16 @@ def make_samples(out, size=128, seed=0, counts='default', force=False,
     return dict(summary, built=True)
 
 
-def check_samples(root):
-    """Read ``samples.json`` and check that the sample data are complete.
-
-    Raises:
-        UserError: If the folder is missing, not ours, of another version, or
-            incomplete.
-    """
-    root = Path(root)
-    remedy = f'build them with tools/make_sample_data.py --out {root}'
-    summary = _read_summary(root)
-    if summary is None:
-        raise UserError(f'there are no sample data at {root}: {remedy}')
+def _check_same(out, summary, wanted):
+    """Check that the sample data that are there are those asked for."""
     if summary['format_version'] != FORMAT_VERSION:
-        raise UserError(f'the sample data at {root} are of another version: '
-                        f'{remedy} --force')
-    for name, entry in summary['sets'].items():
-        if _weigh(root / entry['folder']) != (entry['files'], entry['bytes']):
-            raise UserError(f'the {name} samples at {root} are incomplete or '
-                            f'changed: {remedy} --force')
-    return summary
-
-
-def _may_replace(out, target, wanted, force):
-    """Whether to replace what is there; False if it is what is wanted."""
-    summary = _read_summary(target)
-    if summary is None:
-        raise UserError(f'{out} holds something other than sample data, so '
-                        'it is never replaced: give another --out')
-    if force:
-        ours = {'README.md', 'samples.json', 'provenance.json', *(
-            Path(e['folder']).parts[0] for e in summary['sets'].values())}
-        if {path.name for path in target.iterdir()} - ours or any(
-                _weigh(target / e['folder'])[0] > e['files']
-                for e in summary['sets'].values()):
-            raise UserError(f'{out} also holds files that are not sample '
-                            'data: move them away before --force')
-        return True
-    try:
-        check_samples(target)
-    except UserError:
-        raise UserError(f'{out} holds sample data that are incomplete or of '
-                        'another version: --force replaces them') from None
+        raise UserError(f'{out} holds sample data of another version: --force '
+                        'replaces them')
     if {key: summary[key] for key in wanted} != wanted:
         raise UserError(
             f'{out} holds other sample data (size {summary["size"]}, seed '
             f'{summary["seed"]}, counts {summary["counts"]}): give another '
             '--out, or --force to replace them')
-    return False
 
 
 def _read_summary(root):
@@ -183,7 +151,6 @@ def _build(root, sources, wanted, progress):
                 provenance[f'{folder}/{path}'] = dict(split=split, **used)
                 if progress is not None:
                     progress(name, split, done, count)
-        entry['files'], entry['bytes'] = _weigh(root / folder)
         sets[name] = entry
     summary = dict(name=NAME, format_version=FORMAT_VERSION, **wanted,
                    sets=sets)
@@ -196,10 +163,3 @@ def _build(root, sources, wanted, progress):
     for name, data in (('provenance', provenance), ('samples', summary)):
         (root / f'{name}.json').write_text(json.dumps(data, indent=1) + '\n')
     return summary
-
-
-def _weigh(folder):
-    """Number of files below a folder, and their bytes."""
-    sizes = [os.path.getsize(os.path.join(place, file))
-             for place, _, files in os.walk(folder) for file in files]
-    return len(sizes), sum(sizes)
