@@ -63,17 +63,6 @@ def test_networks(suite, networks):
         assert row['gmacs'] > 0 and row['images_per_second'] > 0
 
 
-def test_optimizer(monkeypatch):
-    import optimizer
-    from timing import Options
-    classifier = optimizer.classifier
-    monkeypatch.setattr(optimizer, 'classifier',
-                        lambda *_: classifier('tiny', 192))
-    rows = optimizer.run(Options(rounds=1))
-    assert len({row['case'] for row in rows}) == 2
-    assert rows[-1]['variant'] == 'ours, fused'
-
-
 def test_a_failed_compile_is_a_row(networks, monkeypatch):
     from timing import Options, compare
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Time HPViT beside the parts of the host libraries; see README.md."""
 import argparse
-import importlib
 import json
 import os
 import sys
@@ -18,13 +17,7 @@ from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
 
-# Suite -> module and function.
-SUITES = {
-    'cls': ('networks', 'run_cls'),
-    'dense': ('networks', 'run_dense'),
-    'train': ('networks', 'run_train'),
-    'optimizer': ('optimizer', 'run'),
-}
+SUITES = ('cls', 'dense', 'train')
 
 
 def positive(text: str) -> int:
@@ -40,6 +33,7 @@ def measure(suite: str, options) -> dict:
     Returns:
         The rows of its tables, with the machine, versions and options.
     """
+    import networks
     import torch
 
     from hpvit_mm.analysis.machine import describe
@@ -52,9 +46,8 @@ def measure(suite: str, options) -> dict:
           f'{torch.get_num_threads()} thread(s), load {load:.1f} before\n'
           + ', '.join(f'{name} {version}'
                       for name, version in versions.items() if version))
-    module, name = SUITES[suite]
     start = time.monotonic()
-    rows = getattr(importlib.import_module(module), name)(options)
+    rows = getattr(networks, f'run_{suite}')(options)
     return dict(
         suite=suite, device=options.device, rounds=options.rounds,
         threads=torch.get_num_threads(), machine=machine, versions=versions,
@@ -65,8 +58,8 @@ def measure(suite: str, options) -> dict:
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     parser = argparse.ArgumentParser(
-        description='Time HPViT-B, and what is around it, beside the parts of '
-        'the host libraries. Report ratios of one run, not times.')
+        description='Time HPViT-B beside the parts of the host libraries. '
+        'Report ratios of one run, not times.')
     parser.add_argument('--suite', choices=SUITES, required=True,
                         help='what is timed: see README.md')
     parser.add_argument('--rounds', type=positive, default=7,

@@ -13,7 +13,7 @@ from hpvit_mm.errors import UserError
 
 @dataclass(frozen=True)
 class Options:
-    """How to measure.
+    """Options of a measurement.
 
     Attributes:
         rounds: How often each variant is timed.
@@ -115,7 +115,7 @@ def compare(title: str, variants: Sequence[Variant], options: Options
     Args:
         title: What is timed, with the size of the input.
         variants: The ways to do it; ratios refer to the first.
-        options: How to measure.
+        options: Rounds, device, and whether to compile.
 
     Returns:
         A row per variant: case, variant and either error, or ratio (of
