@@ -104,3 +104,9 @@ def shorten(names: Iterable[Any], limit: int = 5, sep: str = ', ') -> str:
     names = [str(name) for name in names]
     more = f' and {len(names) - limit} more' if len(names) > limit else ''
     return sep.join(names[:limit]) + more
+
+
+def type_name(entry: dict) -> str:
+    """Return the name in an entry's ``type``, which may be a class."""
+    kind = entry.get('type', '')
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]

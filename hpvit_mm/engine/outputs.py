@@ -12,6 +12,9 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import type_name
+
+from .checks.datasets import leaves
 
 PREDICTIONS = ('.pkl', '.pickle')
 
@@ -47,33 +50,34 @@ def _visualization_hook(cfg: Config) -> ConfigDict:
 
 def set_tta(cfg: Config) -> None:
     """Set up test-time augmentation by the config or the library's default."""
-    dataset = innermost(cfg.test_dataloader.dataset)
+    datasets = [one for _, one in leaves(cfg.test_dataloader.dataset, '')]
     scope = cfg.get('default_scope')
     if scope == 'mmpretrain':
         cfg.setdefault('tta_model', ConfigDict(type='AverageClsScoreTTA'))
-        cfg.setdefault('tta_pipeline', with_flip(dataset.pipeline))
+        cfg.setdefault('tta_pipeline', with_flip(datasets[0].pipeline))
     elif scope == 'mmdet':
         cfg.setdefault('tta_model', ConfigDict(
             type='DetTTAModel',
             tta_cfg=dict(
                 nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)))
-        cfg.setdefault('tta_pipeline', with_flip(dataset.pipeline))
+        cfg.setdefault('tta_pipeline', with_flip(datasets[0].pipeline))
     for key in ('tta_model', 'tta_pipeline'):
         if not cfg.get(key):
             raise UserError(f'--tta needs {key} in the config; add it, or '
                             'omit --tta')
-    if cfg.tta_model.type == 'DetTTAModel' and \
+    if type_name(cfg.tta_model) == 'DetTTAModel' and \
             (cfg.model.get('roi_head') or {}).get('mask_head'):
         raise UserError("mmdet's test-time augmentation merges boxes, not "
                         'masks; omit --tta')
-    dataset.pipeline = cfg.tta_pipeline
+    for dataset in datasets:
+        dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
 
 def with_flip(pipeline: list) -> list:
     """Return the test pipeline with and without a horizontal flip."""
     *transforms, pack = pipeline
-    if 'Det' in pack.type:
+    if 'Det' in type_name(pack):
         # DetTTAModel flips the boxes back by these two
         keys = pack.get('meta_keys', (
             'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
@@ -84,11 +88,14 @@ def with_flip(pipeline: list) -> list:
         type='TestTimeAug', transforms=[flips, [pack]])]
 
 
-def innermost(dataset: ConfigDict) -> ConfigDict:
-    """Return the dataset inside wrappers such as RepeatDataset."""
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
+def tested_metrics(cfg: Config) -> list:
+    """Return the list of metrics in the config, which may be extended."""
+    node, key = cfg, 'test_evaluator'
+    if isinstance(cfg.test_evaluator, dict) and 'metrics' in node[key]:
+        node, key = cfg.test_evaluator, 'metrics'
+    if not isinstance(node[key], list):
+        node[key] = [node[key]]
+    return node[key]
 
 
 def set_out(cfg: Config, out: str) -> None:
@@ -100,11 +107,8 @@ def set_out(cfg: Config, out: str) -> None:
         _refuse_existing(path)
         kind = 'mmdet.DumpDetResults' if cfg.default_scope == 'mmdet' \
             else 'DumpResults'
-        evaluators = cfg.test_evaluator
-        if not isinstance(evaluators, list):
-            evaluators = [evaluators]
-        cfg.test_evaluator = [
-            *evaluators, ConfigDict(type=kind, out_file_path=str(path))]
+        tested_metrics(cfg).append(
+            ConfigDict(type=kind, out_file_path=str(path)))
     elif path.suffix:
         raise UserError(f'--out {out} has an unknown ending; name FILE.json '
                         'for the metrics or FILE.pkl for the predictions')
@@ -113,11 +117,8 @@ def set_out(cfg: Config, out: str) -> None:
 
 
 def _set_label_maps(cfg: Config, folder: Path) -> None:
-    evaluators = cfg.test_evaluator
-    if not isinstance(evaluators, list):
-        evaluators = [evaluators]
-    metrics = [one for one in evaluators
-               if one.type.endswith('IoUMetric')]
+    metrics = [one for one in tested_metrics(cfg)
+               if type_name(one).endswith('IoUMetric')]
     if not metrics:
         raise UserError(
             f'--out {folder} is a folder, into which only segmentation '

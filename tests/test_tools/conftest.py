@@ -1,6 +1,7 @@
 """The tools on tiny experiments."""
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,52 @@ def inside(capfd, monkeypatch, tmp_path):
     return call
 
 
+@pytest.fixture
+def forks(tmp_path):
+    """Calls a tool in two forks of this process, as torchrun starts it.
+
+    Returns what they print. Forks have all imports done.
+    """
+    from mmengine.logging import MMLogger
+
+    from hpvit_mm.cli import finish
+    path = tmp_path / 'forks.txt'
+
+    def child(name: str, argv: list, rank: int, port: int) -> None:
+        try:
+            stream = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(stream, 1), os.dup2(stream, 2)
+            sys.stdout = os.fdopen(1, 'w', buffering=1)
+            sys.stderr = os.fdopen(2, 'w', buffering=1)
+            # those of other tests write to what pytest has closed
+            MMLogger._instance_dict.clear()
+            os.chdir(tmp_path)
+            os.environ.update(
+                RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
+                MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+            finish(lambda: main_of(name)([
+                *map(str, argv), '--launcher', 'pytorch']))
+        except SystemExit as end:
+            os._exit(end.code or 0)
+        finally:
+            os._exit(99)
+
+    def call(name: str, *argv) -> str:
+        with socket.socket() as one:
+            one.bind(('127.0.0.1', 0))
+            port = one.getsockname()[1]
+        pids = []
+        for rank in range(2):
+            pids.append(os.fork())
+            if not pids[-1]:
+                child(name, argv, rank, port)
+        statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+        assert not any(statuses), path.read_text()[-3000:]
+        return path.read_text()
+
+    return call
+
+
 @pytest.fixture(scope='session')
 def trained(sample_data, tmp_path_factory):
     """Trains a tiny experiment, once for all tests of this process.
@@ -127,7 +174,7 @@ def run(tmp_path):
         done = subprocess.run(
             [*command, str(script), *map(str, argv)], cwd=tmp_path,
             capture_output=True, text=True, timeout=300,
-            env=dict(outside(), PYTHON=sys.executable, **environment))
+            env={**outside(), 'PYTHON': sys.executable, **environment})
         log = done.stdout + done.stderr
         assert done.returncode == status, log[-3000:]
         return log

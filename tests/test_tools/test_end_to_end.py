@@ -27,7 +27,7 @@ FEW = ['--cfg-options', 'test_dataloader.dataset.indices=3']
 @pytest.mark.parametrize('kind', KINDS)
 def test_train_resume_test(kind, write_config, run, inside, tmp_path):
     """One of them in processes of its own, as users start it."""
-    if kind == 'detection':
+    if kind == 'classification':
         config = write_config(kind, PERSISTENT)
     else:
         config, run = write_config(kind), inside
@@ -97,14 +97,13 @@ def test_augmented_test(kind, trained, inside, tmp_path):
 
 
 @pytest.mark.slow
-def test_augmented_test_in_two_processes(trained, run, tmp_path):
+def test_augmented_test_in_two_processes(trained, inside, forks, tmp_path):
     config, checkpoint = trained('segmentation')
     results = []
-    for command in (['test.py', config, checkpoint],
-                    ['dist_test.sh', config, checkpoint, 2]):
-        out = tmp_path / f'{command[0]}.json'
-        run(*command, '--tta', '--work-dir', 'work', '--out', out)
-        results.append(json.loads(out.read_text()))
+    for call, out in (inside, 'one.json'), (forks, 'two.json'):
+        call('test', config, checkpoint, '--tta', '--work-dir', 'work',
+             '--out', out)
+        results.append(json.loads((tmp_path / out).read_text()))
     assert results[0] == results[1]
 
 
@@ -113,6 +112,57 @@ def test_augmented_test_of_another_model(trained, tool):
     status, err = tool('test', config, checkpoint, '--tta', '--cfg-options',
                        'model.decode_head.channels=8')
     assert status == 2 and 'does not fit the model' in err
+
+
+TWO_SETS = """
+one = dict(
+    type='ImageNet', data_root=test_dataloader['dataset']['data_root'],
+    split='val', pipeline={{_base_.test_pipeline}}, metainfo=dict(
+        classes={{_base_.classes}}))
+test_dataloader.update(dataset=dict(
+    _delete_=True, type='ConcatDataset', datasets=[one, one]))
+test_evaluator = dict(
+    _delete_=True, type='mmengine.Evaluator', metrics=dict(type='Accuracy'))
+del one
+"""
+
+
+def test_augmented_test_of_two_sets(write_config, inside, tmp_path):
+    """With an evaluator of the library instead of its metrics."""
+    config = write_config('classification', TWO_SETS)
+    inside('test.py', config, '--untrained', '--tta', '--out', 'all.pkl')
+    assert len(pickle.loads((tmp_path / 'all.pkl').read_bytes())) == 40
+
+
+OWN_DATA = """
+custom_imports = dict(imports=['own_data'])
+for one in train_dataloader, val_dataloader, test_dataloader:
+    one['dataset'] = dict(_delete_=True, type='OwnData')
+del one
+"""
+
+
+def test_a_dataset_of_torch(write_config, inside, tmp_path, monkeypatch):
+    """It has no metainfo, no files and no pipeline."""
+    (tmp_path / 'own_data.py').write_text("""
+import torch
+from mmengine.registry import DATASETS
+from mmpretrain.structures import DataSample
+
+
+@DATASETS.register_module()
+class OwnData(torch.utils.data.Dataset):
+
+    def __len__(self):
+        return 9
+
+    def __getitem__(self, index):
+        return dict(inputs=torch.zeros(3, 32, 32, dtype=torch.uint8),
+                    data_samples=DataSample().set_gt_label(index))
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    inside('train.py', write_config('classification', OWN_DATA))
+    assert newest(tmp_path / 'work')
 
 
 def test_label_maps(trained, inside, tmp_path):

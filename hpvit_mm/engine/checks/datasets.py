@@ -14,7 +14,7 @@ from hpvit_mm.datasets.rules.images import check_depth, header
 from hpvit_mm.datasets.rules.layouts import expected
 from hpvit_mm.datasets.rules.problems import Fault, examine
 from hpvit_mm.errors import UserError
-from hpvit_mm.utils import shorten
+from hpvit_mm.utils import shorten, type_name
 
 from ..data.dataset import readable
 from .build import building, classes_of, quiet
@@ -83,12 +83,10 @@ def check_root(entry: dict, path: str) -> None:
     root = entry.get('data_root')
     if root and is_local(entry) and '://' not in root \
             and not os.path.isdir(root):
-        kind = entry.get('type', '')
-        name = getattr(kind, '__name__', kind).rpartition('.')[2]
         raise UserError(
             f'{path}.data_root: the folder {os.path.abspath(root)} does not '
             'exist; put the data there, link it there, or set data_root'
-            + expected(name, root))
+            + expected(type_name(entry), root))
 
 
 def build_lazily(entry: dict, path: str) -> Any:
@@ -148,15 +146,15 @@ def check_evaluators(cfg: Config, loader: str, dataset: Any) -> None:
     would learn it after the first validation.
     """
     for path, entry in metrics_of(cfg, loader):
-        file = entry.get('ann_file')
-        if not file or not is_local(entry):
+        file, own = entry.get('ann_file'), getattr(dataset, 'ann_file', None)
+        if not file or not own or not is_local(entry):
             continue
-        remedy = f'set {path}.ann_file to {dataset.ann_file}'
+        remedy = f'set {path}.ann_file to {own}'
         if not os.path.isfile(file):
             raise UserError(f'{path}.ann_file: the file '
                             f'{os.path.abspath(file)} does not exist; '
                             + remedy)
-        if not os.path.samefile(file, dataset.ann_file):
+        if not os.path.samefile(file, own):
             raise UserError(f'{path}.ann_file is {file}, but the data set of '
                             f'{loader} has another; {remedy}')
 
@@ -164,13 +162,15 @@ def check_evaluators(cfg: Config, loader: str, dataset: Any) -> None:
 def check_agreement(cfg: Config, dataset: Any, path: str) -> None:
     """Check that classes have the numbers that they have in training."""
     train = cfg.get('train_dataloader')
-    if not train:
+    if not train or not isinstance(dataset, BaseDataset):
         return
     place, entry = next(leaves(train.dataset, 'train_dataloader.dataset'))
     root = entry.get('data_root')
     if root and not os.path.isdir(root):
         return  # a test may run where the training data are not
     trained = build_lazily(entry, place)
+    if not isinstance(trained, BaseDataset):
+        return
     pairs = [(one.metainfo.get('classes') or ()) for one in (trained, dataset)]
     kind = 'classes'
     folders = [getattr(one, 'img_prefix', '') for one in (trained, dataset)]
@@ -278,7 +278,8 @@ def check_heads(heads: List[Tuple[str, int]], classes: Optional[tuple],
 
 def class_names(dataset: Any, path: str) -> Optional[tuple]:
     """Return the classes of a data set, None if only its files have them."""
-    classes = dataset.metainfo.get('classes')
+    # a dataset of torch has none
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
     if isinstance(classes, str):
         raise UserError(f'{path}.metainfo.classes is the string {classes!r}; '
                         f'write a list: [{classes!r}]')

@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import type_name
 
 from ..data.dataset import resumable
 from ..survival import LOOPS as OWN_LOOPS
@@ -122,10 +123,9 @@ def check_saving(hook: CheckpointHook, path: str) -> None:
                         f'{key}; ' + hint(key, known))
 
 
-def check_backend(path: str, entry: Any) -> None:
+def check_backend(path: str, entry: dict) -> None:
     """Check that the package of a visualization backend is installed."""
-    kind = entry.get('type') if isinstance(entry, dict) else None
-    name = getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+    name = type_name(entry)
     packages = BACKENDS.get(name, ())
     if packages and not any(map(importlib.util.find_spec, packages)):
         raise UserError(f'{path}: {name} needs {packages[0]}, which is not '
