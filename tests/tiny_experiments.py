@@ -35,7 +35,9 @@ model.update(
         bbox_head=dict(in_channels=16, conv_out_channels=16,
                        fc_out_channels=32),
         mask_roi_extractor=dict(out_channels=16),
-        mask_head=dict(num_convs=1, in_channels=16, conv_out_channels=16)))
+        mask_head=dict(num_convs=1, in_channels=16, conv_out_channels=16)),
+    test_cfg=dict(rpn=dict(nms_pre=50, max_per_img=20),
+                  rcnn=dict(max_per_img=5)))
 train_dataloader.update(dataset=dict(dataset=dict(data_root={data!r})))
 val_dataloader.update(dataset=dict(data_root={data!r}))
 test_dataloader.update(dataset=dict(data_root={data!r}))

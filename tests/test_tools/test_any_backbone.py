@@ -15,18 +15,19 @@ TESTS = str(Path(__file__).parents[1])
 
 
 @pytest.mark.slow
-def test_it_trains_and_resumes(write_config, run, tmp_path):
+def test_it_trains_and_resumes(write_config, inside, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(TESTS)
     config = write_config('classification', MODEL.format(init_cfg='') + '''
 default_hooks = dict(compile=dict(type='hpvit_mm.CompileHook',
                                   backend='eager'))
 train_cfg = dict(max_epochs=2, val_interval=2)
 ''')
-    log = run('train.py', config, PYTHONPATH=TESTS)
+    log = inside('train.py', config)
     assert 'Layer-wise learning rate decay' in log
     last = tmp_path / 'work/epoch_2.pth'
     whole = torch.load(last, weights_only=False)['state_dict']
     last.unlink()
-    run('train.py', config, '--resume', PYTHONPATH=TESTS)
+    inside('train.py', config, '--resume')
     resumed = torch.load(last, weights_only=False)['state_dict']
     torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
 

@@ -14,10 +14,10 @@ COMPILE = ['default_hooks.compile.type=hpvit_mm.CompileHook',
 
 
 @pytest.mark.slow
-def test_detector_in_bfloat16_with_averaged_weights(write_config, run,
+def test_detector_in_bfloat16_with_averaged_weights(write_config, inside,
                                                     tmp_path):
     """mmcv's ops do not support bfloat16."""
-    run('train.py', write_config('detection'), '--no-validate',
+    inside('train.py', write_config('detection'), '--no-validate',
         '--cfg-options', BFLOAT16, 'default_hooks.ema.type=EMAHook',
         'default_hooks.ema.momentum=1e-4')
     content = torch.load(tmp_path / 'work/epoch_1.pth')
@@ -26,15 +26,16 @@ def test_detector_in_bfloat16_with_averaged_weights(write_config, run,
 
 
 @pytest.mark.slow
-def test_compiled_with_shared_parameters(write_config, run, tmp_path):
+def test_compiled_with_shared_parameters(write_config, forks, inside,
+                                         tmp_path):
     """FSDP; the checkpoint is tested as any other."""
     config = write_config('classification', SHARED)
-    log = run('dist_train.sh', config, 2, '--auto-scale-lr', '--cfg-options',
-              BFLOAT16, 'optim_wrapper.clip_grad.max_norm=1.0', *COMPILE)
+    log = forks('train', config, '--auto-scale-lr', '--cfg-options', BFLOAT16,
+                'optim_wrapper.clip_grad.max_norm=1.0', *COMPILE)
     assert 'multiplied by 2' in log and 'base_lr: 4.0000e-03' in log
     assert '4 blocks of the backbone' in log and 'recompile_limit' not in log
-    tested = run('test.py', config, tmp_path / 'work/epoch_1.pth',
-                 '--cfg-options', *COMPILE)
+    tested = inside('test.py', config, tmp_path / 'work/epoch_1.pth',
+                    '--cfg-options', *COMPILE)
     top1 = [re.findall(r'accuracy/top1: (\S+)', one) for one in (log, tested)]
     assert top1[0] == top1[1] and len(top1[0]) == 1
 

@@ -24,15 +24,16 @@ FEW = ['--cfg-options', 'test_dataloader.batch_size=1',
 @pytest.mark.parametrize('kind', [
     pytest.param('classification', marks=pytest.mark.faults), 'detection',
     pytest.param('segmentation', marks=pytest.mark.faults)])
-def test_two_processes_test_like_one(kind, write_config, run, tmp_path):
+def test_two_processes_test_like_one(kind, write_config, inside, forks,
+                                     tmp_path):
     """Also a number of images that does not divide by two."""
     config = write_config(kind)
     checkpoint = save_initial(config, tmp_path / 'weights.pth')
     results = []
-    for name, command in (('one', ['test.py', config, checkpoint]),
-                          ('two', ['dist_test.sh', config, checkpoint, 2])):
+    for name, call in ('one', inside), ('two', forks):
         work, out = tmp_path / name, tmp_path / f'{name}.pkl'
-        run(*command, '--work-dir', work, '--out', out, *FEW)
+        call('test', config, checkpoint, '--work-dir', work, '--out', out,
+             *FEW)
         log, = work.glob('2*/2*.json')
         results.append((json.loads(log.read_text()), torch_free(out)))
     (one, images_one), (two, images_two) = results
@@ -72,12 +73,12 @@ def torch_free(path):
 
 
 @pytest.mark.slow
-def test_two_processes_train(write_config, run, tmp_path):
+def test_two_processes_train(write_config, forks, tmp_path):
     """SyncBN, which segmentors use, has no CPU version."""
     config = write_config(
         'segmentation', 'model["decode_head"].update('
         'norm_cfg=dict(_delete_=True, type="SyncBN"))')
-    log = run('dist_train.sh', config, 2, '--seed', 0, '--auto-scale-lr')
+    log = forks('train', config, '--seed', 0, '--auto-scale-lr')
     assert log.count('replaced by BN') == 1
     assert 'multiplied by 2' in log
     groups = torch.load(tmp_path / 'work/iter_2.pth')['optimizer'][
@@ -127,14 +128,20 @@ def test_slurm(write_config, run, cluster, tmp_path):
             '--cpus-per-task=8', '--time', '1:00', '--quiet'} <= set(call)
     checkpoint, = (tmp_path / 'a work dir').glob('epoch_1.pth')
     assert 'accuracy/top1' in log
-    # a job that slurm has started again, after its time limit
-    log = run('slurm_job.sh', config, tmp_path / 'a work dir', '--no-validate',
-              '--allow-drift', '--cfg-options', 'train_cfg.max_epochs=2',
-              SLURM_SUBMIT_DIR=str(TOOLS.parent), SLURM_JOB_ID='30007',
-              SLURM_JOB_NODELIST='node[0-1]', SLURM_CPUS_PER_TASK='3')
-    assert 'resumed epoch: 1' in log
+
+
+def test_slurm_job(run, cluster, tmp_path):
+    """It resumes, with the flags of the user."""
+    echo = tmp_path / 'python'
+    echo.write_text('#!/bin/bash\necho "$@"')
+    echo.chmod(0o755)
+    log = run('slurm_job.sh', 'c.py', 'a work dir', '--no-validate',
+              PYTHON=str(echo), SLURM_SUBMIT_DIR=str(TOOLS.parent),
+              SLURM_JOB_ID='30007', SLURM_JOB_NODELIST='node[0-1]',
+              SLURM_CPUS_PER_TASK='3')
+    assert log.split(' ', 2)[2].strip() == (
+        'c.py --resume --work-dir a work dir --launcher slurm --no-validate')
     assert '--cpus-per-task=3' in (cluster / 'call').read_text().split()
-    assert (tmp_path / 'a work dir/epoch_2.pth').exists()
 
 
 def test_variables_of_slurm(cluster, monkeypatch):
