@@ -1,11 +1,23 @@
 """What all tests share."""
 import gc
+import os
 
 import pytest
 
 from hpvit_mm import environment
 
 environment.prepare()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Let each process begin with long tests, and end with short ones."""
+    number = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
+    kinds = [[one for one in items if bool(one.get_closest_marker('slow'))
+              is slow] for slow in (True, False)]
+    items[:] = [one for part in range(number) for kind in kinds for one in
+                kind[part * len(kind) // number:
+                     (part + 1) * len(kind) // number]]
 
 
 def pytest_collection_finish():

@@ -163,8 +163,8 @@ def full_disk(number: int):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('number, processes', [
-    pytest.param(1, 1, marks=pytest.mark.faults),
-    pytest.param(3, 1, marks=pytest.mark.faults), (2, 2)])
+    pytest.param(1, 1, marks=pytest.mark.faults), (3, 1),
+    pytest.param(2, 2, marks=pytest.mark.faults)])
 def test_full_disk(number, processes, experiment, left_alone, fault_table):
     """The run ends, says so, keeps what was there, and can be resumed."""
     full = experiment('segmentation', FEW)
