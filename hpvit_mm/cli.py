@@ -1,4 +1,4 @@
-"""What all command line tools share: errors, signals, exit statuses."""
+"""Errors, signals and exit statuses of the command-line tools."""
 import contextlib
 import errno
 import logging

@@ -65,7 +65,7 @@ KINDS = dict(
 
 
 def folder_of_data(kind: str, samples: Path) -> Path:
-    """Where the sample data of an experiment are."""
+    """Return the folder of an experiment's sample data."""
     return samples / KINDS[kind][1]
 
 

@@ -50,7 +50,7 @@ def main(argv=None) -> int:
 
 
 def link(path: str, root: str) -> str:
-    """How to put the data where the configs look for them."""
+    """Describe how to put the data where the configs look for them."""
     if os.path.realpath(path) == os.path.realpath(root):
         return ''
     return (f', which read {root}: link it there (ln -sT "$(realpath {path})" '

@@ -1,4 +1,4 @@
-"""What an experiment costs: computed from its config, not measured.
+"""Cost of an experiment: computed from its config, not measured.
 
 The model is built without memory for its parameters, and a step of it is
 counted on fake tensors. docs/model_zoo.md explains the numbers.
@@ -38,7 +38,7 @@ BYTES_PER_BUCKET = 4
 
 @dataclass(frozen=True)
 class Cost:
-    """What an experiment costs.
+    """Cost of an experiment.
 
     Attributes:
         size: Height and width of an image.

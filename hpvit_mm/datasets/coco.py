@@ -18,7 +18,7 @@ _SET = 2
 
 
 def kind_of(index, split):
-    """What is special about an image of a split.
+    """Special properties of an image of a split.
 
     'small' (an image under 32 pixels) and 'speck' (an object under one pixel)
     are what training drops; nothing could find them in validation.

@@ -1,4 +1,4 @@
-"""What an experiment costs: sizes, schedules, memory, and their mistakes."""
+"""Cost of experiments: sizes, schedules, memory, and mistakes."""
 from pathlib import Path
 
 import pytest

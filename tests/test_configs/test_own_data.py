@@ -78,7 +78,7 @@ def example(sample_data, tmp_path, monkeypatch):
 
 
 def check(path) -> Config:
-    """What tools/train.py checks before it starts."""
+    """Run the checks of tools/train.py."""
     cfg = settings.training_config(arguments.parse_train([str(path)]))
     check_run(cfg, training=True)
     return cfg

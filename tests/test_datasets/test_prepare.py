@@ -352,7 +352,7 @@ def test_categories_with_one_name(copy):
 
 @pytest.mark.parametrize('orientation', [3, 6])
 def test_rotated_images(orientation, copy):
-    """Where the size tells that it is wrong, and where it does not."""
+    """Orientations that swap the sides are wrong, others are noted."""
     root = copy('coco')
     path = first(root, 'train2017/*.jpg')
     exif = Image.Exif()

@@ -20,7 +20,7 @@ HOSTS = [next((CONFIGS / 'quickstart').glob(f'hpvit-mini_*{name}.py'))
 
 
 def runner(cfg, world_size=1, name='auto_scale_lr'):
-    """What a Runner has before training; FlexibleRunner has another name."""
+    """A Runner before training; FlexibleRunner has another attribute."""
     return SimpleNamespace(
         cfg=cfg, optim_wrapper=copy.deepcopy(cfg.optim_wrapper),
         world_size=world_size, logger=logging.getLogger('test_batch_size'),

@@ -151,7 +151,7 @@ def test_no_blocks(model):
 
 @pytest.mark.slow
 def test_inductor():
-    """What a GPU would get, as far as a CPU can tell."""
+    """The backend that GPUs use."""
     kwargs = dict(arch=dict(MINI, num_layers=1), stage_depths=(1, ))
     plain, other = Model(**kwargs), Model(**kwargs)
     compiled(other, backend='inductor')

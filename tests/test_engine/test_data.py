@@ -15,7 +15,7 @@ from hpvit_mm.errors import RankError, UserError
 
 
 class Dice(Dataset):
-    """What each of the generators draws."""
+    """Draw a number from each generator."""
     metainfo = dict(classes=('one', ))
 
     def __len__(self):

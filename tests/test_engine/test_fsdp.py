@@ -78,7 +78,7 @@ def train(folder, steps, resume=None):
 
 
 def work(rank, folder):
-    """What one process of two does."""
+    """Run one process of two."""
     os.environ['LOCAL_RANK'] = str(rank)
     dist.init_process_group(
         'gloo', f'file://{folder}/group', rank=rank, world_size=2)

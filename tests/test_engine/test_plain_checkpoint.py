@@ -10,7 +10,7 @@ from hpvit_mm.engine import PlainCheckpointHook
 
 
 def checkpoint():
-    """What mmengine's runner saves, with all that torch refuses."""
+    """A checkpoint as mmengine saves it, with all that torch refuses."""
     hub = MessageHub('test_plain_checkpoint')
     for loss in (3., 2., 1.):
         hub.update_scalar('train/loss', loss)

@@ -1,4 +1,4 @@
-"""Where a run starts, whatever state its work dir is in."""
+"""The checkpoint that a run starts from, for any state of its work dir."""
 import json
 import os
 import shutil
@@ -17,7 +17,7 @@ from hpvit_mm.errors import UserError
 
 @pytest.fixture(autouse=True)
 def said(monkeypatch):
-    """What is logged before there is a runner."""
+    """Collect the log from before there is a runner."""
     lines = []
     monkeypatch.setattr(resume, 'say', lambda text, *_: lines.append(text))
     return lines

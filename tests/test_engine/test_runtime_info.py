@@ -125,7 +125,7 @@ def runner_of(folder, runtime_info, by_epoch=True, length=3, hooks=(),
 
 
 def logged(folder):
-    """What a run has written, without times: lines and numbers."""
+    """Return the lines and numbers that a run wrote, without times."""
     lines, numbers = [], []
     for path in sorted(folder.glob('*/*.log')):
         for line in path.read_text().splitlines():

@@ -121,7 +121,7 @@ class Experiment:
         return log
 
     def diary(self, rank: int = 0) -> List[list]:
-        """What was noted, line by line."""
+        """Return the notes, line by line."""
         path = self.folder / f'diary.{rank}'
         if not path.exists():
             return []

@@ -42,7 +42,7 @@ def another_order(run):
 
 
 def another_place(run):
-    """Which is no drift: the data are the same."""
+    """A moved data set is no drift."""
     moved = run.data.with_name('moved')
     run.data.rename(moved)
     text = run.config.read_text().replace(str(run.data), str(moved))
@@ -102,7 +102,7 @@ def test_drift(pairs, change, processes, says, stopped, fault_table):
       'default_hooks.checkpoint.max_keep_ckpts=1'], None),
     pytest.param([], another_place, marks=pytest.mark.faults)])
 def test_no_drift(pairs, change, stopped):
-    """What changes nothing of the training may change."""
+    """Entries may change that do not change the training."""
     if change:
         change(stopped)
     log = stopped.run(*(options(*pairs) if pairs else ['--resume']))

@@ -1,4 +1,4 @@
-"""What goes wrong while training: one sentence, no hang, nothing lost."""
+"""Failures of a training: one sentence, no hang, nothing lost."""
 import logging
 import os
 import random
@@ -130,7 +130,7 @@ def test_metrics_may_be_what_they_like():
 
 
 class Scaler:
-    """What mmengine asks of a GradScaler."""
+    """The methods of a GradScaler that mmengine calls."""
     scale = 2.**16
 
     def is_enabled(self):

@@ -69,7 +69,7 @@ def kill_in_step(number: int, total: list = None):
 
 
 def good_iteration(experiment):
-    """Where a resumed run would begin; None from scratch."""
+    """Return the iteration that a resumed run begins at, None if at 0."""
     checkpoint, _ = find_start(
         Config(dict(work_dir=str(experiment.work_dir))), NEWEST, False)
     return checkpoint and torch.load(checkpoint)['meta']['iter']

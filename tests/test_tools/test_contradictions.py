@@ -125,7 +125,7 @@ def test_class_weights_without_ignored_labels(ade, accepted, refused,
 
 
 def test_another_label_to_ignore(ade, accepted):
-    """Where labels, heads and padding agree."""
+    """It is accepted if data set, heads and padding name the same one."""
     folder = ade(lambda values: np.where(values == 0, 11, values - 1))
     heads = [f'model.{name}.ignore_index=11'
              for name in ('decode_head', 'auxiliary_head')]

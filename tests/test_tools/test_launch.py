@@ -244,7 +244,7 @@ def test_a_signal_before_training(number, write_config, tmp_path):
 
 
 def listens(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal."""
+    """Return whether a process has a handler for a signal."""
     status = Path(f'/proc/{pid}/status').read_text()
     caught, = (line.split()[1] for line in status.splitlines()
                if line.startswith('SigCgt'))

@@ -1,4 +1,4 @@
-"""What is measured of a model that was converted and not fine-tuned."""
+"""k-NN, linear probing and tests of converted models."""
 import re
 from pathlib import Path
 

@@ -211,7 +211,7 @@ def evaluating(models: Dict[str, nn.Module]) -> Dict[str, nn.Module]:
 
 def variants(models: Dict[str, nn.Module], x: Tensor, options: Options,
              train: bool = False) -> List[Variant]:
-    """What to time: each network and, where wanted, each one compiled."""
+    """Return a variant of each network and, if asked for, compiled ones."""
     found = []
     for name, model in models.items():
         gmacs = executed_gmacs(model, x, train)

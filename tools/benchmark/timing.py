@@ -102,7 +102,7 @@ def take_turns(variants: Sequence[Variant], options: Options
 
 def ratio(times: Dict[str, List[float]], base: str, name: str
           ) -> Tuple[float, float, float]:
-    """How many times as fast as ``base``: of medians, worst and best round."""
+    """Speed relative to ``base``: of medians, of the worst and best round."""
     each = [b / a for a, b in zip(times[name], times[base])]
     return (statistics.median(times[base]) / statistics.median(times[name]),
             min(each), max(each))

@@ -165,7 +165,7 @@ class Environment:
                  **variables)
 
     def ask(self, code):
-        """What Python code prints there as JSON; None where it fails."""
+        """Run Python code in it; return its last line as JSON, or None."""
         try:
             answer = subprocess.run(
                 [str(self.python), '-c', f'import json; {code}'],
@@ -315,7 +315,7 @@ def install(env, stack, path):
 
 
 def mmcv_works(env, cuda):
-    """Whether mmcv's ops can be imported, and are for CUDA where wanted."""
+    """Return whether mmcv's ops can be imported, for CUDA if asked for."""
     found = env.ask('import torch, mmcv._ext; from mmcv.ops import '
                     'get_compiling_cuda_version as version; '
                     'print(int(version() != "not available"))')

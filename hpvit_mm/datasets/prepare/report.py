@@ -1,4 +1,4 @@
-"""What was found in a data set, on one screen."""
+"""The report of a checked data set, on one screen."""
 from pathlib import Path
 from typing import Iterable, List, Sequence, Tuple
 
@@ -7,7 +7,7 @@ from hpvit_mm.datasets.rules.problems import AGAIN, Problem, some
 
 
 class Report:
-    """What is fine, what was made, what is wrong and what to do.
+    """Findings: fine, made, to be looked at, or wrong with a remedy.
 
     Args:
         layout: The layout of the data set.

@@ -17,7 +17,7 @@ FIX = 'correct the file, or export it again'
 
 @dataclass
 class Use:
-    """What a run does with an annotation file.
+    """Use that a run makes of an annotation file.
 
     Attributes:
         classes: The class names that the run uses; None for all categories.
@@ -206,7 +206,7 @@ def boxes_beyond(content: Dict[str, list], file: str) -> Iterator[Problem]:
 
 def _fault(one: Any, sizes: dict, wanted: Dict[int, bool], use: Use
            ) -> Optional[Tuple[str, str]]:
-    """What is wrong with an object, and the remedy if it is a special one.
+    """Return the fault of an object and its remedy, None if there is none.
 
     Training accepts more than pycocotools does.
     """
@@ -259,7 +259,7 @@ def _fault_of_mask(mask: Any, size: Tuple[int, int], evaluated: bool
 
 
 def _is_kept(one: dict, size: Tuple[int, int]) -> bool:
-    """Whether ``CocoDataset.parse_data_info`` keeps an object."""
+    """Return whether ``CocoDataset.parse_data_info`` keeps an object."""
     x, y, width, height = one['bbox']
     return not one.get('ignore') and one['area'] > 0 \
         and width >= 1 and height >= 1 \

@@ -79,7 +79,7 @@ def size_in_run(path: Union[str, Path], load: Callable = decode) -> Size:
 
 
 def is_rotated(path: Union[str, Path], load: Callable = decode) -> bool:
-    """Whether decoding rotates or mirrors an image by its orientation."""
+    """Return whether decoding rotates or mirrors an image."""
     if header(path)[1] == 1:
         return False
     found = load(path)

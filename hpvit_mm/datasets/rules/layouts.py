@@ -1,4 +1,4 @@
-"""Where our configs expect the files of the four data sets.
+"""Folder structures of the four data sets, as our configs expect them.
 
 The only home of the trees: ``tools/prepare_data.py`` and the checks before a
 run tell them from here. It imports nothing heavy.

@@ -14,13 +14,13 @@ HEADERS = 2000  # files of which the header is read, per split
 
 
 class Problem(NamedTuple):
-    """What is wrong with a data set, and what to do."""
+    """A fault of a data set, and the remedy."""
     what: str
     remedy: str
 
 
 class Fault(Exception):
-    """What is wrong with one file."""
+    """A fault of one file."""
 
     def __init__(self, path: Union[str, Path], what: str, remedy: str,
                  detail: str = '') -> None:

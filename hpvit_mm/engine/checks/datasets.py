@@ -72,7 +72,7 @@ def leaves(entry: dict, path: str) -> Iterator[Tuple[str, dict]]:
 
 
 def is_local(entry: Any) -> bool:
-    """Whether the files are read from a local file system."""
+    """Return whether the files are on a local file system."""
     backend = entry.get('backend_args') if isinstance(entry, dict) else \
         getattr(entry, 'backend_args', None)
     return not backend or backend.get('backend') == 'local'

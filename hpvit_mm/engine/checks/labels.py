@@ -158,7 +158,7 @@ def check_coco(dataset: Any, path: str, metrics: List[dict],
 
 
 def is_plain(dataset: Any) -> bool:
-    """Whether a data set reads its file as ``CocoDataset`` does."""
+    """Return whether a data set reads its file as ``CocoDataset`` does."""
     return all(getattr(type(dataset), name).__qualname__.startswith(
         'CocoDataset.') for name in ('load_data_list', 'parse_data_info'))
 
