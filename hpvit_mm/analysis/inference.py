@@ -14,9 +14,8 @@ from hpvit_mm.checkpoints import read_checkpoint
 from hpvit_mm.checkpoints.loader import register_loaders
 from hpvit_mm.engine.checks import check_entries, check_host
 from hpvit_mm.engine.checks.checkpoint import check_checkpoint
-from hpvit_mm.engine.checks.datasets import head_classes
+from hpvit_mm.engine.checks.datasets import head_classes, leaves
 from hpvit_mm.engine.checks.parts import build_skeleton
-from hpvit_mm.engine.outputs import innermost
 from hpvit_mm.errors import UserError
 
 TASKS = dict(mmpretrain='classification', mmdet='detection',
@@ -161,7 +160,8 @@ def find_classes(cfg: Config, checkpoint: str) -> Sequence[str]:
     classes = {key.lower(): value for key, value in (meta or {}).items()
                }.get('classes')
     if not classes:
-        entry = dict(innermost(cfg.test_dataloader.dataset), lazy_init=True)
+        _, entry = next(leaves(cfg.test_dataloader.dataset, ''))
+        entry = dict(entry, lazy_init=True)
         try:
             classes = DATASETS.build(entry).metainfo.get('classes')
         except Exception:  # a class may need its files
