@@ -30,7 +30,7 @@ def test_timm(coverage, name, record_property):
 
 
 @pytest.mark.parametrize('name, says', [
-    ('vit_base_patch16_rope_mixed_224', 'learned for each block'),
+    ('vit_base_patch16_rope_mixed_224', 'rotary positions'),
     ('beit_base_patch16_224', 'relative positions')])
 def test_what_timm_has_and_hpvit_not(coverage, name, says):
     what, sentence = coverage.check_timm(name)
