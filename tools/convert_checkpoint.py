@@ -77,7 +77,8 @@ def main(argv=None) -> int:
             options['out'] = None
         out = options['out']
         if to:
-            print(export(args.checkpoint, out, to, args.force))
+            print(export(args.checkpoint, out, to, args.force,
+                         args.arch))
             backbone = None
         else:
             size = args.img_size

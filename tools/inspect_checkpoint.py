@@ -55,6 +55,15 @@ def lines(found: dict) -> str:
         return '\n'.join(text)
     add('family', encoder['family'])
     add('size', encoder['size'])
+    names = encoder.get('architectures')
+    if names:
+        add('architecture', names[0] if len(names) == 1 else
+            f'{" or ".join(names)}: they have the same tensors')
+    elif encoder.get('differences'):
+        name, differences = encoder['differences']
+        add('architecture', f'nearest is {name}, with ' + ', '.join(
+            f'{key} {ours} instead of {theirs}'
+            for key, (theirs, ours) in differences.items()))
     add('patches', ' x '.join(map(str, encoder['patch_size'])) + ' pixels, '
         f'{encoder["in_channels"]} channels')
     add('stages', encoder.get('stages'))

@@ -39,6 +39,8 @@ TIMM = (
     ('rope_reg', dict(rotary=EVA02_POSITIONS)),
     ('rope', dict(rotary=dict(coords='index', base=100., order='xy',
                               style='interleaved'))),
+    # OpenAI's weights, trained with QuickGELU, where timm computes GELU
+    (r'_clip_\d.*\.openai', dict(act=None, norm_cfg=LN5)),
     ('clip_quickgelu', dict(act='quick_gelu', norm_cfg=LN5)),
     ('base_patch32_siglip|large_patch16_siglip(_gap)?_512'
      '|(so400m|giantopt)_patch16_siglip', dict(act='gelu_tanh')),
@@ -92,7 +94,7 @@ def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
         raise UserError(f'{plain.source} has the activation SiLU without a '
                         'gate, which HPViT cannot represent: use another '
                         'checkpoint.')
-    eps = config.get('layer_norm_eps')
+    eps = config.get('layer_norm_eps', config.get('rms_norm_eps'))
     if eps:
         told['norm_cfg'] = dict(type='LN', eps=eps)
     return {name: value for name, value in told.items()
@@ -111,7 +113,7 @@ def _told_by_names(plain: 'PlainViT', flags: dict) -> dict:
             PE_POSITIONS, offset=float(flags['with_cls_token'])))
     if flags['act'] == 'swiglu' and flags['abs_pos']:
         if flags['norm'] == 'RMS':
-            return dict(HIDDEN)
+            return dict(HIDDEN, norm_cfg=LN5)  # AIMv2
         if flags['qkv_bias'] == 'qv' and not flags['layer_scale']:
             return dict(HIDDEN, rotary=EVA02_POSITIONS)
         if flags['layer_scale'] and flags['qkv_bias'] is True:
@@ -194,7 +196,8 @@ def arch_of(plain: 'PlainViT') -> dict:
     arch['layer_scale_init_value'] = 1e-5 if flags['layer_scale'] else 0.
     arch['norm_cfg'] = plain.told.get('norm_cfg', ARGUMENTS['norm_cfg'])
     if flags['norm'] == 'RMS':
-        arch['norm_cfg'] = dict(type='hpvit_mm.RMSNorm', eps=1e-5)
+        arch['norm_cfg'] = dict(type='hpvit_mm.RMSNorm',
+                                eps=arch['norm_cfg']['eps'])
     if plain.grid:
         sides = [side * flags['patch_size'] for side in plain.grid]
         arch['img_size'] = sides[0] if sides[0] == sides[1] else sides

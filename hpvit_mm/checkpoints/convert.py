@@ -14,10 +14,11 @@ from torch import Tensor
 import hpvit_mm
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, REQUIRED,
-                                             SIZES, resolve_arch)
-from .adapt import KEPT, fit, last_norm
-from .families import TARGETS, rename, split_qkv
-from .architecture import arch_of, candidates, default_heads
+                                             ROTARY, SIZES, resolve_arch)
+from .adapt import KEPT, fit, last_norm, reorder_channels
+from .families import (HUGGING_FACE, TARGETS, fuse_qkv, rename,
+                       split_bias, split_mlp, split_qkv)
+from .architecture import HIDDEN, arch_of, candidates, default_heads
 from .plain import PlainViT, read_plain
 from .read import read_checkpoint
 from .report import LoadReport, check_finite
@@ -243,7 +244,8 @@ def config_line(backbone: dict, checkpoint: str, **init_cfg) -> str:
 
 
 def export(checkpoint: str, out: Optional[str], to: str,
-           force: bool = False) -> LoadReport:
+           force: bool = False,
+           arch: Union[str, dict, None] = None) -> LoadReport:
     """Write an HPViT's checkpoint in the format of a plain ViT.
 
     Where nothing was resampled or trained, the encoder's tensors are bit for
@@ -254,6 +256,8 @@ def export(checkpoint: str, out: Optional[str], to: str,
         out: The file to write, for 'hf' the folder; None writes nothing.
         to: A key of ``TARGETS``: 'mae', 'timm', 'mmpretrain' or 'hf'.
         force: Whether ``out`` may be replaced. Defaults to False.
+        arch: The architecture, for files that do not tell their rotary
+            positions. Defaults to None: as the file tells.
 
     Returns:
         The report.
@@ -270,8 +274,31 @@ def export(checkpoint: str, out: Optional[str], to: str,
         raise UserError(f'{checkpoint} is of the family {plain.family}: '
                         '--to takes checkpoints of HPViT.')
     record, target = own_record(content), TARGETS[to]
+    arch = arch or record.get('backbone', {}).get('arch')
+    if arch is None and not plain.structure['abs_pos']:
+        raise UserError(f'{checkpoint} has no position embedding and does not '
+                        'tell its rotary positions: give --arch.')
+    arch = resolve_arch(arch) if arch else {}
     report = LoadReport(plain.source, 'HPViT', ignored=plain.ignored)
     tensors = _to_mae(plain.tensors, record.get('plain', {}), report)
+    if arch.get('rotary'):
+        rotary = dict(ROTARY, **arch['rotary'])
+        reorder_channels(tensors, arch['num_heads'], rotary['order'],
+                         rotary['style'], inverse=True)
+    if plain.structure['qkv_bias'] == 'qv':
+        tensors = split_bias(tensors)
+    if to == 'hf':
+        model_type = 'dinov3_vit' if arch.get('rotary') else 'vit'
+        if model_type == 'vit' and 'blocks.0.ls1.gamma' in tensors:
+            model_type = 'dinov2' if 'reg_token' not in tensors \
+                else 'dinov2_with_registers'
+        target = HUGGING_FACE.get(model_type, target)
+    elif to != 'timm' and any(arch.get(name) not in (None, False, 'gelu')
+                              for name in (*HIDDEN, 'attn_norm', 'mlp_norm',
+                                           'patch_norm')):
+        raise UserError(f'{plain.source} is of a network that the format '
+                        f'{to!r} has no place for (rotary positions, another '
+                        'activation or other norms): use --to timm.')
     for part in target.lacks:
         if any(part in name for name in tensors):
             raise UserError(f'{plain.source} has {part}, which the format '
@@ -280,9 +307,13 @@ def export(checkpoint: str, out: Optional[str], to: str,
         raise UserError(f'{plain.source} has no cls token, which the format '
                         f'{to!r} always has: use --to timm or --to '
                         'mmpretrain.')
-    if to == 'hf':
-        config = _hugging_face_config(tensors, record.get('backbone', {}))
-        tensors = split_qkv(tensors)
+    if to == 'timm':
+        tensors = _timm_names(tensors, arch)
+    elif to == 'hf':
+        config = _hugging_face_config(tensors, arch,
+                                      record.get('backbone', {}))
+        config['model_type'] = model_type
+        tensors = _hugging_face_names(tensors, arch, config)
     tensors = {rename(name, target.renames): tensor
                for name, tensor in tensors.items()}
     report.used = list(tensors)
@@ -293,6 +324,52 @@ def export(checkpoint: str, out: Optional[str], to: str,
     return report
 
 
+def _timm_names(tensors: Dict[str, Tensor], arch: dict
+                ) -> Dict[str, Tensor]:
+    """Return tensors by timm's names, which depend on the family.
+
+    timm's ``Eva`` has the rotary families. Its B and L of EVA-02 keep
+    queries, keys and values apart; all SwiGLU but EVA-02's Ti and S and
+    DINOv2's g keep gate and value apart.
+    """
+    rotary = arch.get('rotary')
+    if arch.get('act') == 'swiglu' and (
+            arch['mlp_norm'] or not arch['abs_pos'] or not arch['bias']):
+        tensors = split_mlp(tensors, 'fc1_g', 'fc1_x')
+    if rotary and arch['mlp_norm']:
+        tensors = {name.replace('.qkv.', '.'): tensor for name, tensor in
+                   split_qkv(fuse_qkv(tensors)).items()}
+        tensors = {re.sub(r'\.(q|k|v)(uery|ey|alue)\.', r'.\1_proj.', name):
+                   tensor for name, tensor in tensors.items()
+                   if not re.search(r'\.key\.bias$', name)}
+    renames = [(r'^norm_patches\.', 'patch_embed.norm.')]
+    if rotary:
+        renames.append((r'\.ls([12])\.gamma$', r'.gamma_\1'))
+    return {rename(name, renames): tensor
+            for name, tensor in tensors.items()}
+
+
+def _hugging_face_names(tensors: Dict[str, Tensor], arch: dict,
+                        config: dict) -> Dict[str, Tensor]:
+    """Return tensors with the parts that transformers keeps apart."""
+    tensors = split_qkv(fuse_qkv(tensors))
+    if config['model_type'] == 'dinov3_vit':
+        tensors = {name: tensor for name, tensor in tensors.items()
+                   if not name.endswith('.attn.key.bias')}
+        width = config['hidden_size']
+        tensors.setdefault('reg_token', torch.zeros(1, 0, width))
+        tensors['mask_token'] = torch.zeros(1, 1, width)
+        if arch['act'] == 'swiglu':
+            tensors = split_mlp(tensors, 'gate', 'up')
+    elif config['model_type'].startswith('dinov2'):
+        tensors['mask_token'] = torch.zeros(1, config['hidden_size'])
+        if arch['act'] == 'swiglu':
+            tensors = {rename(name, ((r'\.mlp\.fc1\.', '.mlp.weights_in.'),
+                                     (r'\.mlp\.fc2\.', '.mlp.weights_out.'))
+                              ): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
 def _to_mae(tensors: Dict[str, Tensor], record: dict,
             report: LoadReport) -> Dict[str, Tensor]:
     """Return an HPViT's tensors by MAE's names, with one position embedding.
@@ -300,7 +377,9 @@ def _to_mae(tensors: Dict[str, Tensor], record: dict,
     last = last_norm(tensors)
     plain = {}
     for name, tensor in tensors.items():
-        if name.startswith(last):
+        if name.startswith(last) and record.get('last_norm', '') is None:
+            report.ignored[name] = 'the plain ViT had no last norm'
+        elif name.startswith(last):
             norm = record.get('last_norm') or 'norm'
             plain.setdefault(name.replace(last, f'{norm}.'), tensor)
         elif name.startswith(('norms.', 'pools.')):
@@ -321,25 +400,59 @@ def _to_mae(tensors: Dict[str, Tensor], record: dict,
     return plain
 
 
-def _hugging_face_config(tensors: Dict[str, Tensor], backbone: dict) -> dict:
-    """Return the config.json of transformers' ViTModel."""
+def _hugging_face_config(tensors: Dict[str, Tensor], arch: dict,
+                         backbone: dict) -> dict:
+    """Return the config.json of a model of transformers.
+
+    It is a ViTModel, Dinov2Model, Dinov2WithRegistersModel or DINOv3ViTModel.
+    """
     width, channels, kernel, _ = tensors['patch_embed.proj.weight'].shape
-    arch = backbone.get('arch')
-    rows = tensors['pos_embed'].shape[1] - 1
-    size = backbone.get('img_size', math.isqrt(rows) * kernel)
-    sides = [size] * 2 if isinstance(size, int) else size
-    if (sides[0] // kernel) * (sides[1] // kernel) != rows:
-        raise UserError(f'the position embedding has {rows} rows, and nothing '
-                        'tells their grid: use --to timm.')
-    return dict(
-        architectures=['ViTModel'], model_type='vit', hidden_act='gelu',
+    gated = arch.get('act') == 'swiglu'
+    rotary = arch.get('rotary')
+    if arch.get('act') not in (None, 'gelu', 'swiglu') or any(
+            arch.get(name) for name in ('attn_norm', 'mlp_norm', 'patch_norm',
+                                        'post_norm')) or (
+            rotary and (arch['abs_pos'] or rotary['coords'] != 'centre')):
+        raise UserError('no model of transformers that this tool writes '
+                        'computes this network: use --to timm.')
+    size = backbone.get('img_size', arch.get('img_size'))
+    if 'pos_embed' in tensors:
+        rows = tensors['pos_embed'].shape[1] - 1
+        size = size or math.isqrt(rows) * kernel
+        sides = [size] * 2 if isinstance(size, int) else size
+        if (sides[0] // kernel) * (sides[1] // kernel) != rows:
+            raise UserError(f'the position embedding has {rows} rows, and '
+                            'nothing tells their grid: use --to timm.')
+    norm_cfg = backbone.get('norm_cfg', arch.get('norm_cfg', {}))
+    config = dict(
         hidden_size=width,
         num_hidden_layers=sum(n.endswith('norm1.weight') for n in tensors),
-        num_attention_heads=arch['num_heads'] if isinstance(arch, dict)
-        else default_heads(width),
-        intermediate_size=len(tensors['blocks.0.mlp.fc1.weight']),
-        image_size=size, patch_size=kernel, num_channels=channels,
-        layer_norm_eps=backbone.get('norm_cfg', {}).get('eps', 1e-6),
+        num_attention_heads=arch.get('num_heads') or default_heads(width),
+        image_size=size or 224, patch_size=kernel, num_channels=channels,
+        layer_norm_eps=norm_cfg.get('eps', 1e-6))
+    scaled = 'blocks.0.ls1.gamma' in tensors
+    registers = tensors['reg_token'].shape[1] if 'reg_token' in tensors else 0
+    hidden = tensors['blocks.0.mlp.fc2.weight'].shape[1]
+    if rotary:
+        return dict(
+            config, architectures=['DINOv3ViTModel'], hidden_act='silu' if gated else 'gelu',
+            intermediate_size=hidden, use_gated_mlp=gated,
+            num_register_tokens=registers, rope_theta=rotary['base'],
+            query_bias='blocks.0.attn.q_bias' in tensors, key_bias=False,
+            value_bias='blocks.0.attn.q_bias' in tensors)
+    if scaled:
+        config.update(
+            architectures=['Dinov2Model'],
+            mlp_ratio=4 if gated else hidden // width, use_swiglu_ffn=gated,
+            hidden_act='gelu', qkv_bias='blocks.0.attn.qkv.bias' in tensors)
+        if registers:
+            config.update(
+                architectures=['Dinov2WithRegistersModel'],
+                num_register_tokens=registers)
+        return config
+    return dict(
+        config, architectures=['ViTModel'], hidden_act='gelu',
+        intermediate_size=hidden,
         qkv_bias='blocks.0.attn.qkv.bias' in tensors)
 
 

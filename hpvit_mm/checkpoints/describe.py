@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from .adapt import used_stages
+from .architecture import candidates, nearest
 from .convert import backbone_arguments, own_record, plain_data
 from .plain import DROPPABLE, flatten, read_plain
 from .read import read_checkpoint
@@ -52,13 +53,19 @@ def _encoder(content: dict, source: str, prefix: Optional[str]) -> dict:
         return dict(found, stages=used_stages(plain.tensors),
                     backbone=own_record(content).get('backbone'))
     ignored = Counter(plain.ignored.values())
+    names = candidates(plain)
+    told = {'act', 'rotary'} <= plain.told.keys()
+    known = names[0] if names and not told and (
+        not plain.structure['abs_pos'] or plain.structure['pre_norm']
+        ) else None
     return dict(
-        found, grid=list(plain.grid) if plain.grid else None,
+        found, architectures=names, differences=None if names else nearest(
+            plain), grid=list(plain.grid) if plain.grid else None,
         prefix_tokens=plain.prefix_tokens,
         last_norm=[name for name in ('norm', 'fc_norm')
                    if f'{name}.weight' in plain.tensors],
         backbone=plain_data(backbone_arguments(
-            plain, patch_size=plain.patch_size[0])),
+            plain, patch_size=plain.patch_size[0], known=known)),
         drop=[kind for kind in DROPPABLE if any(
             why.startswith(kind.replace('_', ' ')) for why in ignored)],
         ignored=dict(ignored))

@@ -193,6 +193,9 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
         return plain
     architecture = str(plain.config.get('architecture',
                                         content.get('arch', '')))
+    tag = plain.config.get('pretrained_cfg', {}).get('tag')
+    if architecture and tag:  # as timm writes models
+        architecture += f'.{tag}'
     _sort(renamed, plain, drop)
     _split_position(plain, grid)
     plain.structure = _structure(plain, named)

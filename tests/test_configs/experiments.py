@@ -10,7 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from hpvit_mm.models.backbones.hpvit import ARCHS
+from hpvit_mm.models.backbones.archs import ARCHS
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = {

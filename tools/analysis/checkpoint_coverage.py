@@ -128,10 +128,15 @@ def timm_error(name, model, file):
                        'model.pth')
     arch = dict(dict(act='gelu'), **arch_of(plain))
     arch['num_heads'] = model.blocks[0].attn.num_heads
-    size = model.patch_embed.img_size
+    patch = arch['patch_size']
+    # timm drops pixels behind the last patch
+    grid = [side // patch * patch for side in model.patch_embed.img_size]
 
     @torch.no_grad()
     def features(x):
+        over = [full - side for full, side in zip(
+            model.patch_embed.img_size, grid)]
+        x = torch.nn.functional.pad(x, (0, over[1], 0, over[0]))
         tokens = model.forward_features(x)
         if hasattr(model, 'fc_norm'):
             tokens = model.fc_norm(tokens)
@@ -142,7 +147,7 @@ def timm_error(name, model, file):
                 tokens, tokens.shape[-1:], eps=arch['norm_cfg']['eps'])
         return tokens[:, model.num_prefix_tokens:]
 
-    return error_of(arch, file, size, features)
+    return error_of(arch, file, grid, features)
 
 
 def error_of(arch, file, size, features):

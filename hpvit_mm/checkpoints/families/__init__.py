@@ -8,7 +8,8 @@ from typing import Iterable, Optional
 
 from . import (aimv2, beit, clip, deit3, dinov2, dinov3, hpvit, hugging_face,
                mae, openmmlab, vitdet)
-from .base import Family, fuse_mlp, fuse_qkv, rename, split_qkv
+from .base import (Family, fuse_mlp, fuse_qkv, rename, split_bias, split_mlp,
+                   split_qkv)
 
 FAMILIES = (
     hpvit.FAMILY,
@@ -19,6 +20,10 @@ FAMILIES = (
 # What `convert_checkpoint.py --to` takes.
 TARGETS = dict(mae=mae.TARGET, timm=mae.TIMM, mmpretrain=openmmlab.TARGET,
                hf=hugging_face.TARGET)
+# Models of transformers but ViT, by the model_type of their config.json.
+HUGGING_FACE = dict(
+    dinov3_vit=dinov3.TARGET, dinov2=hugging_face.DINOV2,
+    dinov2_with_registers=hugging_face.DINOV2)
 
 
 def recognise(names: Iterable[str]) -> Optional[Family]:
@@ -27,5 +32,5 @@ def recognise(names: Iterable[str]) -> Optional[Family]:
     return next((one for one in FAMILIES if one.matches(names)), None)
 
 
-__all__ = ['FAMILIES', 'TARGETS', 'Family', 'fuse_mlp', 'fuse_qkv', 'recognise',
-           'rename', 'split_qkv']
+__all__ = ['FAMILIES', 'HUGGING_FACE', 'TARGETS', 'Family', 'fuse_mlp', 'fuse_qkv', 'recognise',
+           'rename', 'split_bias', 'split_mlp', 'split_qkv']

@@ -118,3 +118,28 @@ def split_qkv(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
         for part, one in zip(('query', 'key', 'value'), tensor.chunk(3)):
             found[name.replace('.qkv.', f'.{part}.')] = one
     return found
+
+
+def split_mlp(tensors: Dict[str, Tensor], gate: str, up: str
+              ) -> Dict[str, Tensor]:
+    """Split the first layers of SwiGLU; the inverse of :func:`fuse_mlp`."""
+    found = {}
+    for name, tensor in tensors.items():
+        if '.mlp.fc1.' in name:
+            for part, one in zip((gate, up), tensor.chunk(2)):
+                found[name.replace('.fc1.', f'.{part}.')] = one
+        else:
+            found[name] = tensor
+    return found
+
+
+def split_bias(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Split biases of queries and values, and drop that of the keys."""
+    found = {}
+    for name, tensor in tensors.items():
+        if name.endswith('.attn.qkv.bias'):
+            for part, one in zip('qkv', tensor.chunk(3)):
+                found[name.replace('qkv.bias', f'{part}_bias')] = one
+        else:
+            found[name] = tensor
+    return {n: t for n, t in found.items() if not n.endswith('.attn.k_bias')}

@@ -1,5 +1,5 @@
 """facebookresearch/dinov3, and transformers' DINOv3ViTModel."""
-from .base import Family
+from .base import Family, Target
 from .mae import ANCHOR, RENAMES
 
 FAMILY = Family('DINOv3', ANCHOR, (r'storage_tokens', ), RENAMES)
@@ -15,16 +15,16 @@ HUGGING_FACE = Family(
         (r'\.layer_scale([12])\.lambda1$', r'.ls\1.gamma'),
         *RENAMES,
     ))
-# As transformers 5.24.0 writes them.
-TARGET_RENAMES = (
-    (r'\.attn\.(query|key|value)\.', lambda m: f'.attention.{m[1][0]}_proj.'),
+# As transformers writes published files.
+TARGET = Target('', (
+    (r'\.attn\.(q|k|v)(uery|ey|alue)\.', r'.attention.\1_proj.'),
     (r'\.attn\.proj\.', '.attention.o_proj.'),
-    (r'\.mlp\.(gate|fc2)\.', lambda m: '.mlp.gate_proj.' if m[1] == 'gate'
-     else '.mlp.down_proj.'),
+    (r'\.mlp\.gate\.', '.mlp.gate_proj.'),
     (r'\.mlp\.(fc1|up)\.', '.mlp.up_proj.'),
+    (r'\.mlp\.fc2\.', '.mlp.down_proj.'),
     (r'\.ls([12])\.gamma$', r'.layer_scale\1.lambda1'),
     (r'^blocks\.', 'layer.'),
     (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.'),
-    (r'^cls_token$', 'embeddings.cls_token'),
     (r'^reg_token$', 'embeddings.register_tokens'),
-)
+    (r'^(cls_token|mask_token)$', r'embeddings.\1'),
+), lacks=('norm_pre', ), needs_cls=True)

@@ -40,3 +40,15 @@ TARGET = Target('', (
     (r'^(fc_)?norm\.', 'layernorm.'),
 ), lacks=('ls1.gamma', 'reg_token', 'dist_token', 'norm_pre'),
     needs_cls=True)
+# Dinov2Model and Dinov2WithRegistersModel
+DINOV2 = Target('', (
+    (r'\.attn\.(query|key|value)\.', r'.attention.attention.\1.'),
+    (r'\.attn\.proj\.', '.attention.output.dense.'),
+    (r'\.ls([12])\.gamma$', r'.layer_scale\1.lambda1'),
+    (r'^blocks\.', 'encoder.layer.'),
+    (r'^pos_embed$', 'embeddings.position_embeddings'),
+    (r'^reg_token$', 'embeddings.register_tokens'),
+    (r'^(cls_token|mask_token)$', r'embeddings.\1'),
+    (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.projection.'),
+    (r'^(fc_)?norm\.', 'layernorm.'),
+), lacks=('norm_pre', 'dist_token'), needs_cls=True)

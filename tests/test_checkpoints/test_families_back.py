@@ -1,0 +1,90 @@
+"""Modern plain ViTs, made hierarchical, and given back to their packages."""
+import pytest
+import torch
+
+from hpvit_mm.checkpoints.convert import convert, export
+from hpvit_mm.errors import UserError
+
+SIZES = dict(embed_dim=64, depth=2, num_heads=2)
+OWN = dict(embed_dims=64, num_layers=2, num_heads=2)
+
+
+def timm_model(name):
+    import timm
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=0, **SIZES).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+@pytest.mark.parametrize('name, arch, hidden', [
+    ('vit_base_patch16_dinov3_qkvb', 'dinov3-base', 256),
+    ('vit_small_plus_patch16_dinov3_qkvb', 'dinov3-small-plus', 256),
+    ('eva02_small_patch14_224', 'eva02-small', 170),
+    ('eva02_base_patch14_224', 'eva02-base', 170),
+    ('vit_pe_spatial_base_patch16_512', 'pe-spatial-base', 256),
+    ('aimv2_large_patch14_224', 'aimv2-large', 176)])
+def test_timm_gets_the_same_tensors(name, arch, hidden, tmp_path):
+    model = timm_model(name)
+    torch.save(model.state_dict(), tmp_path / 'timm.pth')
+    options = dict(base=arch, feedforward_channels=hidden, **OWN)
+    patch = model.patch_embed.patch_size[0]
+    convert(tmp_path / 'timm.pth', tmp_path / 'own.pth', arch=options,
+            patch_size=patch, patch_stride=patch if patch == 14 else 8,
+            stage_depths=(1, 1), with_cls_token=True)
+    export(tmp_path / 'own.pth', tmp_path / 'back.pth', 'timm')
+    back = torch.load(tmp_path / 'back.pth')
+    if 'patch_embed.proj.bias' not in model.state_dict():
+        assert not back.pop('patch_embed.proj.bias').any()
+    assert back.keys() == model.state_dict().keys()
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(back[key], tensor), key
+
+
+BASE = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
+            intermediate_size=96, image_size=64, patch_size=16)
+
+
+@pytest.mark.parametrize('cls, options', [
+    ('DINOv3ViTModel', dict(num_register_tokens=4)),
+    ('DINOv3ViTModel', dict(num_register_tokens=4, use_gated_mlp=True,
+                            hidden_act='silu')),
+    ('Dinov2Model', {}),
+    ('Dinov2Model', dict(use_swiglu_ffn=True)),
+    ('Dinov2WithRegistersModel', dict(num_register_tokens=4))])
+@torch.no_grad()
+def test_transformers_reads_what_goes_back(cls, options, tmp_path):
+    import transformers
+    cls = getattr(transformers, cls)
+    torch.manual_seed(0)
+    model = cls(cls.config_class(**dict(BASE, **options))).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(tmp_path / 'hf')
+    convert(tmp_path / 'hf', tmp_path / 'own.pth', stage_depths=(1, 1),
+            with_cls_token=True)
+    export(tmp_path / 'own.pth', tmp_path / 'back', 'hf')
+    again, info = cls.from_pretrained(tmp_path / 'back',
+                                      output_loading_info=True)
+    assert not info['missing_keys'] and not info['unexpected_keys']
+    x = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(again(x).last_hidden_state,
+                               model(x).last_hidden_state)
+
+
+def test_formats_without_rotary_positions(tmp_path):
+    torch.save(timm_model('vit_base_patch16_dinov3').state_dict(),
+               tmp_path / 'timm.pth')
+    arch = dict(base='dinov3-base', feedforward_channels=256, **OWN)
+    with pytest.raises(UserError, match='neither a position.*set arch'):
+        convert(tmp_path / 'timm.pth', None, stage_depths=(1, 1))
+    convert(tmp_path / 'timm.pth', tmp_path / 'own.pth', arch=arch,
+            stage_depths=(1, 1), with_cls_token=True)
+    for to in ('mae', 'mmpretrain'):
+        with pytest.raises(UserError, match='rotary'):
+            export(tmp_path / 'own.pth', None, to)
+    content = torch.load(tmp_path / 'own.pth')
+    torch.save(dict(state_dict=content['state_dict']), tmp_path / 'bare.pth')
+    with pytest.raises(UserError, match='--arch'):
+        export(tmp_path / 'bare.pth', None, 'timm')
