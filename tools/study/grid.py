@@ -1,6 +1,6 @@
 """What the study compares: networks, budgets and questions."""
-from dataclasses import asdict, dataclass, field
-from typing import Dict, List, Tuple
+from dataclasses import asdict, dataclass
+from typing import Callable, Dict, List, Tuple
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,9 @@ class Budget:
         frozen: Probe -> its networks, the most telling ones first.
         tuned: Fine-tuning: (task, networks, settings), in order.
         seeds: Seeds of the fine-tuning.
-        pretraining: Rows of pre-training in miniature: functions of the
-            budget that return further weights. None yet.
+        pretraining: Pre-training in miniature: (name, settings, function),
+            called with the budget, the settings, ``--data``, the weights and
+            the step's folder, as :func:`tune.tune` is. None yet.
     """
     name: str
     weights: str
@@ -81,7 +82,7 @@ class Budget:
     frozen: Dict[str, Tuple[str, ...]]
     tuned: Tuple[Tuple[str, Tuple[str, ...], dict], ...]
     seeds: Tuple[int, ...]
-    pretraining: Tuple = field(default=())
+    pretraining: Tuple[Tuple[str, dict, Callable], ...] = ()
 
 
 def networks(budget: Budget) -> Dict[str, Network]:

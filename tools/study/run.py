@@ -70,6 +70,10 @@ def steps(budget: Budget, root: Path, weights: Path) -> Iterator[Step]:
                 yield Step(f'{task} {name} {seed}', dict(
                     network=asdict(rows[name]), settings=settings, seed=seed,
                     weights=budget.weights, version=1), run)
+    for name, settings, make in budget.pretraining:
+        yield Step(f'pretrain {name}', settings,
+                   lambda folder, settings=settings, make=make: make(
+                       budget, settings, root, weights, folder))
 
 
 def collect(budget: Budget, all_steps, work_dir: Path) -> dict:
