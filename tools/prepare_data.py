@@ -36,7 +36,7 @@ def main(argv=None) -> int:
         if number:
             raise UserError(
                 f'{args.path} is not ready ({number} '
-                f'{"problem" if number == 1 else "problems"}); mend what is '
+                f'{"problem" if number == 1 else "problems"}); fix what is '
                 'wrong above and run this again')
         print(f'ready for configs/{args.name}' + link(
             args.path, LAYOUTS[args.name].root))

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import cv2
 import numpy as np
 import pytest
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image
@@ -447,7 +448,7 @@ def label_map(tmp_path):
 
     def call(labels, classes=('a', 'b'), kind='train', model=None, load=(),
              orientation=None, more_transforms=(), metric=None, prefix=None,
-             **more):
+             backend='pillow', **more):
         picture(tmp_path / 'images/a.jpg', orientation=orientation)
         folder = tmp_path / 'labels'
         folder.mkdir(exist_ok=True)
@@ -459,7 +460,8 @@ def label_map(tmp_path):
                                        seg_map_path='labels'),
             metainfo=dict(classes=classes), pipeline=[
                 dict(type='LoadImageFromFile', **dict(load)),
-                *([dict(type='LoadAnnotations')] if prefix is None else []),
+                *([dict(type='LoadAnnotations', imdecode_backend=backend)]
+                  if prefix is None else []),
                 *more_transforms, dict(type='PackSegInputs')])
         check('mmseg', {kind: dict(dataset, **more)}, metric, model)
 
@@ -515,6 +517,40 @@ def test_label_maps_with_a_palette(label_map, tmp_path):
     image.putpalette(list(range(256))[::-1] * 3)
     image.save(tmp_path / 'labels/a.png')
     label_map(None)
+    with refused('as cv2 reads them, and hold no class ids.*a.png; omit '
+                 'imdecode_backend of LoadAnnotations'):
+        label_map(None, backend='cv2')
+
+
+def test_images_of_many_bands(label_map, tmp_path):
+    """Neither Pillow nor OpenCV reads them, but the pipeline does."""
+    tifffile = pytest.importorskip('tifffile')
+    (tmp_path / 'images').mkdir()
+    tifffile.imwrite(tmp_path / 'images/a.tif', np.zeros(
+        (HEIGHT, WIDTH, 6), np.uint16), photometric='minisblack',
+        planarconfig='contig')
+    load = dict(imdecode_backend='tifffile', color_type='unchanged')
+    label_map(ids(0, 1), load=load, img_suffix='.tif')
+    with refused('another size'):
+        label_map(ids(0, 1, size=(WIDTH, 9)), load=load, img_suffix='.tif')
+
+
+@TRANSFORMS.register_module()
+class LoadNumbers(BaseTransform):
+    """Labels in a file that is no image."""
+
+    def transform(self, results):
+        results['gt_seg_map'] = np.load(results['seg_map_path'])
+        results['seg_fields'] = ['gt_seg_map']
+        return results
+
+
+def test_labels_that_are_no_images(label_map, tmp_path):
+    (tmp_path / 'labels').mkdir()
+    np.save(tmp_path / 'labels/a.npy', ids(0, 1))
+    label_map(None, prefix=dict(img_path='images', seg_map_path='labels'),
+              seg_map_suffix='.npy',
+              more_transforms=[dict(type=LoadNumbers)])
 
 
 def test_label_maps_that_hold_no_ids(label_map, tmp_path):

@@ -72,10 +72,20 @@ def size_in_run(path: Union[str, Path], load: Callable = decode) -> Size:
         path: The image.
         load: Decodes it.
     """
-    size, orientation = header(path)
-    if orientation == 1:
-        return size
+    if orientation_of(path) == 1:
+        return header(path)[0]
     return load(path).shape[1::-1]
+
+
+def orientation_of(path: Union[str, Path]) -> int:
+    """The EXIF orientation, 0 where Pillow cannot read the image.
+
+    It knows no TIFF of many bands, for one.
+    """
+    try:
+        return header(path)[1]
+    except Fault:
+        return 0
 
 
 def is_rotated(path: Union[str, Path], load: Callable = decode) -> bool:
@@ -109,14 +119,13 @@ def check_size(path: Union[str, Path], found: Size, image: Union[str, Path],
     """
     try:
         size = size_in_run(image, load)
-        orientation = header(image)[1]
     except Fault as fault:
         raise Fault(image, 'have an image that cannot be read', fault.remedy,
                     fault.detail) from fault
     if tuple(found) == tuple(size):
         return
     detail = '{} x {}, not {} x {}'.format(*found, *size)
-    if orientation > 4:
+    if orientation_of(image) > 4:
         raise Fault(path, 'have another size than their image, which is '
                     'rotated by its EXIF orientation', AS_STORED, detail)
     raise Fault(path, 'have another size than their image', 'take images and '
@@ -129,9 +138,14 @@ def check_depth(path: Union[str, Path], load: Callable = decode) -> None:
     OpenCV drops them, except with ``color_type='unchanged'``. Values that are
     8 bits spread over 16 lose nothing.
     """
-    stored = decode(path, 'unchanged')
-    if stored.dtype == np.uint16 and load(path).dtype == np.uint8 \
-            and (stored % 256).any() and (stored % 257).any():
+    if load(path).dtype != np.uint8:
+        return
+    try:
+        stored = decode(path, 'unchanged')
+    except Fault:  # OpenCV cannot read it
+        return
+    if stored.dtype == np.uint16 and (stored % 256).any() \
+            and (stored % 257).any():
         raise Fault(
             path, 'have 16 bits per value, of which loading drops the lower '
             '8', "convert them to 8 bits, or set color_type='unchanged' in "

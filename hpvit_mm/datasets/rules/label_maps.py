@@ -2,6 +2,7 @@
 from pathlib import Path
 from typing import Callable, Collection, Set, Union
 
+import mmcv
 import numpy as np
 
 from hpvit_mm.utils import shorten
@@ -11,7 +12,8 @@ from .problems import Fault
 
 
 def read_labels(path: Union[str, Path], image: Union[str, Path],
-                load: Callable = decode) -> np.ndarray:
+                load: Callable = decode,
+                backend: str = 'pillow') -> np.ndarray:
     """Read the ids of a label map (H, W), as ``LoadAnnotations`` does.
 
     Pillow keeps the ids of a PNG with a palette.
@@ -20,6 +22,7 @@ def read_labels(path: Union[str, Path], image: Union[str, Path],
         path: The label map.
         image: Its image.
         load: Decodes the image.
+        backend: ``imdecode_backend`` of ``LoadAnnotations``.
 
     Raises:
         Fault: If it cannot be read, is in colour or of another size.
@@ -28,6 +31,14 @@ def read_labels(path: Union[str, Path], image: Union[str, Path],
         raise Fault(path, 'are missing', 'put them there, or correct '
                     'data_prefix.seg_map_path and seg_map_suffix')
     labels = opened(path, np.asarray)
+    if backend != 'pillow':
+        flat = labels.ndim == 2
+        labels = mmcv.imfrombytes(Path(path).read_bytes(), flag='unchanged',
+                                  backend=backend).squeeze()
+        if flat and labels.ndim != 2:
+            raise Fault(path, f'are in colour as {backend} reads them, and '
+                        'hold no class ids', 'omit imdecode_backend of '
+                        'LoadAnnotations')
     if labels.ndim != 2:
         raise Fault(path, 'are in colour and hold no class ids',
                     'take the label maps themselves, not pictures of them')

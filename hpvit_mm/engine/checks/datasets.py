@@ -10,13 +10,12 @@ from mmengine.registry import DATASETS
 from torch import nn
 
 from hpvit_mm.datasets.rules.folders import class_folders
-from hpvit_mm.datasets.rules.images import check_depth, header
+from hpvit_mm.datasets.rules.images import check_depth, size_in_run
 from hpvit_mm.datasets.rules.layouts import expected
 from hpvit_mm.datasets.rules.problems import Fault, examine
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten, type_name
 
-from ..data.dataset import readable
 from .build import building, classes_of, quiet
 from .labels import check_labels, loader_of, refuse
 from .parts import entries
@@ -190,19 +189,25 @@ def check_agreement(cfg: Config, dataset: Any, path: str) -> None:
 def check_samples(dataset: Any, path: str, samples: List[dict],
                   model: Optional[nn.Module]) -> None:
     """Check that the pipeline prepares some samples for the model."""
+    load = loader_of(dataset)
+
+    def is_good(sample):
+        try:
+            return load(sample['img_path']) is not None
+        except Fault:
+            return False
+
     # A few damaged images are the business of --max-corrupt.
     good = [one for one in samples if os.path.isfile(one['img_path'])
-            and readable(one['img_path'])]
+            and is_good(one)]
     if samples and not good:
         raise UserError(
             f'{path}: {samples[0]["img_path"]} cannot be read as an image, '
             'nor can others; convert them to PNG, or restore them')
     samples, files = good, [one['img_path'] for one in good]
-    load = loader_of(dataset)
     refuse(examine(lambda file: check_depth(file, load), files,
                    f'images of {path} looked at', paths=True), path)
     for index, sample in enumerate(samples):
-        size = '{} x {}'.format(*header(sample['img_path'])[0])
         try:
             with quiet():
                 found = dataset.pipeline(dict(copy.deepcopy(sample),
@@ -211,6 +216,7 @@ def check_samples(dataset: Any, path: str, samples: List[dict],
             raise
         except Exception as error:
             text = ' '.join(str(error).split()) or 'no message'
+            size = '{} x {}'.format(*size_in_run(sample['img_path'], load))
             raise UserError(
                 f'{path}.pipeline cannot prepare {sample["img_path"]} ({size} '
                 f'pixels; {type(error).__name__}: {text[:200]}); correct '
