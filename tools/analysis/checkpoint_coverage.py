@@ -24,7 +24,8 @@ MODULES = ('vision_transformer', 'deit', 'beit', 'eva',
 # be even, and each block of others has an option of its own.
 SIZES = (dict(embed_dim=64, depth=2, num_heads=2),
          dict(embed_dim=96, depth=2, num_heads=3),
-         dict(embed_dim=64, num_heads=2))
+         dict(embed_dim=64, num_heads=2),
+         dict(embed_dim=384, num_heads=48))
 EXACT = 1e-5  # relative, in fp32
 
 

@@ -1,0 +1,108 @@
+"""Backbones outside of configs, by the names of their architectures."""
+import pytest
+import torch
+
+import hpvit_mm
+from hpvit_mm.checkpoints.convert import convert
+from hpvit_mm.checkpoints.describe import describe
+from hpvit_mm.errors import UserError
+from hpvit_mm.models import HPViT
+from hpvit_mm.models.backbones.archs import ARCHS
+
+TINY = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+
+
+@pytest.fixture(scope='module')
+def dinov3(tmp_path_factory):
+    """A small file with the names of facebookresearch/dinov3."""
+    torch.manual_seed(0)
+    model = HPViT(dict(TINY, base='dinov3-base'), patch_stride=16,
+                  stage_depths=(2, ))
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        name = name.replace('norms.0', 'norm').replace('reg_token',
+                                                       'storage_tokens')
+        if name.endswith('q_bias'):
+            # the third of the keys is masked, whatever it holds
+            name = name.replace('q_bias', 'qkv.bias')
+            tensors[name + '_mask'] = torch.cat(
+                [torch.ones(32), torch.zeros(32), torch.ones(32)])
+            tensor = torch.randn(96)
+        if not name.endswith('v_bias'):
+            tensors[name] = tensor
+    tensors['rope_embed.periods'] = torch.ones(4)
+    tensors['mask_token'] = torch.zeros(1, 32)
+    file = tmp_path_factory.mktemp('dinov3') / 'dinov3_vitb16.pth'
+    torch.save(tensors, file)
+    return file
+
+
+def test_three_lines(dinov3):
+    backbone = hpvit_mm.create_backbone(
+        dict(TINY, base='dinov3-base'), dinov3, stage_depths=(1, 1),
+        out_indices=(0, 1))
+    assert backbone.feature_info.channels() == [32, 32]
+    assert backbone.feature_info.reduction() == [4, 8]
+    with torch.no_grad():
+        outs = backbone(torch.randn(1, 3, 64, 64))
+    assert [one.shape[-1] for one in outs] == [16, 8]
+
+
+def test_the_file_tells_the_architecture(dinov3, tmp_path):
+    backbone = hpvit_mm.create_backbone(
+        checkpoint=dinov3, stage_depths=(2, ), patch_stride=16)
+    tensors = torch.load(dinov3)
+    own = backbone.state_dict()
+    # queries and values arrive, and nothing of the masked keys
+    name = 'blocks.0.attn.'
+    q, _, v = tensors[name + 'qkv.bias'].chunk(3)
+    assert torch.equal(own[name + 'q_bias'], q)
+    assert torch.equal(own[name + 'v_bias'], v)
+    assert torch.equal(own['reg_token'], tensors['storage_tokens'])
+    convert(dinov3, tmp_path / 'own.pth', stage_depths=(1, 1),
+            with_cls_token=True)
+    again = hpvit_mm.create_backbone(checkpoint=tmp_path / 'own.pth')
+    assert again.rotary and len(again.stages) == 2
+
+
+def test_a_file_that_does_not_tell_it(tmp_path):
+    model = HPViT('deit-tiny', patch_stride=16, stage_depths=(12, ))
+    torch.save({name.replace('norms.0', 'norm'): tensor for name, tensor
+                in model.state_dict().items()}, tmp_path / 'x.pth')
+    with pytest.raises(UserError, match="does not tell.*'deit-tiny'"):
+        hpvit_mm.create_backbone(checkpoint=tmp_path / 'x.pth')
+    with pytest.raises(UserError, match='needs arch'):
+        hpvit_mm.create_backbone()
+
+
+def test_another_network_than_the_files(dinov3):
+    for arch, says in ((TINY, 'rotary.*dinov3|dinov3.*rotary'),
+                       (dict(TINY, base='eva02-small'), 'set arch')):
+        with pytest.raises(UserError, match=says):
+            hpvit_mm.create_backbone(arch, dinov3, patch_stride=16,
+                                     patch_size=16, stage_depths=(2, ))
+
+
+def test_the_description_names_the_architecture(tmp_path):
+    from safetensors.torch import save_file
+    with torch.device('meta'):
+        model = HPViT('dinov3-small', patch_stride=16, stage_depths=(12, ))
+    tensors = {name.replace('norms.0', 'norm'): torch.zeros(tensor.shape)
+               for name, tensor in model.state_dict().items()}
+    save_file(tensors, tmp_path / 'timm.safetensors')
+    found = describe(tmp_path / 'timm.safetensors')['encoder']
+    assert found['architectures'][0] == 'dinov3-small'
+    assert found['backbone']['arch'] == 'dinov3-small'
+    del tensors['reg_token']
+    save_file(tensors, tmp_path / 'timm.safetensors')
+    found = describe(tmp_path / 'timm.safetensors')['encoder']
+    assert not found['architectures']
+    assert found['differences'] == ('dinov3-small',
+                                    {'num_registers': (0, 4)})
+
+
+@pytest.mark.parametrize('name', ARCHS)
+def test_every_name_can_be_built(name):
+    with torch.device('meta'):
+        backbone = HPViT(name)
+    assert backbone.strides == (4, 8, 16, 32)
