@@ -25,7 +25,7 @@ MODULES = ('vision_transformer', 'deit', 'beit', 'eva',
 SIZES = (dict(embed_dim=64, depth=2, num_heads=2),
          dict(embed_dim=96, depth=2, num_heads=3),
          dict(embed_dim=64, num_heads=2),
-         dict(embed_dim=384, num_heads=48))
+         dict(embed_dim=384, num_heads=96))
 EXACT = 1e-5  # relative, in fp32
 
 
