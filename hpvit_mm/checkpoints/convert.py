@@ -199,9 +199,10 @@ def own_record(content: dict) -> dict:
     meta = content.get('meta')
     if not isinstance(meta, dict):
         return {}
-    if str(meta.get('hpvit_mm')).startswith('{'):  # of a safetensors file
+    text = meta.get('hpvit_mm')  # of a training a dict
+    if isinstance(text, str) and text.startswith('{'):  # of safetensors
         try:
-            meta = json.loads(meta['hpvit_mm'])
+            meta = json.loads(text)
         except ValueError:
             return {}
     return {key: meta[key] for key in ('hpvit_mm', 'backbone', 'plain')

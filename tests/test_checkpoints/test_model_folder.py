@@ -95,3 +95,16 @@ def test_models_need_torch_and_mmengine_only(tmp_path):
         hpvit_mm.models.SimpleFeaturePyramid(24, 16)(outs[2:3])
     ''')
     subprocess.run([sys.executable, '-c', program], check=True, timeout=120)
+
+
+def test_a_checkpoint_of_a_training_loads(tmp_path):
+    """RecordHook leaves a dict where a converted file has a string."""
+    backbone = randomised(HPVIT)
+    torch.save(dict(
+        meta=dict(hpvit_mm=dict(changes=[])),
+        state_dict={f'backbone.{name}': one for name, one in
+                    backbone.state_dict().items()}), tmp_path / 'epoch_1.pth')
+    again = MODELS.build(dict(HPVIT, init_cfg=dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'epoch_1.pth'))))
+    again.init_weights()
+    torch.testing.assert_close(again.pos_embed, backbone.pos_embed)
