@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from grid import (BUDGETS, METRICS, Budget, Question,  # noqa: E402
                   networks, questions)
 
-DRAWS = 2000
+DRAWS = 1000
 BEGIN, END = '<!-- study:begin -->\n', '<!-- study:end -->'
 FROZEN = dict(
     segmentation=('mIoU', ), classification=('k-NN', 'class mean', 'few-shot',

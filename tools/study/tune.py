@@ -4,7 +4,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Dict, List, Tuple
 
@@ -42,8 +41,11 @@ def tune(budget: Budget, task: str, network: Network, settings: dict,
     kind = task.split(' ')[0]
     config, size = write_config(budget, task, network, settings, seed, root,
                                 weights, folder)
-    seconds = train(config, folder, settings['iterations'])
     checkpoint = folder / f'iter_{settings["iterations"]}.pth'
+    if not checkpoint.exists():
+        resume = ['--resume'] if list(folder.glob('iter_*.pth')) else []
+        run('train.py', config, '--work-dir', folder, '--no-validate',
+            *resume, log=folder / 'train.log')
     rows = dict(segment=test_segment, classify=test_classify,
                 detect=test_detect)[kind](budget, config, checkpoint, root,
                                           folder)
@@ -51,7 +53,8 @@ def tune(budget: Budget, task: str, network: Network, settings: dict,
     for path in folder.glob('*.pth'):
         path.unlink()
     forward = [one for one in counted.forward.values() if one]
-    return dict(gmacs=round(sum(forward) / 2e9, 3), seconds=seconds,
+    return dict(gmacs=round(sum(forward) / 2e9, 3),
+                seconds=round(settings['iterations'] * step_time(folder), 1),
                 rows={network.name: rows})
 
 
@@ -92,7 +95,7 @@ def schedule(settings: dict) -> Dict[str, object]:
         'train_cfg.max_iters': last, 'train_cfg.val_interval': last + 1,
         'param_scheduler.0.end': warm, 'param_scheduler.1.begin': warm,
         'param_scheduler.1.end': last,
-        'default_hooks.logger.interval': 10,
+        'default_hooks.logger.interval': min(10, last),
         'default_hooks.logger.log_metric_by_epoch': False,
         'default_hooks.checkpoint.by_epoch': False,
         'default_hooks.checkpoint.interval': min(50, last),
@@ -113,18 +116,12 @@ def run(tool: str, *arguments: object, log: Path) -> None:
                         f'output is in {log}).')
 
 
-def train(config: Path, folder: Path, iterations: int) -> float:
-    """Train, or continue; return the seconds that it took in all."""
-    last, clock = folder / f'iter_{iterations}.pth', folder / 'seconds.json'
-    spent = json.loads(clock.read_text()) if clock.exists() else 0.
-    if not last.exists():
-        start = time.perf_counter()
-        resume = ['--resume'] if list(folder.glob('iter_*.pth')) else []
-        run('train.py', config, '--work-dir', folder, '--no-validate',
-            *resume, log=folder / 'train.log')
-        spent += time.perf_counter() - start
-        clock.write_text(json.dumps(spent))
-    return round(spent, 1)
+def step_time(folder: Path) -> float:
+    """Median seconds of a training step, from the logs."""
+    return float(np.median([
+        json.loads(line)['time']
+        for path in folder.glob('*/vis_data/scalars.json')
+        for line in path.read_text().splitlines() if '"loss"' in line]))
 
 
 def scaled(size, network: Network) -> tuple:
