@@ -35,9 +35,11 @@ def parse(argv=None) -> argparse.Namespace:
     model.add_argument('--img-size', type=integers, metavar='N[,N]',
                        help='resample the positions to the grid of this '
                        'image size (default: keep the grid)')
-    model.add_argument('--with-cls-token', action='store_true',
+    model.add_argument('--with-cls-token',
+                       action=argparse.BooleanOptionalAction,
                        help='keep the cls token, and registers or a '
-                       'distillation token where there are any')
+                       'distillation token where there are any (default: as '
+                       'the architecture, if it has a name)')
     source = parser.add_argument_group('the checkpoint')
     source.add_argument('--prefix', help='prefix of the encoder in names, '
                         'if there is more than one encoder')

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
             stage_depths: Optional[Sequence[int]] = None,
             pooling: str = 'conv', arch: Optional[str] = None,
             img_size: Union[int, Sequence[int], None] = None,
-            with_cls_token: bool = False, patch_resize: str = 'pinv',
+            with_cls_token: Optional[bool] = None, patch_resize: str = 'pinv',
             prefix: Optional[str] = None, drop: Sequence[str] = (),
             sha256: Optional[str] = None, force: bool = False
             ) -> Tuple[LoadReport, dict]:
@@ -51,7 +51,8 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
         img_size: Side of the images to whose grid the positions are
             resampled. Defaults to None: the grid of the checkpoint.
         with_cls_token: Whether to keep the prefix tokens: cls, and registers
-            or a distillation token where there are any. Defaults to False.
+            or a distillation token where there are any. Defaults to None: if
+            the file tells a named architecture that has them.
         patch_resize, prefix, drop, sha256: As in ``init_cfg`` of HPViT.
         force: Whether ``out`` may be replaced. Defaults to False.
 
@@ -107,31 +108,43 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
     return report, meta['backbone']
 
 
-def backbone_arguments(plain: PlainViT, with_cls_token: bool = False,
-                       patch_size: int = 16,
+def backbone_arguments(plain: PlainViT,
+                       with_cls_token: Optional[bool] = None,
+                       patch_size: Optional[int] = None,
                        known: Union[str, dict, None] = None) -> dict:
     """Return the arguments of an HPViT that the file tells.
 
     The architecture has a name where there is one for all its flags, or is
-    ``known``.
+    ``known``. ``with_cls_token`` and ``patch_size`` are those of
+    :func:`convert`; None leaves them to the architecture.
     """
     arch = arch_of(plain)
-    kwargs = dict(arch=arch, patch_size=patch_size,
-                  in_channels=plain.in_channels)
-    size = tuple(side * patch_size for side in plain.grid or (14, 14))
-    kwargs['img_size'] = size[0] if size[0] == size[1] else size
-    flags = {name: arch.pop(name) for name in (*ARGUMENTS, 'num_registers')
-             if name in arch}
-    names = candidates(plain)
+    flags = {name: arch.pop(name) for name in ARGUMENTS if name in arch}
+    is_plain = set(arch) - {'act'} == set(REQUIRED) and not (
+        flags['num_registers']) and arch.get('act', 'gelu') == 'gelu' and all(
+        flags[name] == ARGUMENTS[name] for name in (
+            'qkv_bias', 'norm_cfg', 'layer_scale_init_value', 'pre_norm'))
+    names = named(plain)
     if known:
-        kwargs['arch'] = known
-    elif names and 'act' in plain.told and 'rotary' in plain.told \
-            and ARCHS[names[0]]['num_heads'] == arch['num_heads']:
-        kwargs['arch'] = names[0]
-    elif set(arch) == set(REQUIRED):
-        kwargs['arch'] = next((name for name in SIZES
-                               if ARCHS[name] == arch), arch)
-    base = resolve_arch(kwargs['arch'])
+        pass
+    elif is_plain:  # as fine-tuned, without prefix tokens
+        known = next((name for name in SIZES if all(
+            ARCHS[name][key] == arch[key] for key in REQUIRED)), arch)
+    else:
+        known = names[0] if names else arch
+    kwargs = dict(arch=known, in_channels=plain.in_channels)
+    base = resolve_arch(known)
+    if patch_size is None and flags['patch_size'] != base.get(
+            'patch_size', 16):
+        patch_size = 16
+    if patch_size:
+        kwargs['patch_size'] = patch_size
+    if plain.grid:
+        size = tuple(side * (patch_size or flags['patch_size'])
+                     for side in plain.grid)
+        kwargs['img_size'] = size[0] if size[0] == size[1] else size
+        if not patch_size and kwargs['img_size'] == base.get('img_size', 224):
+            del kwargs['img_size']
     for name in ('qkv_bias', 'layer_scale_init_value', 'pre_norm',
                  'norm_cfg'):
         default = base.get(name, ARGUMENTS[name])
@@ -144,9 +157,18 @@ def backbone_arguments(plain: PlainViT, with_cls_token: bool = False,
     if with_cls_token:
         kwargs['with_cls_token'] = 'cls_token' in plain.tensors
         kwargs['num_registers'] = plain.prefix_tokens.get('reg_token', 0)
-    elif base.get('with_cls_token') or base.get('num_registers'):
+    elif with_cls_token is False:
         kwargs.update(with_cls_token=False, num_registers=0)
     return kwargs
+
+
+def named(plain: PlainViT) -> List[str]:
+    """Return the named architectures that the file tells for sure."""
+    if not {'act', 'rotary'} <= plain.told.keys():
+        return []
+    heads = arch_of(plain)['num_heads']
+    return [name for name in candidates(plain)
+            if ARCHS[name]['num_heads'] == heads]
 
 
 def told_arguments(checkpoint: str, options: dict) -> dict:
@@ -178,10 +200,8 @@ def told_arguments(checkpoint: str, options: dict) -> dict:
             f'and networks of other families have the same tensors: give '
             f'arch, {names}.')
     arch = arch_of(plain)
-    known = backbone_arguments(plain)['arch']
-    if isinstance(known, str):
-        size = {'img_size': arch['img_size']} if 'img_size' in arch else {}
-        return dict(arch=known, in_channels=plain.in_channels, **size)
+    for name in named(plain)[:1]:
+        arch = {'base': name, 'img_size': arch.get('img_size', 224)}
     return dict(arch=arch, in_channels=plain.in_channels)
 
 

@@ -65,7 +65,7 @@ def _encoder(content: dict, source: str, prefix: Optional[str]) -> dict:
         last_norm=[name for name in ('norm', 'fc_norm')
                    if f'{name}.weight' in plain.tensors],
         backbone=plain_data(backbone_arguments(
-            plain, patch_size=plain.patch_size[0], known=known)),
+            plain, known=known)),
         drop=[kind for kind in DROPPABLE if any(
             why.startswith(kind.replace('_', ' ')) for why in ignored)],
         ignored=dict(ignored))
