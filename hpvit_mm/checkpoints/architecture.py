@@ -9,9 +9,8 @@ import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 from hpvit_mm.errors import UserError
-from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, CLIP, DINOV3,
-                                             EVA02, FAMILIES, LN5, PARTS, PE,
-                                             ROTARY)
+from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, DINOV3, EVA02,
+                                             LN5, PARTS, PE, ROTARY)
 
 if TYPE_CHECKING:
     from .plain import PlainViT
@@ -217,8 +216,3 @@ def default_heads(embed_dims: int, num_layers: int = 0) -> int:
     if len(heads) == 1:
         return heads.pop()
     return embed_dims // 64 if embed_dims % 64 == 0 else 1
-
-
-__all__ = ['CLIP', 'FAMILIES', 'HIDDEN', 'arch_of', 'candidates',
-           'default_heads', 'differences', 'hidden_flags', 'nearest',
-           'same_rotary']

@@ -75,7 +75,11 @@ def _download(url: str, path: str, sha256: Optional[str]) -> None:
     except HTTPError as error:
         raise UserError(
             f'{url} cannot be downloaded (the server answers {error.code} '
-            f'{error.reason}): check the URL, or {OTHERWISE}.') from error
+            f'{error.reason}): '
+            + ('it is gated or its link has expired: accept its licence, use '
+               'a new link, ' if error.code in (401, 403) else
+               'check the URL, ')
+            + f'or {OTHERWISE}.') from error
     except (OSError, HTTPException, ValueError) as error:
         raise UserError(f'{url} cannot be downloaded ({error}): try again, '
                         f'or {OTHERWISE}.') from error

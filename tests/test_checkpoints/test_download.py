@@ -150,7 +150,8 @@ def test_the_wrong_hash_of_a_copy(server, folder):
 
 
 @pytest.mark.parametrize('status, says', [
-    (404, '404 Not Found'), (503, '503 Service Unavailable')])
+    (404, '404 Not Found'), (403, 'gated.*licence'),
+    (503, '503 Service Unavailable')])
 def test_answers(status, says, server, folder):
     server.status = status
     with pytest.raises(UserError, match=f'{says}.*by other means'):
