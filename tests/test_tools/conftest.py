@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import tiny_experiments
+from mmengine.logging import MMLogger
 from tiny_experiments import ROOT, folder_of_data, newest
 
 BOXES = '''
@@ -35,7 +36,11 @@ def write_config(tmp_path, sample_data):
 
 
 def main_of(name: str):
-    """The ``main`` of a tool."""
+    """Return the ``main`` of a tool, which begins with a new log.
+
+    Loggers of other tests write to what pytest has closed.
+    """
+    MMLogger._instance_dict.clear()
     spec = importlib.util.spec_from_file_location(
         f'tools_{Path(name).stem}', ROOT / 'tools' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
@@ -86,8 +91,6 @@ def forks(tmp_path):
 
     Returns what they print. Forks have all imports done.
     """
-    from mmengine.logging import MMLogger
-
     from hpvit_mm.cli import finish
     path = tmp_path / 'forks.txt'
 
@@ -97,8 +100,6 @@ def forks(tmp_path):
             os.dup2(stream, 1), os.dup2(stream, 2)
             sys.stdout = os.fdopen(1, 'w', buffering=1)
             sys.stderr = os.fdopen(2, 'w', buffering=1)
-            # those of other tests write to what pytest has closed
-            MMLogger._instance_dict.clear()
             os.chdir(tmp_path)
             os.environ.update(
                 RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
