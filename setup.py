@@ -46,7 +46,9 @@ setup(
             'onedl-mmsegmentation>=1.4.2', 'onedl-mmpretrain>=1.3.6'
         ],
         'samples': ['scikit-learn', 'scikit-image', 'matplotlib'],
+        'export': ['onnx', 'onnxscript', 'onnxruntime'],
         'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'scikit-image',
-                  'matplotlib', 'timm', 'transformers'],
+                  'matplotlib', 'timm', 'transformers', 'onnx', 'onnxscript',
+                  'onnxruntime'],
     },
 )

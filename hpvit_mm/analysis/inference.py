@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import DATASETS, DefaultScope, init_default_scope
+from mmengine.registry import DATASETS, DefaultScope
+from torch import nn
 
 from hpvit_mm.checkpoints import read_checkpoint
 from hpvit_mm.checkpoints.loader import register_loaders
@@ -54,22 +55,16 @@ class Predictor:
         register_loaders()
         self.task, self.cfg = TASKS[scope], cfg
         importlib.import_module(f'{scope}.datasets')
-        init_default_scope(scope)
         with DefaultScope.overwrite_default_scope(scope):
             skeleton = build_skeleton(cfg)
             check_checkpoint(skeleton, checkpoint)
             self.classes = tuple(classes or find_classes(cfg, checkpoint))
-        for name, number in head_classes(skeleton):
-            if number != len(self.classes):
-                raise UserError(
-                    f'model.{name}.num_classes is {number}, but there are '
-                    f'{len(self.classes)} class names; give the names of the '
-                    'classes by --classes')
-        with warnings.catch_warnings():
-            # about class names that the checkpoint lacks: they are set here
-            warnings.simplefilter('ignore')
-            self.inferencer = self._inferencer(
-                checkpoint, device or get_device())
+            check_count(skeleton, self.classes)
+            with warnings.catch_warnings():
+                # about class names that the file lacks: they are set here
+                warnings.simplefilter('ignore')
+                self.inferencer = self._inferencer(
+                    checkpoint, device or get_device())
         self.inferencer.show_progress = False
 
     def _inferencer(self, checkpoint: str, device: str):
@@ -172,6 +167,16 @@ def find_classes(cfg: Config, checkpoint: str) -> Sequence[str]:
             'the config has the names of the classes; give a file with one '
             'name a line by --classes')
     return classes
+
+
+def check_count(model: nn.Module, classes: Sequence[str]) -> None:
+    """Check that each head has as many classes as there are names."""
+    for name, number in head_classes(model):
+        if number != len(classes):
+            raise UserError(
+                f'model.{name}.num_classes is {number}, but there are '
+                f'{len(classes)} class names; give the names of the classes '
+                'by --classes')
 
 
 def size_of(image) -> tuple:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from tiny_experiments import ROOT
 
 CONFIG = ROOT / 'configs/quickstart/hpvit-mini_1xb32-8e_sample-imagenet.py'
@@ -32,3 +33,44 @@ def test_mistakes_of_the_features_tool(refused, trained, tmp_path):
     refused('analysis/visualize_features', config, 'a.jpg',
             says=['--checkpoint'])
     assert not Path('features.png').exists()
+
+
+def test_logs_are_plotted(inside, refused_text, tmp_path):
+    work_dir = tmp_path / 'work'
+    log = work_dir / '20260101_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('\n'.join(
+        f'{{"loss": {9 - i}, "lr": 0.1, "mIoU": {i}, "step": {i}}}'
+        for i in range(9)))
+    inside('analysis/plot_logs.py', work_dir, work_dir, '--mean')
+    assert np.std(cv2.imread('curves.png')) > 10
+    inside('analysis/plot_logs.py', work_dir, '--keys', 'loss', '--out',
+           'loss.svg')
+    assert '</svg>' in Path('loss.svg').read_text()
+    for argv, says in (((work_dir, ), 'exists'),
+                       ((work_dir, '--keys', 'lss', '--out', 'a.png'),
+                        'no run has logged lss'),
+                       ((Path('.'), '--out', 'a.png'), 'no log')):
+        assert says in refused_text('analysis/plot_logs.py', *argv)
+
+
+@pytest.mark.parametrize('kind', ['classification', 'detection',
+                                  'segmentation'])
+def test_data_are_drawn(inside, refused_text, write_config, kind):
+    config = write_config(kind)
+    printed = inside('analysis/browse_dataset.py', config, '--count', 3)
+    assert 'browse.png: 3 of ' in printed
+    sheet = cv2.imread('browse.png')
+    assert sheet.shape[1] > 900 and sheet.std() > 10
+    assert 'exists' in refused_text('analysis/browse_dataset.py', config)
+
+
+@pytest.fixture
+def refused_text(inside):
+    """Calls a tool that ends with status 2; returns what it prints."""
+    def call(name, *argv):
+        text = inside(name, *argv, status=2)
+        assert 'error: ' in text
+        return text
+
+    return call

@@ -1,0 +1,63 @@
+"""tools/export.py, and what it writes."""
+import json
+
+import pytest
+import torch
+
+from hpvit_mm.checkpoints import from_pretrained
+
+
+def programs(path):
+    """What runs an exported file."""
+    if path.suffix == '.pt2':
+        return torch.export.load(path).module()
+    import numpy as np
+    import onnxruntime
+    session = onnxruntime.InferenceSession(str(path))
+    assert json.loads(session.get_modelmeta().custom_metadata_map[
+        'mean']) == pytest.approx([123.675, 116.28, 103.53])
+    return lambda x: [torch.from_numpy(one) for one in session.run(
+        None, {session.get_inputs()[0].name: np.asarray(x)})]
+
+
+@pytest.mark.parametrize('kind, part, shape, ending, sizes', [
+    ('detection', 'backbone', (96, 128), 'onnx',
+     [(24, 32), (12, 16), (6, 8), (3, 4)]),
+    ('segmentation', 'model', (50, 80), 'onnx', [(13, 20)]),
+    ('classification', 'model', (64, 64), 'onnx', [()]),
+    ('classification', 'backbone', (64, 64), 'pt2', [()])])
+def test_exported_programs_give_the_same(inside, trained, tmp_path, kind,
+                                         part, shape, ending, sizes):
+    if ending == 'onnx':
+        for name in ('onnx', 'onnxscript', 'onnxruntime'):
+            pytest.importorskip(name)
+    config, checkpoint = trained(kind)
+    out = tmp_path / f'out.{ending}'
+    printed = inside('export.py', config, checkpoint, out, '--part', part,
+                     '--shape', *shape)
+    assert 'differs from PyTorch by' in printed
+    outs = programs(out)(torch.zeros(2, 3, *shape))
+    assert [tuple(one.shape[2:]) for one in outs] == sizes
+    assert all(len(one) == 2 for one in outs)
+
+
+def test_a_folder_of_hugging_face(inside, trained, tmp_path):
+    config, checkpoint = trained('segmentation')
+    inside('export.py', config, checkpoint, tmp_path / 'model')
+    backbone = from_pretrained(tmp_path / 'model')
+    trained_ones = torch.load(checkpoint, weights_only=True)['state_dict']
+    for name, one in backbone.state_dict().items():
+        torch.testing.assert_close(one, trained_ones[f'backbone.{name}'])
+
+
+def test_mistakes_are_told(refused, trained, tmp_path):
+    config, checkpoint = trained('detection')
+    other = trained('classification')[1]
+    for argv, says in (
+            ((checkpoint, 'a.onx'), 'unknown ending'),
+            ((other, 'a.pt2'), 'does not fit'),
+            ((checkpoint, 'a.pt2', '--shape', '0'), '--shape 0'),
+            ((checkpoint, 'a.pt2', '--part', 'model', '--shape', '64'),
+             'not exported'),
+            ((checkpoint, config.parent), 'exists')):
+        refused('export', config, *argv, says=[says])

@@ -1,0 +1,234 @@
+#!/usr/bin/env python
+"""Export a model to ONNX, torch.export or Hugging Face; see --help."""
+import argparse
+import copy
+import json
+import sys
+from pathlib import Path
+
+# The package beside this file, also where it is not installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hpvit_mm import environment  # noqa: E402
+from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.errors import UserError  # noqa: E402
+
+environment.prepare()
+
+PARTS = ('backbone', 'features', 'model')
+EPILOG = """\
+OUT ends in .onnx (ONNX), .pt2 (torch.export), or is a folder (of Hugging Face,
+the backbone alone).
+
+parts:
+  backbone   its maps; of a classifier's: the averaged features
+  features   the backbone and the neck, such as a feature pyramid
+  model      the logits of a classifier or a segmentor, without resizing
+
+examples:
+  python tools/export.py CONFIG CHECKPOINT backbone.onnx --shape 512 512
+  python tools/export.py CONFIG CHECKPOINT model.pt2 --part model --shape 224
+  python tools/export.py CONFIG CHECKPOINT my-backbone
+
+The exported program takes (batch, 3, H, W): of any batch, of this height and
+width, normalised as the file's metadata (mean, std, channels) tells. It is
+compared with PyTorch for batches of 1 and 3."""
+
+
+def build(cfg, checkpoint: str):
+    """Build the model of a config with the weights of a checkpoint."""
+    from mmengine.registry import MODELS, DefaultScope
+    from mmengine.runner import load_checkpoint
+
+    from hpvit_mm.checkpoints.loader import register_loaders
+    from hpvit_mm.engine.checks import check_entries, check_host
+    from hpvit_mm.engine.checks.checkpoint import check_checkpoint
+    from hpvit_mm.engine.checks.parts import build_skeleton
+    check_entries(cfg, ('model', ))
+    check_host(cfg)
+    register_loaders()
+    entry = copy.deepcopy(cfg.model)
+    if cfg.get('data_preprocessor'):
+        entry.setdefault('data_preprocessor', cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        check_checkpoint(build_skeleton(cfg), checkpoint)
+        model = MODELS.build(entry).eval()
+    load_checkpoint(model, checkpoint, map_location='cpu')
+    return model
+
+
+def part_of(model, part: str):
+    """The part to export, as a module from images to tensors."""
+    from torch import nn
+    if part == 'model' and hasattr(model, 'rpn_head'):
+        raise UserError('the regions of a detector depend on its values, and '
+                        'are not exported: give --part features or backbone')
+
+    class Part(nn.Module):
+        """(B, 3, H, W) -> a tuple of tensors"""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, image):
+            if part == 'backbone':
+                outs = self.model.backbone(image)
+            elif part == 'features':
+                outs = self.model.extract_feat(image)
+            else:
+                outs = self.model(image, mode='tensor')
+            return tuple(outs) if isinstance(outs, (list, tuple)) else (outs, )
+
+    return Part().eval()
+
+
+def export(module, shape, out: Path, meta: dict) -> None:
+    """Export a module, compare the file with it, and tell its outputs."""
+    import torch
+
+    from hpvit_mm.utils import replacing
+    torch.manual_seed(0)
+    images = torch.randn(3, 3, *shape)
+    meta = {key: json.dumps(value) for key, value in meta.items()}
+    with torch.no_grad():
+        expected = module(images)
+        program = torch.export.export(
+            module, (images[:2], ),
+            dynamic_shapes=({0: torch.export.Dim('batch')}, ))
+        if out.suffix == '.pt2':
+            with replacing(out) as part:
+                # torch asks for the ending
+                target = part.with_suffix('.pt2')
+                torch.export.save(program, target, extra_files=meta)
+                target.replace(part)
+            run = torch.export.load(out).module()
+        else:
+            converted = torch.onnx.export(
+                program, dynamo=True, verbose=False, input_names=['image'],
+                output_names=[f'output_{i}' for i in range(len(expected))])
+            converted.model.metadata_props.update(meta)
+            with replacing(out) as part:
+                converted.save(part)
+            run = onnx_runner(out)
+        for batch in (1, 3):
+            worst = max(float((one - other[:batch]).abs().max())
+                        for one, other in zip(run(images[:batch]), expected))
+            largest = max(float(one.abs().max()) for one in expected)
+            if worst > 1e-3 * max(1., largest):
+                out.unlink()
+                raise UserError(
+                    f'the exported program differs from PyTorch by {worst:g} '
+                    f'(values up to {largest:g}): report this, and use '
+                    'another format')
+    for i, one in enumerate(expected):
+        print(f'output {i}: ({", ".join(["batch", *map(str, one.shape[1:])])}'
+              ')')
+    print(f'{out}: {out.stat().st_size / 1e6:.1f} MB, differs from PyTorch '
+          f'by {worst:.1e} at most')
+
+
+def onnx_runner(path: Path):
+    """A function that runs an ONNX file by onnxruntime."""
+    import onnxruntime
+    import torch
+    session = onnxruntime.InferenceSession(
+        str(path), providers=['CPUExecutionProvider'])
+    return lambda images: [torch.from_numpy(one) for one in session.run(
+        None, {'image': images.numpy()})]
+
+
+def check_onnx() -> None:
+    """Check that the packages for ONNX are installed."""
+    missing = []
+    for name in ('onnx', 'onnxscript', 'onnxruntime'):
+        try:
+            __import__(name)
+        except ImportError:
+            missing.append(name)
+    if missing:
+        raise UserError(f'ONNX needs {", ".join(missing)}: pip install '
+                        f'{" ".join(missing)}')
+
+
+def main(argv=None) -> int:
+    """Run the tool and return its exit status."""
+    from hpvit_mm.engine.arguments import Options
+    parser = argparse.ArgumentParser(
+        description='Export a trained model to ONNX, torch.export or a '
+        'folder of Hugging Face.', epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('out', metavar='OUT')
+    parser.add_argument('--part', choices=PARTS, default='backbone',
+                        help='what to export (default: backbone)')
+    parser.add_argument('--shape', nargs='+', metavar='PIXELS',
+                        help='height and width, or one number for both '
+                        '(default: as in the training of the config)')
+    parser.add_argument('--force', action='store_true',
+                        help='replace OUT if it is a file that exists')
+    parser.add_argument('--cfg-options', nargs='+', action=Options,
+                        default={}, metavar='KEY=VALUE',
+                        help='as for tools/train.py')
+    args = parser.parse_args(argv)
+
+    def run() -> None:
+        from hpvit_mm.analysis.cost import input_size
+        from hpvit_mm.checkpoints import save_pretrained
+        from hpvit_mm.checkpoints.write import check_destination
+        from hpvit_mm.engine.settings import load_config, merge_options
+        environment.check_stack()
+        out = Path(args.out)
+        if out.suffix not in ('', '.onnx', '.pt2'):
+            raise UserError(f'{out} has an unknown ending: name FILE.onnx, '
+                            'FILE.pt2 or a folder')
+        check_destination(out, args.force)
+        if out.suffix == '.onnx':
+            check_onnx()
+        cfg = load_config(args.config)
+        merge_options(cfg, args.cfg_options)
+        if out.suffix:
+            shape = parse_shape(args.shape) if args.shape else input_size(
+                cfg, remedy='give --shape')
+        model = build(cfg, args.checkpoint)
+        if not out.suffix:
+            if args.part != 'backbone' or args.shape:
+                raise UserError('a folder holds the backbone, for any shape: '
+                                'omit --part and --shape')
+            save_pretrained(
+                model.backbone, plain(cfg.model.backbone), out, notes='\n'
+                f'Weights: `{Path(args.checkpoint).name}`, trained by '
+                f'`{Path(args.config).name}`.\n')
+            print(out)
+            return
+        preprocessor = cfg.model.get('data_preprocessor') or cfg.get(
+            'data_preprocessor') or {}
+        flipped = preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb')
+        meta = dict(mean=preprocessor.get('mean'), std=preprocessor.get(
+            'std'), channels='RGB' if flipped else 'BGR')
+        export(part_of(model, args.part), shape, out, meta)
+
+    return run_tool(run)
+
+
+def plain(value):
+    """Nested dicts and lists without classes of mmengine."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value
+
+
+def parse_shape(values) -> tuple:
+    """Convert one or two numbers to height and width."""
+    if len(values) > 2 or not all(
+            one.isdecimal() and 0 < int(one) <= 8192 for one in values):
+        raise UserError(f'--shape {" ".join(values)}: give the height and '
+                        'the width in pixels, or one number for both')
+    return int(values[0]), int(values[-1])
+
+
+if __name__ == '__main__':
+    sys.exit(main())
