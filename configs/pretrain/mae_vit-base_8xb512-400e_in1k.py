@@ -1,0 +1,16 @@
+"""MAE pre-training of ViT-B on ImageNet-1K for 400 epochs.
+
+Recipe    MAE's (github.com/facebookresearch/mae, PRETRAIN.md)
+Command   bash tools/dist_train.sh \
+              configs/pretrain/mae_vit-base_8xb512-400e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      to be computed
+Result    not yet trained; published after fine-tuning: 83.3 % top-1
+          (mmpretrain's MAE)
+"""
+_base_ = [
+    '../_base_/models/mae_vit.py',
+    '../_base_/datasets/imagenet_mae-224.py',
+    '../_base_/schedules/imagenet_mae-400e.py',
+    '../_base_/default_runtime/pretrain.py',
+]

@@ -1,0 +1,22 @@
+"""MAE pre-training of ViT-H on ImageNet-1K for 800 epochs.
+
+Recipe    MAE's (github.com/facebookresearch/mae, PRETRAIN.md): patches of 14
+          pixels
+Command   bash tools/dist_train.sh \
+              configs/pretrain/mae_vit-huge_8xb512-800e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      to be computed
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/models/mae_vit.py',
+    '../_base_/datasets/imagenet_mae-224.py',
+    '../_base_/schedules/imagenet_mae-800e.py',
+    '../_base_/default_runtime/pretrain.py',
+]
+
+model = dict(
+    backbone=dict(
+        arch='huge', patch_size=14, patch_stride=14, stage_depths=(32, )),
+    neck=dict(in_channels=1280, patch_size=14),
+    head=dict(patch_size=14))

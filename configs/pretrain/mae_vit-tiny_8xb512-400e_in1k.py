@@ -1,0 +1,23 @@
+"""MAE pre-training of ViT-T on ImageNet-1K for 400 epochs.
+
+Recipe    MAE-Lite (wangsr126/MAE-Lite, projects/mae_lite): 12 heads, a
+          decoder of one block of width 96
+Command   bash tools/dist_train.sh \
+              configs/pretrain/mae_vit-tiny_8xb512-400e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      to be computed
+Result    not yet trained; published after fine-tuning: 78.0 % top-1
+          (MAE-Lite, 300 epochs)
+"""
+_base_ = [
+    '../_base_/models/mae_vit.py',
+    '../_base_/datasets/imagenet_mae-224.py',
+    '../_base_/schedules/imagenet_mae-400e.py',
+    '../_base_/default_runtime/pretrain.py',
+]
+
+model = dict(
+    backbone=dict(arch=dict(
+        _delete_=True, embed_dims=192, num_layers=12, num_heads=12,
+        feedforward_channels=768)),
+    neck=dict(in_channels=192, embed_dims=96, num_layers=1, num_heads=3))
