@@ -41,11 +41,14 @@ SETS = {
     'coco': 'COCO',
     'ade20k': 'ADE20K',
     'cityscapes': 'Cityscapes',
+    'pretrain': 'ImageNet-1k, pre-training',
 }
 
 BLOCK = re.compile(
     r'(<!-- model_zoo:begin ?(\w*) -->\n).*?(<!-- model_zoo:end -->)', re.S)
 COST = re.compile(r'^Cost {6}.*\n(?: {10}.*\n)*', re.M)
+# Experiments on the sample data, and on data of the user's.
+SMALL = re.compile('_(sample|own)-')
 RESULT = re.compile(r'^Result {4}(.*(?:\n {10}.*)*)', re.M)
 
 HEADER = """\
@@ -53,13 +56,17 @@ HEADER = """\
 # of an image in training, heads included; paths are relative to the
 # repository.
 """
-HPVIT = {
-    'Title': 'Rethinking Hierarchies in Pre-trained Plain Vision Transformer',
-    'URL': 'https://arxiv.org/abs/2211.01785',
-}
-MAE = {
-    'Title': 'Masked Autoencoders Are Scalable Vision Learners',
-    'URL': 'https://arxiv.org/abs/2111.06377',
+# Family of a backbone -> title and URL of its paper, name of its module.
+FAMILIES = {
+    'HPViT': (
+        'Rethinking Hierarchies in Pre-trained Plain Vision Transformer',
+        'https://arxiv.org/abs/2211.01785', 'hpvit'),
+    'Plain ViT': (
+        'Masked Autoencoders Are Scalable Vision Learners',
+        'https://arxiv.org/abs/2111.06377', 'hpvit'),
+    'HiViT': (
+        'HiViT: A Simple and More Efficient Design of Hierarchical Vision '
+        'Transformer', 'https://arxiv.org/abs/2205.14949', 'hivit'),
 }
 
 
@@ -130,6 +137,7 @@ def experiments(folder: str, root: Path) -> List[Experiment]:
     found = []
     paths = sorted((root / 'configs' / folder).glob('*.py'),
                    key=lambda path: path.stem.split('_', 1)[::-1])
+    paths = [path for path in paths if not SMALL.search(path.stem)]
     for path in progress(paths, folder, len(paths)):
         cfg = load_config(str(path))
         relative = path.relative_to(root).as_posix()
@@ -182,7 +190,7 @@ def table(ones: Iterable[Experiment], page: str) -> str:
             number(cost.parameters / 1e6),
             number(cost.backbone / 2e9),
             number(cost.heads / 2e9),
-            number(cost.memory / 2**30) if cost.trains else '',
+            number(cost.memory / 2**30) if cost.memory else '',
             number(cost.flops / 1e18),
             number(cost.gpu_hours(bf16=cost.trains)),
             one.result,
@@ -226,7 +234,9 @@ def statement(cost: Cost) -> str:
              f'{number(cost.gpu_hours(bf16=cost.trains))} GPU hours at '
              f'{speed / 1e12:.3g} TFLOP/s')
     if cost.trains:
-        text += f' in bf16; {number(cost.memory / 2**30)} GiB a GPU'
+        text += ' in bf16'
+        if cost.memory:
+            text += f'; {number(cost.memory / 2**30)} GiB a GPU'
     else:
         text += ' in fp32'
     return textwrap.fill(
@@ -237,22 +247,30 @@ def statement(cost: Cost) -> str:
 # ---------------------------------------------------------- the model index
 
 
+def family(cfg: Config) -> str:
+    """The family of an experiment's backbone."""
+    backbone = cfg.model.backbone
+    if len(backbone.get('stage_depths', ())) == 1:
+        return 'Plain ViT'
+    return backbone.type.rpartition('.')[2]
+
+
 def model_index(folder: str, ones: Iterable[Experiment]) -> str:
     """The metafile of a data set, in the format of OpenMMLab's model index."""
     data_set = SETS[folder]
     collections = [
         {
             'Name': f'{name} on {data_set}',
-            'Paper': dict(paper),
+            'Paper': dict(Title=title, URL=url),
             # modelindex looks for it beside this file
             'README': 'README.md',
-            'Code': 'hpvit_mm/models/backbones/hpvit.py',
-        } for name, paper in (('HPViT', HPVIT), ('Plain ViT', MAE))
+            'Code': f'hpvit_mm/models/backbones/{module}.py',
+        } for name, (title, url, module) in FAMILIES.items()
+        if any(family(one.cfg) == name for one in ones)
     ]
     models = []
     for one in ones:
         cost = one.cost
-        plain = len(one.cfg.model.backbone.get('stage_depths', ())) == 1
         metadata = {
             'Training Data': data_set,
             'FLOPs': round((cost.backbone + cost.heads) / 2),
@@ -264,7 +282,7 @@ def model_index(folder: str, ones: Iterable[Experiment]) -> str:
             metadata['Batch Size'] = batch_of(one.cfg)
         models.append({
             'Name': one.name,
-            'In Collection': collections[plain]['Name'],
+            'In Collection': f'{family(one.cfg)} on {data_set}',
             'Metadata': metadata,
             'Config': one.path,
         })

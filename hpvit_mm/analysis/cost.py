@@ -13,7 +13,7 @@ from torch import nn
 
 from hpvit_mm.engine.checks.parts import build_skeleton
 from hpvit_mm.errors import UserError
-from .count import Size, count_step, peak_memory
+from .count import Size, count_step, is_masked, peak_memory
 
 # Images for training and for testing. Of COCO's 118,287 for training 117,266
 # have annotations; `filter_empty_gt` drops the others.
@@ -46,8 +46,8 @@ class Cost:
         backward: FLOPs of the backward pass per image; 0 for a test.
         parameters: Number of parameters of the whole model.
         trained: Number of those that are not frozen.
-        memory: Bytes per GPU in training, without losses; of a test not
-            computed.
+        memory: Bytes per GPU in training, without losses; 0 for a test and
+            a masked pre-training, of which it is not computed.
         images: Images per round.
         rounds: Number of rounds.
         unit: What a round is: an epoch, an iteration, or a test.
@@ -104,17 +104,19 @@ def cost_of(cfg: Config) -> Cost:
     if unknown:
         raise UserError(f'{cfg.filename}: the cost of its {unknown[0]} is '
                         'not known, because it does not run without data')
-    activations = peak_memory(
-        model, input_size(cfg, largest=True), batch) if train else 0
+    memory = 0
     parameters = sum(one.numel() for one in model.parameters())
     trained = sum(one.numel() for one in model.parameters()
                   if one.requires_grad)
+    if train and not is_masked(model):
+        memory = state_bytes(cfg, parameters, trained) + peak_memory(
+            model, input_size(cfg, largest=True), batch)
     return Cost(
         size=size,
         forward={name: flops / batch for name, flops in step.forward.items()},
         backward=step.backward / batch, parameters=parameters,
         trained=trained,
-        memory=state_bytes(cfg, parameters, trained) + activations,
+        memory=memory,
         images=images, rounds=rounds, unit=unit)
 
 

@@ -67,6 +67,8 @@ def count_step(model: nn.Module, size: Size, batch: int = 1,
         UserError: If the model has no backbone, or the backbone does not run
             on images of this size.
     """
+    if is_masked(model):
+        return count_masked(model, size, batch)
     shapes = {}
     counter = FlopCounterMode(display=False, custom_mapping=SDPA_FLOPS)
     with prepared(model, train) as model:
@@ -82,6 +84,30 @@ def count_step(model: nn.Module, size: Size, batch: int = 1,
         {name.removeprefix(prefix): sum(flops.values())
          for name, flops in counter.get_flop_counts().items()
          if name.startswith(prefix)}, shapes)
+
+
+def is_masked(model: nn.Module) -> bool:
+    """Whether a model is pre-trained on visible parts of images."""
+    return hasattr(model, 'random_mask')
+
+
+def count_masked(model: nn.Module, size: Size, batch: int) -> Count:
+    """Count a step of a masked pre-training, whose loss is counted too.
+
+    On the meta device, because the number of visible units is read from the
+    masks, which are drawn for it.
+    """
+    counter = FlopCounterMode(display=False)
+    image = torch.empty(batch, in_channels(model.backbone), *size,
+                        device='meta')
+    with quiet(), counter:
+        loss = sum(model.to('meta').train().loss(image, []).values())
+        forward = counter.get_total_flops()
+        modules = counter.get_flop_counts()
+        backbone = sum(modules[type(model.backbone).__name__].values())
+        loss.backward()
+    return Count({'backbone': backbone, 'neck': forward - backbone},
+                 counter.get_total_flops() - forward, {}, {})
 
 
 def peak_memory(model: nn.Module, size: Size, batch: int = 1) -> int:

@@ -10,7 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from hpvit_mm.models.backbones.archs import ARCHS
+from hpvit_mm.models.backbones import hivit, hpvit
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = {
@@ -23,10 +23,22 @@ SAMPLES = {
 DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
           'eight', 'nine')
 CHANNELS = 16  # of small models
+# Type of a backbone -> its architectures, and a narrow one's entries.
+NARROW = {
+    'hpvit_mm.HPViT': (hpvit.ARCHS, dict(
+        embed_dims=CHANNELS, num_heads=1, feedforward_channels=2 * CHANNELS)),
+    'hpvit_mm.HiViT': (hivit.ARCHS, dict(
+        embed_dims=CHANNELS, num_heads=1)),
+}
 
 
 def configs():
-    """Paths of all experiments, relative to the repository."""
+    """Paths of all experiments with a task, relative to the repository."""
+    return [path for path in paths() if '/pretrain/' not in path]
+
+
+def paths():
+    """Paths of all experiments and pre-trainings."""
     return sorted(path.relative_to(ROOT).as_posix()
                   for path in ROOT.glob('configs/[!_]*/*.py'))
 
@@ -64,13 +76,23 @@ def make_small(cfg: Config) -> None:
         scales = cfg.tta_pipeline[1].transforms[0]
         del scales[2:]
     backbone = cfg.model.backbone
+    archs, entries = NARROW[backbone.type]
     arch = backbone.arch
-    arch = dict(ARCHS[arch] if isinstance(arch, str) else arch)
-    arch.update(embed_dims=CHANNELS, num_heads=1,
-                feedforward_channels=2 * CHANNELS)
+    arch = dict(archs[arch] if isinstance(arch, str) else arch, **entries)
     narrow(cfg.model)
     backbone.arch = arch
     backbone.init_cfg = None
+    with torch.device('meta'):
+        channels = MODELS.build(backbone).out_channels
+    for name in ('neck', 'decode_head', 'head', 'auxiliary_head'):
+        head = cfg.model.get(name)
+        if head and 'in_channels' in head:
+            several = isinstance(head.in_channels, (list, tuple))
+            if several and len(channels) > 1:
+                head.in_channels = list(channels)
+            elif name == 'neck' or cfg.model.get('neck') is None:
+                head.in_channels = [channels[-1]] if several else \
+                    channels[head.get('in_index', -1)]
 
 
 def narrow(node) -> None:

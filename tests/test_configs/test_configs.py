@@ -85,15 +85,19 @@ def test_the_name_tells_the_schedule(cfg):
 def test_the_name_tells_the_model(cfg):
     name = name_of(cfg)
     model, backbone = cfg.model, cfg.model.backbone
-    family, size = re.match(r'(hpvit|vit)-(\w+?)[-_]', name).groups()
-    if family == 'vit':
+    family, size = re.match(r'(\w+?)-(\w+?)[-_]', name).groups()
+    assert backbone.type.lower() == f'hpvit_mm.{family}'.replace('.vit',
+                                                                 '.hpvit')
+    if family == 'hivit':
+        pass
+    elif family == 'vit':
         assert len(backbone.stage_depths) == 1
         assert backbone.patch_stride == backbone.get('patch_size', 16)
     else:
         assert backbone.get('patch_stride', 4) == 4
         assert len(backbone.get('stage_depths', range(4))) == 4
     widths = dict(mini=96, tiny=192, small=384)
-    if size in widths:
+    if size in widths and family != 'hivit':
         assert backbone.arch.embed_dims == widths[size]
     else:
         assert backbone.arch == size
@@ -127,7 +131,8 @@ def test_the_checkpoint_is_of_the_model(cfg):
     if size:
         assert (size[1] or size[2] or 'base') in name_of(cfg)
     else:
-        assert 'mini' in name_of(cfg)
+        assert 'mini' in name_of(cfg) or (
+            not checkpoint and '-mae' not in name_of(cfg))
 
 
 def test_the_head_of_the_file(cfg):

@@ -1,0 +1,20 @@
+"""HiViT-T on ImageNet-1K from random weights.
+
+Recipe    the official one, see the schedule's file
+Command   bash tools/dist_train.sh \
+              configs/imagenet/hivit-tiny_8xb128-300e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      to be computed
+Result    not yet trained; published: 82.1 % top-1
+          (zhangxiaosong18/hivit)
+"""
+_base_ = [
+    '../_base_/models/hivit_classifier.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/imagenet_300e.py',
+    '../_base_/default_runtime/mmpretrain.py',
+]
+
+model = dict(
+    backbone=dict(arch='tiny', drop_path_rate=0.05),
+    head=dict(in_channels=384))
