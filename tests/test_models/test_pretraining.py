@@ -15,8 +15,13 @@ HPVIT = dict(type='hpvit_mm.HPViT', arch=ARCH, img_size=64,
              stage_depths=(1, 1, 1, 1))
 HIVIT = dict(type='hpvit_mm.HiViT', img_size=64, out_indices=(0, 1, 2),
              arch=dict(embed_dims=32, depths=(1, 1, 2), num_heads=2))
-# backbone, mask unit, channels of a unit: tokens times width of all outputs
-BACKBONES = [(VIT, 16, 32), (HPVIT, 32, 85 * 32), (HIVIT, 16, 7 * 32),
+HIERA = dict(type='hpvit_mm.Hiera', img_size=64, num_pools=2,
+             arch=dict(embed_dims=16, num_heads=1, depths=(1, 1, 1, 1)))
+# backbone, patches of the decoder, channels of a patch: tokens times width of
+# all outputs
+BACKBONES = [(HIERA, 16, 16 * 16 + 4 * 32 + 64 + 128),
+             (HIERA, 32, 4 * (16 * 16 + 4 * 32 + 64 + 128)),
+             (VIT, 16, 32), (HPVIT, 32, 85 * 32), (HIVIT, 16, 7 * 32),
              (dict(HPVIT, out_indices=3), 32, 32)]
 
 
@@ -28,13 +33,13 @@ def scope():
     DefaultScope._instance_dict.pop('mmpretrain', None)
 
 
-def build(backbone=VIT, unit=16, channels=32, **kwargs):
+def build(backbone=VIT, patch=16, channels=32, **kwargs):
     return MODELS.build(dict(
         type='hpvit_mm.MAE', backbone=backbone,
         neck=dict(type='hpvit_mm.MAEDecoder', in_channels=channels,
-                  patch_size=unit, img_size=64, embed_dims=16, num_layers=1,
+                  patch_size=patch, img_size=64, embed_dims=16, num_layers=1,
                   num_heads=2),
-        head=dict(type='MAEPretrainHead', norm_pix=True, patch_size=unit,
+        head=dict(type='MAEPretrainHead', norm_pix=True, patch_size=patch,
                   loss=dict(type='PixelReconstructionLoss', criterion='L2')),
         **kwargs))
 
@@ -46,9 +51,10 @@ def images(number):
     return (angles.sin() * x + angles.cos() * y + phases).sin()
 
 
-@pytest.mark.parametrize('backbone, unit, channels', BACKBONES)
-def test_it_learns(backbone, unit, channels):
-    model = build(backbone, unit, channels, mask_ratio=0.5)
+@pytest.mark.parametrize('backbone, patch, channels', BACKBONES)
+def test_it_learns(backbone, patch, channels):
+    model = build(backbone, patch, channels, mask_ratio=0.5,
+                  fixed_position=backbone is not HIERA)
     model.head.norm_pix = False  # takes longer
     x = images(8)
     optimizer = torch.optim.AdamW(
@@ -63,7 +69,9 @@ def test_it_learns(backbone, unit, channels):
     assert sum(losses[-5:]) < 0.93 * sum(losses[:5])
     fixed = {n for n, p in model.named_parameters() if p.grad is None}
     assert fixed == {n for n, _ in model.named_parameters()
-                     if n.endswith('pos_embed')}
+                     if n.endswith('pos_embed')
+                     and backbone is not HIERA
+                     or n == 'neck.decoder_pos_embed'}
 
 
 def test_units_are_put_where_they_belong():
@@ -72,11 +80,28 @@ def test_units_are_put_where_they_belong():
     decoder.decoder_norm = decoder.decoder_pred = torch.nn.Identity()
     mask = torch.rand(2, 16).argsort(1).view(2, 4, 4) < 9
     features = torch.randn(2, 7, 1, 32)
-    out = decoder([features], mask) - decoder.decoder_pos_embed
+    out = decoder([features], mask, 16) - decoder.decoder_pos_embed
     for one, hidden, visible in zip(out, mask.flatten(1), features):
         torch.testing.assert_close(
             one[~hidden], decoder.decoder_embed(visible[:, 0]))
         assert torch.allclose(one[hidden], decoder.mask_token[0], atol=1e-6)
+
+
+def test_patches_of_units_are_put_where_they_belong():
+    """An image of units of 2 x 2 patches of 2 x 2 tokens."""
+    decoder = build(patch=16, channels=4 * 8).neck
+    decoder.decoder_blocks = torch.nn.Sequential()
+    decoder.decoder_norm = decoder.decoder_pred = torch.nn.Identity()
+    tokens = torch.randn(1, 8, 8, 8)  # (B, H, W, C)
+    mask = torch.tensor([[[True, False], [False, True]]])
+    units = torch.stack([tokens[0, :4, 4:], tokens[0, 4:, :4]]).flatten(1, 2)
+    out = decoder([units[None]], mask, 32) - decoder.decoder_pos_embed
+    patches = tokens.unflatten(2, (4, 2)).unflatten(1, (4, 2)).transpose(2, 3)
+    expected = decoder.decoder_embed(patches.flatten(3))[0]  # (4, 4, C)
+    out = out.view(4, 4, -1)
+    torch.testing.assert_close(out[:2, 2:], expected[:2, 2:])
+    torch.testing.assert_close(out[2:, :2], expected[2:, :2])
+    assert (out[:2, :2] - decoder.mask_token).abs().max() < 1e-6
 
 
 def test_the_encoder_is_that_of_mmpretrain():
@@ -144,8 +169,7 @@ def test_masks_have_the_ratio_and_differ():
 @pytest.mark.parametrize('kwargs, says', [
     (dict(mask_ratio=0.99), 'leaves 0 of the 16 mask units'),
     (dict(mask_ratio=0.), 'leaves 16 of the 16'),
-    (dict(unit=32), r'head.patch_size is 32, but the mask unit of HPViT has '
-     '16'),
+    (dict(patch=32), 'patch_size is 32, but the mask unit of HPViT has 16'),
     (dict(backbone=dict(type='ResNet', depth=18)),
      'ResNet cannot compute visible units')])
 def test_what_does_not_fit(kwargs, says):

@@ -1,4 +1,5 @@
 """Masked autoencoders for any backbone that computes visible units alone."""
+import math
 from typing import Dict, Sequence, Tuple, Union
 
 import torch
@@ -30,7 +31,7 @@ class MAE(BaseSelfSupervisor):
         mask_ratio: Share of the units that are hidden. Defaults to 0.75.
         fixed_position: Whether the backbone's position embedding stays at
             its initial or loaded values, as MAE's sine-cosine table does.
-            Defaults to True.
+            Hiera's is learned: set False. Defaults to True.
         kwargs: As for mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
@@ -49,14 +50,15 @@ class MAE(BaseSelfSupervisor):
                 f'{type(self.backbone).__name__} cannot compute visible units '
                 'alone, as MAE needs it: use hpvit_mm.HPViT, HiViT or Hiera '
                 'as model.backbone.')
-        for name, given in (('head', self.head.patch_size),
-                            ('neck', self.neck.patch_size)):
-            if given != unit:
-                raise UserError(
-                    f'model.{name}.patch_size is {given}, but the mask unit '
-                    f'of {type(self.backbone).__name__} has {unit} pixels; '
-                    f'set it to {unit}.')
-        self.num_visible(self.neck.grid)
+        patch = self.neck.patch_size
+        if unit % patch or self.head.patch_size != patch:
+            raise UserError(
+                f'model.neck.patch_size is {patch} and model.head.patch_size '
+                f'is {self.head.patch_size}, but the mask unit of '
+                f'{type(self.backbone).__name__} has {unit} pixels; set both '
+                'to that, or to a number that divides it.')
+        self.num_visible(tuple(
+            side * patch // unit for side in self.neck.grid))
         if fixed_position:
             for name in ('pos_embed', 'prefix_pos_embed',
                          'absolute_pos_embed'):
@@ -100,14 +102,20 @@ class MAE(BaseSelfSupervisor):
             mask: Hidden units, (B, h, w).
 
         Returns:
-            Pixels of shape (B, h * w, unit * unit * C).
+            Pixels of shape (B, N, patch * patch * C), of all N patches of
+            the decoder in raster order.
         """
         unit = self.backbone.mask_unit
-        # (B, h, w) -> (B, 1, H, W)
-        hidden = mask.to(inputs.device, non_blocking=True).repeat_interleave(
-            unit, 1).repeat_interleave(unit, 2).unsqueeze(1)
-        features = self.backbone(inputs.masked_fill(hidden, 0.), mask)
-        return self.neck(features, mask)
+        # (B, h, w) -> (B, H, W) -> (B, 1, H, W)
+        hidden = enlarge(mask.to(inputs.device, non_blocking=True), unit)
+        features = self.backbone(
+            inputs.masked_fill(hidden.unsqueeze(1), 0.), mask)
+        return self.neck(features, mask, unit)
+
+    def hidden_patches(self, mask: Tensor) -> Tensor:
+        """(B, h, w) units -> (B, N) patches of the decoder."""
+        times = self.backbone.mask_unit // self.neck.patch_size
+        return enlarge(mask, times).flatten(1)
 
     def loss(self, inputs: Tensor, data_samples: Sequence,
              **kwargs) -> Dict[str, Tensor]:
@@ -127,7 +135,7 @@ class MAE(BaseSelfSupervisor):
         self.backbone.check_mask(inputs)
         mask = self.random_mask(inputs)
         pred = self.predict_pixels(inputs, mask)
-        hidden = mask.flatten(1).to(pred.device, pred.dtype)
+        hidden = self.hidden_patches(mask).to(pred.device, pred.dtype)
         return dict(loss=self.head.loss(pred.float(), inputs, hidden))
 
     @torch.no_grad()
@@ -149,24 +157,30 @@ class MAE(BaseSelfSupervisor):
         if self.head.norm_pix:
             var, mean = torch.var_mean(pixels, dim=-1, keepdim=True)
             pred = pred * (var + 1e-6).sqrt() + mean
-        hidden = mask.flatten(1).unsqueeze(-1).to(pred.device)
+        hidden = self.hidden_patches(mask).unsqueeze(-1).to(pred.device)
         return self.head.unpatchify(torch.where(hidden, pred, pixels))
+
+
+def enlarge(mask: Tensor, times: int) -> Tensor:
+    """(B, h, w) -> (B, times * h, times * w), each value repeated."""
+    return mask.repeat_interleave(times, 1).repeat_interleave(times, 2)
 
 
 @MODELS.register_module()
 class MAEDecoder(BaseModule):
     """MAE's decoder, for units of any backbone.
 
-    The tokens of a visible unit, of all outputs of the backbone, are
-    concatenated and embedded as one; hidden units are a mask token. Parameter
-    names are MAE's. In difference to mmpretrain's ``MAEPretrainDecoder`` it
-    needs no cls token, which our backbones keep to themselves, and no square
-    images.
+    Its tokens are patches: units, or parts of them. The backbone's tokens in
+    a visible patch, of all its outputs, are concatenated and embedded as one;
+    hidden patches are a mask token. Parameter names are MAE's. In difference
+    to mmpretrain's ``MAEPretrainDecoder`` it needs no cls token, which our
+    backbones keep to themselves, and no square images.
 
     Args:
-        in_channels: Channels of a visible unit, of all outputs of the
-            backbone: the sum of their tokens per unit times their width.
-        patch_size: Side of a unit in pixels. Defaults to 16.
+        in_channels: Channels of a visible patch: for all outputs of the
+            backbone the sum of their tokens in a patch times their width.
+        patch_size: Side of a patch in pixels: that of a unit, or half of it
+            (Hiera) and so on. Defaults to 16.
         img_size: Side of the training images. Others take other positions.
             Defaults to 224.
         image_channels: Channels of the images. Defaults to 3.
@@ -205,30 +219,42 @@ class MAEDecoder(BaseModule):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, features: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """Predict the pixels of all units.
+    def forward(self, features: Sequence[Tensor], mask: Tensor,
+                unit: int) -> Tensor:
+        """Predict the pixels of all patches.
 
         Args:
-            features: Outputs of the backbone, (B, V, t_i, C_i) each.
+            features: Outputs of the backbone, (B, V, t_i, C_i) each, with
+                the tokens of a unit in raster order.
             mask: Hidden units, (B, h, w).
+            unit: Side of a unit in pixels.
 
         Returns:
-            Pixels of shape (B, h * w, patch_size * patch_size * channels).
+            Pixels of shape (B, N, patch_size * patch_size * channels), of
+            all N patches in raster order.
         """
-        # (B, V, t_i, C_i) -> (B, V, sum of t_i * C_i)
-        x = torch.cat([one.flatten(2) for one in features], dim=2)
+        # patches along a side of a unit
+        times = unit // self.patch_size
+        # (B, V, t_i, C_i) -> (B, V * patches, sum of their tokens and widths)
+        x = torch.cat([split_units(one, times) for one in features], dim=2)
         if x.shape[2] != self.in_channels:
             raise UserError(
                 f'model.neck.in_channels is {self.in_channels}, but the '
                 f'outputs of the backbone have {x.shape[2]} channels per '
-                'unit; set it to that.')
+                'patch; set it to that.')
         x = self.decoder_embed(x)
-        grid = tuple(mask.shape[1:])
-        # Place of each unit among the visible ones, which precede the mask
+        # Place of each patch among the visible ones, which precede the mask
         # token; the hidden ones all take that, the last.
-        visible = (~mask).flatten(1)  # (B, N)
-        place = (visible.cumsum(dim=1) - 1).where(
-            visible, torch.tensor(x.shape[1], device=mask.device))
+        visible = ~mask
+        place = enlarge((visible.flatten(1).cumsum(dim=1) - 1).view_as(mask),
+                        times) * times**2
+        offsets = torch.arange(times, device=mask.device)
+        # (times, times) -> (times * h, times * w)
+        place = place + (offsets[:, None] * times + offsets).repeat(
+            *mask.shape[1:])
+        grid = tuple(place.shape[1:])
+        place = place.where(enlarge(visible, times), torch.tensor(
+            x.shape[1], device=mask.device)).flatten(1)
         place = place.to(x.device, non_blocking=True)
         mask_token = self.mask_token.to(x.dtype).expand(len(x), -1, -1)
         # (B, V + 1, C) -> (B, N, C)
@@ -240,3 +266,28 @@ class MAEDecoder(BaseModule):
         for block in self.decoder_blocks:
             x = block(x)
         return self.decoder_pred(self.decoder_norm(x.squeeze(1)))
+
+
+def split_units(x: Tensor, times: int) -> Tensor:
+    """Divide units, with their tokens in raster order, into patches.
+
+    Args:
+        x: Tokens of shape (B, V, k * k, C).
+        times: Patches along a side of a unit.
+
+    Returns:
+        Patches of shape (B, V * times * times, (k / times)**2 * C).
+    """
+    if times == 1:
+        return x.flatten(2)
+    side = math.isqrt(x.shape[2])
+    if side % times:
+        raise UserError(
+            f'an output of the backbone has {side} x {side} tokens in a mask '
+            f'unit, which are not {times} x {times} patches of the decoder: '
+            'use a larger patch_size in model.neck and model.head, or '
+            'out_indices without that output.')
+    # (B, V, k * k, C) -> (B, V, times, k', times, k', C)
+    #                  -> (B, V, times, times, k', k', C)
+    x = x.unflatten(2, (times, side // times, times, side // times))
+    return x.transpose(3, 4).flatten(4).flatten(1, 3)
