@@ -60,13 +60,21 @@ HEADER = """\
 FAMILIES = {
     'HPViT': (
         'Rethinking Hierarchies in Pre-trained Plain Vision Transformer',
-        'https://arxiv.org/abs/2211.01785', 'hpvit'),
+        'https://arxiv.org/abs/2211.01785', 'backbones/hpvit'),
     'Plain ViT': (
         'Masked Autoencoders Are Scalable Vision Learners',
-        'https://arxiv.org/abs/2111.06377', 'hpvit'),
+        'https://arxiv.org/abs/2111.06377', 'backbones/hpvit'),
     'HiViT': (
         'HiViT: A Simple and More Efficient Design of Hierarchical Vision '
-        'Transformer', 'https://arxiv.org/abs/2205.14949', 'hivit'),
+        'Transformer', 'https://arxiv.org/abs/2205.14949',
+        'backbones/hivit'),
+    'Hiera': (
+        'Hiera: A Hierarchical Vision Transformer without the '
+        'Bells-and-Whistles', 'https://arxiv.org/abs/2306.00989',
+        'backbones/hiera'),
+    'MaskedSwin': (
+        'Green Hierarchical Vision Transformer for Masked Image Modeling',
+        'https://arxiv.org/abs/2205.13515', 'pretraining/greenmim'),
 }
 
 
@@ -264,7 +272,7 @@ def model_index(folder: str, ones: Iterable[Experiment]) -> str:
             'Paper': dict(Title=title, URL=url),
             # modelindex looks for it beside this file
             'README': 'README.md',
-            'Code': f'hpvit_mm/models/backbones/{module}.py',
+            'Code': f'hpvit_mm/models/{module}.py',
         } for name, (title, url, module) in FAMILIES.items()
         if any(family(one.cfg) == name for one in ones)
     ]

@@ -5,7 +5,9 @@ Recipe    the official one, see the schedule's file; it starts from the checkpoi
 Command   bash tools/dist_train.sh \
               configs/ade20k/hivit-base-mae-ft_upernet_8xb4-80k_ade20k-640x640.py 8 \
               --amp --amp-dtype bfloat16
-Cost      to be computed
+Cost      (350 + 2,624 + 5,949) GFLOPs (backbone, heads, backward pass) x 32
+          images x 80,000 iterations = 22.8 EFLOPs, 50.8 GPU hours at 125
+          TFLOP/s in bf16; 17.1 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained; published: 52.8 mIoU (zhangxiaosong18/hivit)
 """
 _base_ = [

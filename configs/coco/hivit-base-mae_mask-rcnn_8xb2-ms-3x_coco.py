@@ -7,7 +7,9 @@ Recipe    that of HPViT with the official layer decay of 0.9 and drop path of 0.
 Command   bash tools/dist_train.sh \
               configs/coco/hivit-base-mae_mask-rcnn_8xb2-ms-3x_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      to be computed
+Cost      (404 + 435 + 1,677) GFLOPs (backbone, heads, backward pass) x 117,266
+          images x 36 epochs = 10.6 EFLOPs, 23.6 GPU hours at 125 TFLOP/s in
+          bf16; 9.2 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained; published: 53.3 box AP (zhangxiaosong18/hivit)
 """
 _base_ = [

@@ -4,7 +4,9 @@ Recipe    the official one, see the schedule's file
 Command   bash tools/dist_train.sh \
               configs/imagenet/hivit-base_8xb128-300e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      to be computed
+Cost      (31.6 + 0.001 + 63.2) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 300 epochs = 36.4 EFLOPs, 81.0 GPU hours at 125
+          TFLOP/s in bf16; 20.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained; published: 83.8 % top-1
           (zhangxiaosong18/hivit)
 """

@@ -6,7 +6,9 @@ Recipe    ours: 20 epochs of MAE on the hierarchical network itself, which start
 Command   bash tools/dist_train.sh \
               configs/pretrain/mae_hpvit-base-conv-mae_8xb128x4-20e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      to be computed
+Cost      (34.0 + 2.7 + 72.5) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 20 epochs = 2.8 EFLOPs, 6.2 GPU hours at 125
+          TFLOP/s in bf16 (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -5,7 +5,9 @@ Recipe    MAE-Lite (wangsr126/MAE-Lite, projects/mae_lite): 12 heads, a
 Command   bash tools/dist_train.sh \
               configs/pretrain/mae_vit-small_8xb512-800e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      to be computed
+Cost      (2.2 + 0.27 + 4.9) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 800 epochs = 7.6 EFLOPs, 16.8 GPU hours at 125
+          TFLOP/s in bf16 (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

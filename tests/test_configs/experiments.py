@@ -10,7 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from hpvit_mm.models.backbones import hivit, hpvit
+from hpvit_mm.models.backbones import archs, hiera, hivit
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = {
@@ -25,10 +25,10 @@ DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
 CHANNELS = 16  # of small models
 # Type of a backbone -> its architectures, and a narrow one's entries.
 NARROW = {
-    'hpvit_mm.HPViT': (hpvit.ARCHS, dict(
+    'hpvit_mm.HPViT': (archs.ARCHS, dict(
         embed_dims=CHANNELS, num_heads=1, feedforward_channels=2 * CHANNELS)),
-    'hpvit_mm.HiViT': (hivit.ARCHS, dict(
-        embed_dims=CHANNELS, num_heads=1)),
+    'hpvit_mm.HiViT': (hivit.ARCHS, dict(embed_dims=CHANNELS, num_heads=1)),
+    'hpvit_mm.Hiera': (hiera.ARCHS, dict(embed_dims=4, num_heads=1)),
 }
 
 
@@ -76,9 +76,9 @@ def make_small(cfg: Config) -> None:
         scales = cfg.tta_pipeline[1].transforms[0]
         del scales[2:]
     backbone = cfg.model.backbone
-    archs, entries = NARROW[backbone.type]
+    known, entries = NARROW[backbone.type]
     arch = backbone.arch
-    arch = dict(archs[arch] if isinstance(arch, str) else arch, **entries)
+    arch = dict(known[arch] if isinstance(arch, str) else arch, **entries)
     narrow(cfg.model)
     backbone.arch = arch
     backbone.init_cfg = None

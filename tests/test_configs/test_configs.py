@@ -88,8 +88,9 @@ def test_the_name_tells_the_model(cfg):
     family, size = re.match(r'(\w+?)-(\w+?)[-_]', name).groups()
     assert backbone.type.lower() == f'hpvit_mm.{family}'.replace('.vit',
                                                                  '.hpvit')
-    if family == 'hivit':
-        pass
+    if family in ('hivit', 'hiera'):
+        assert name.startswith(f'{family}-{backbone.arch}')
+        return
     elif family == 'vit':
         assert len(backbone.stage_depths) == 1
         assert backbone.patch_stride == backbone.get('patch_size', 16)

@@ -34,13 +34,13 @@ def scope():
 
 
 def build(backbone=VIT, patch=16, channels=32, **kwargs):
-    return MODELS.build(dict(
+    return MODELS.build(dict(dict(
         type='hpvit_mm.MAE', backbone=backbone,
         neck=dict(type='hpvit_mm.MAEDecoder', in_channels=channels,
                   patch_size=patch, img_size=64, embed_dims=16, num_layers=1,
                   num_heads=2),
         head=dict(type='MAEPretrainHead', norm_pix=True, patch_size=patch,
-                  loss=dict(type='PixelReconstructionLoss', criterion='L2')),
+                  loss=dict(type='PixelReconstructionLoss', criterion='L2'))),
         **kwargs))
 
 
@@ -184,3 +184,60 @@ def test_what_does_not_fit(kwargs, says):
 def test_what_does_not_fit_images(size, channels, says):
     with pytest.raises(UserError, match=says):
         build(channels=channels).loss(torch.randn(2, 3, *size), [])
+
+
+# ------------------------------------------------------------ distillation
+
+TEACHER = dict(VIT, arch=dict(ARCH, num_heads=4))
+
+
+@pytest.mark.parametrize('backbone, patch, channels, teacher', [
+    (VIT, 16, 32, TEACHER),
+    (HIERA, 16, 16 * 16 + 4 * 32 + 64 + 128,
+     dict(HIERA, arch=dict(HIERA['arch'], depths=(1, 1, 2, 2))))])
+def test_distillation(backbone, patch, channels, teacher):
+    model = build(backbone, patch, channels, type='hpvit_mm.DistilledMAE',
+                  teacher=teacher, mask_ratio=0.5).train()
+    x = images(8)
+    before = {n: p.clone() for n, p in model.teacher.named_parameters()}
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], 5e-3)
+    losses = []
+    for _ in range(40):
+        loss = model.loss(x, [])
+        optimizer.zero_grad()
+        sum(loss.values()).backward()
+        optimizer.step()
+        losses.append(float(loss['loss_distill'].detach()))
+    assert losses[-1] < 0.8 * losses[0]
+    assert not model.teacher.training
+    assert all(torch.equal(p, before[n])
+               for n, p in model.teacher.named_parameters())
+
+
+def test_decoupled_distillation():
+    """The decoder reads block 2, block 4 is distilled, 3 are fine-tuned."""
+    model = build(dict(VIT, out_blocks=(1, 3)), decouple=True,
+                  type='hpvit_mm.DistilledMAE', teacher=TEACHER).train()
+    sum(model.loss(images(2), []).values()).backward()
+    for name, one in model.named_parameters():
+        assert one.requires_grad == (one.grad is not None), name
+    student = HPViT(ARCH, img_size=64, patch_stride=16, stage_depths=(3, 1),
+                    out_indices=0)
+    student.fit_checkpoint(model.state_dict(), 'epoch_1.pth')
+
+
+def test_the_attention_map_is_that_of_the_attention():
+    from hpvit_mm.models.layers import Attention
+    from hpvit_mm.models.pretraining.distill import attention_map
+    attn, x = Attention(32, 4), torch.randn(2, 1, 9, 32)
+    values = attn.qkv(x)[:, 0, :, 64:].unflatten(2, (4, 8)).transpose(1, 2)
+    out = (attention_map(attn, x) @ values).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(attn.proj(out), attn(x)[:, 0])
+
+
+@pytest.mark.parametrize('teacher', [
+    dict(VIT, with_cls_token=False), HIVIT, dict(VIT, patch_stride=8)])
+def test_a_teacher_of_another_geometry(teacher):
+    with pytest.raises(UserError, match='teacher of the same geometry'):
+        build(type='hpvit_mm.DistilledMAE', teacher=teacher)

@@ -42,7 +42,8 @@ def test_every_config_is_in_the_metafiles():
     assert sorted(model.config for model in index.models) == configs()
     names = [model.name for model in index.models]
     assert sorted(names) == sorted(Path(path).stem for path in configs())
-    papers = dict(vit='2111.06377', hpvit='2211.01785', hivit='2205.14949')
+    papers = dict(vit='2111.06377', hpvit='2211.01785', hivit='2205.14949',
+                  hiera='2306.00989', greenmim_swin='2205.13515')
     for model in index.models:
         family = model.name.removeprefix('mae_').split('-')[0]
         full = model.full_model

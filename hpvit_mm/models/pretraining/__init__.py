@@ -1,6 +1,8 @@
 """Pre-training on mmpretrain's classes, which configs import on demand:
 ``custom_imports=dict(imports=['hpvit_mm.models.pretraining'])``.
 """
+from .distill import DistilledMAE
+from .greenmim import GreenMIM, MaskedSwin
 from .mae import MAE, MAEDecoder
 
-__all__ = ['MAE', 'MAEDecoder']
+__all__ = ['DistilledMAE', 'GreenMIM', 'MAE', 'MAEDecoder', 'MaskedSwin']

@@ -106,11 +106,28 @@ class MAE(BaseSelfSupervisor):
             the decoder in raster order.
         """
         unit = self.backbone.mask_unit
-        # (B, h, w) -> (B, H, W) -> (B, 1, H, W)
-        hidden = enlarge(mask.to(inputs.device, non_blocking=True), unit)
-        features = self.backbone(
-            inputs.masked_fill(hidden.unsqueeze(1), 0.), mask)
-        return self.neck(features, mask, unit)
+        features = self.backbone(self.hide(inputs, mask), mask)
+        return self.neck(self.decoded_features(features), mask, unit)
+
+    def hide(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Set the pixels (B, C, H, W) of hidden units (B, h, w) to 0."""
+        hidden = enlarge(mask.to(inputs.device, non_blocking=True),
+                         self.backbone.mask_unit)
+        return inputs.masked_fill(hidden.unsqueeze(1), 0.)
+
+    def decoded_features(self, features: Sequence[Tensor]
+                         ) -> Sequence[Tensor]:
+        """The outputs of the backbone that the decoder reads."""
+        return features
+
+    def extra_losses(self, inputs: Tensor, mask: Tensor) -> Dict[str, Tensor]:
+        """Losses beside that of the pixels; none here.
+
+        Args:
+            inputs: Images with hidden units set to 0, (B, C, H, W).
+            mask: Hidden units, (B, h, w).
+        """
+        return {}
 
     def hidden_patches(self, mask: Tensor) -> Tensor:
         """(B, h, w) units -> (B, N) patches of the decoder."""
@@ -136,7 +153,9 @@ class MAE(BaseSelfSupervisor):
         mask = self.random_mask(inputs)
         pred = self.predict_pixels(inputs, mask)
         hidden = self.hidden_patches(mask).to(pred.device, pred.dtype)
-        return dict(loss=self.head.loss(pred.float(), inputs, hidden))
+        return dict(
+            loss=self.head.loss(pred.float(), inputs, hidden),
+            **self.extra_losses(self.hide(inputs, mask), mask))
 
     @torch.no_grad()
     def reconstruct(self, inputs: Tensor, mask: Tensor) -> Tensor:
