@@ -91,14 +91,14 @@ def test_the_name_tells_the_model(cfg):
     if family in ('hivit', 'hiera'):
         assert name.startswith(f'{family}-{backbone.arch}')
         return
-    elif family == 'vit':
+    if family == 'vit':
         assert len(backbone.stage_depths) == 1
         assert backbone.patch_stride == backbone.get('patch_size', 16)
     else:
         assert backbone.get('patch_stride', 4) == 4
         assert len(backbone.get('stage_depths', range(4))) == 4
     widths = dict(mini=96, tiny=192, small=384)
-    if size in widths and family != 'hivit':
+    if size in widths:
         assert backbone.arch.embed_dims == widths[size]
     else:
         assert backbone.arch == size
@@ -127,7 +127,7 @@ def test_the_name_tells_the_model(cfg):
 def test_the_checkpoint_is_of_the_model(cfg):
     checkpoint = cfg.model.backbone.init_cfg.checkpoint \
         if cfg.model.backbone.get('init_cfg') else ''
-    size = re.search(r'vit_(base|large|huge)|mae_(tiny|small)|vit(b)14',
+    size = re.search(r'vit_(base|large|huge)|mae_(?:hiera_)?(tiny|small)|vit(b)14',
                      checkpoint)
     if size:
         assert (size[1] or size[2] or 'base') in name_of(cfg)
