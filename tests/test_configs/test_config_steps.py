@@ -10,10 +10,11 @@ from hpvit_mm.engine.outputs import set_tta
 # a step; test_configs.py builds all of them.
 VARIANTS = ('-tiny-', '-small-', '-large-', '-huge-', '-1182-', '-1191-',
             '-3333-', '-avg-mae_mask', '-avg-mae_upernet', '-avg-mae_8xb',
-            '-global-', '-window-mae_u')
+            '-global-', '-window-mae_u', '/hivit-tiny', '/hivit-small',
+            '/hivit-base_')
 RECIPES = [name for name in configs()
            if not any(part in name for part in VARIANTS) or 'bf16' in name
-           and 'large-conv' in name]
+           and 'large-conv' in name or '/hiera-' in name]
 
 
 @pytest.mark.parametrize('cfg', RECIPES, indirect=True)
