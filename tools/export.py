@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Export a model to ONNX, torch.export or Hugging Face; see --help."""
 import argparse
-import copy
 import json
 import sys
 from pathlib import Path
@@ -33,28 +32,6 @@ examples:
 The exported program takes (batch, 3, H, W): of any batch, of this height and
 width, normalised as the file's metadata (mean, std, channels) tells. It is
 compared with PyTorch for batches of 1 and 3."""
-
-
-def build(cfg, checkpoint: str):
-    """Build the model of a config with the weights of a checkpoint."""
-    from mmengine.registry import MODELS, DefaultScope
-    from mmengine.runner import load_checkpoint
-
-    from hpvit_mm.checkpoints.loader import register_loaders
-    from hpvit_mm.engine.checks import check_entries, check_host
-    from hpvit_mm.engine.checks.checkpoint import check_checkpoint
-    from hpvit_mm.engine.checks.parts import build_skeleton
-    check_entries(cfg, ('model', ))
-    check_host(cfg)
-    register_loaders()
-    entry = copy.deepcopy(cfg.model)
-    if cfg.get('data_preprocessor'):
-        entry.setdefault('data_preprocessor', cfg.data_preprocessor)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        check_checkpoint(build_skeleton(cfg), checkpoint)
-        model = MODELS.build(entry).eval()
-    load_checkpoint(model, checkpoint, map_location='cpu')
-    return model
 
 
 def part_of(model, part: str):
@@ -175,6 +152,7 @@ def main(argv=None) -> int:
 
     def run() -> None:
         from hpvit_mm.analysis.cost import input_size
+        from hpvit_mm.analysis.inference import load_model
         from hpvit_mm.checkpoints import save_pretrained
         from hpvit_mm.checkpoints.write import check_destination
         from hpvit_mm.engine.settings import load_config, merge_options
@@ -191,7 +169,7 @@ def main(argv=None) -> int:
         if out.suffix:
             shape = parse_shape(args.shape) if args.shape else input_size(
                 cfg, remedy='give --shape')
-        model = build(cfg, args.checkpoint)
+        model = load_model(cfg, args.checkpoint)
         if not out.suffix:
             if args.part != 'backbone' or args.shape:
                 raise UserError('a folder holds the backbone, for any shape: '

@@ -1,4 +1,5 @@
 """Predict images with the inferencers of the three host libraries."""
+import copy
 import importlib
 import warnings
 from itertools import groupby
@@ -8,7 +9,8 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.runner import load_checkpoint
 from torch import nn
 
 from hpvit_mm.checkpoints import read_checkpoint
@@ -142,6 +144,28 @@ class Predictor:
             if self.task == 'detection' else {}
         visualizer.add_datasample('image', image, sample, draw_gt=False,
                                   out_file=out_file, **options)
+
+
+def load_model(cfg: Config, checkpoint: str) -> nn.Module:
+    """Build the model of a config with the weights of a checkpoint.
+
+    Returns:
+        The model, in eval mode, on the CPU.
+
+    Raises:
+        UserError: If the checkpoint does not fit.
+    """
+    check_entries(cfg, ('model', ))
+    check_host(cfg)
+    register_loaders()
+    entry = copy.deepcopy(cfg.model)
+    if cfg.get('data_preprocessor'):
+        entry.setdefault('data_preprocessor', cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        check_checkpoint(build_skeleton(cfg), checkpoint)
+        model = MODELS.build(entry).eval()
+    load_checkpoint(model, checkpoint, map_location='cpu')
+    return model
 
 
 def find_classes(cfg: Config, checkpoint: str) -> Sequence[str]:

@@ -1,4 +1,5 @@
 """The tools of tools/analysis on tiny experiments."""
+import json
 from pathlib import Path
 
 import cv2
@@ -63,6 +64,27 @@ def test_data_are_drawn(inside, refused_text, write_config, kind):
     sheet = cv2.imread('browse.png')
     assert sheet.shape[1] > 900 and sheet.std() > 10
     assert 'exists' in refused_text('analysis/browse_dataset.py', config)
+
+
+@pytest.mark.parametrize('kind, name', [
+    ('segmentation', 'mIoU'), ('classification', 'accuracy/top1')])
+def test_comparison_tells_the_metric_of_the_log(inside, trained, kind, name):
+    config, checkpoint = trained(kind)
+    printed = inside('analysis/compare_checkpoints.py', config, checkpoint,
+                     checkpoint, '--json')
+    result = json.loads(
+        printed[printed.index('{\n'):printed.rindex('}') + 1])
+    log = max(checkpoint.parent.glob('*/vis_data/scalars.json'))
+    rows = map(json.loads, log.read_text().splitlines())
+    expected = [row[name] for row in rows if name in row][-1]
+    assert 100 * result['a'] == pytest.approx(expected, abs=0.01)
+    assert result['a'] == result['b'] and result['changed'] == []
+
+
+def test_detectors_are_not_compared(refused_text, trained):
+    config, checkpoint = trained('detection')
+    assert 'not a sum over images' in refused_text(
+        'analysis/compare_checkpoints.py', config, checkpoint, checkpoint)
 
 
 @pytest.fixture

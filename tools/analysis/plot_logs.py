@@ -17,8 +17,8 @@ examples:
   python tools/analysis/plot_logs.py work_dirs/a work_dirs/b --out curves.png
   python tools/analysis/plot_logs.py work_dirs/seed* --mean --keys loss mIoU
 
-Without --keys: the loss, the main metrics, the learning rate, the norm of the
-gradient, seconds per iteration and GPU memory in MB, where they were logged."""
+Without --keys: the loss, the main metrics, the learning rate, the norm of
+the gradient, seconds per iteration and GPU memory in MB, where logged."""
 
 
 def keys_of(runs, wanted):
