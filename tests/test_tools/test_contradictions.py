@@ -70,7 +70,7 @@ def ade(sample_data, tmp_path):
     ('segmentation', f'{SEG_HEAD}.loss_decode.class_weight=[1,2]',
      [f'{SEG_HEAD}.loss_decode', '5 classes', 'class_weight']),
     ('segmentation', f'{SEG_HEAD}.loss_decode.class_weight=[1,1,1,1,9]',
-     [f'{SEG_HEAD}.loss_decode', 'label 255', 'remove class_weight']),
+     [f'{SEG_HEAD}.loss_decode', 'class_weight']),
     ('segmentation', f'{SEG_HEAD}.ignore_index=0',
      [f'{SEG_HEAD}.loss_decode', 'label 255', f'{SEG_HEAD}.ignore_index']),
     ('segmentation', 'train_dataloader.dataset.ignore_index=11',
@@ -112,7 +112,10 @@ def test_accepted(kind, options, accepted):
 
 def test_class_weights_without_ignored_labels(ade, accepted, refused,
                                               write_config):
-    """mmseg fails on a label to ignore only."""
+    """mmseg fails on a label to ignore only; the fork fails on any."""
+    import mmseg
+    if mmseg.__version__ != '1.2.2':
+        pytest.skip('weights and avg_non_ignore never work together there')
     weights = [f'model.{head}.loss_decode.class_weight=[1,1,1,1,9]'
                for head in ('decode_head', 'auxiliary_head')]
     size = ['train_dataloader.dataset.pipeline.2.ratio_range=(1,1)',
