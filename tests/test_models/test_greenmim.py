@@ -1,5 +1,6 @@
 """Swin on visible units alone."""
 import itertools
+import re
 
 import pytest
 import torch
@@ -46,13 +47,50 @@ def units(out, grid):
                    num_heads=[1, 2, 2, 4]), stage_cfgs=[
         {}, {}, {}, dict(window_size=4)])])
 def test_nothing_masked_is_plain_swin(kwargs):
-    """mmpretrain's, that is: its tests compare it with the official one."""
     model = build(**kwargs)
     x = torch.randn(2, 3, 128, 128)
     mask = torch.zeros(2, 4, 4, dtype=torch.bool)
     for out, whole in zip(model(x, mask), model(x)):
         torch.testing.assert_close(out, units(whole, (4, 4)), rtol=1e-4,
                                    atol=1e-5)
+
+
+def to_timm(state):
+    """mmpretrain's tensors by timm's names."""
+    renames = {r'^stages\.(\d)\.blocks': r'layers.\1.blocks',
+               r'attn\.w_msa\.': 'attn.', r'ffn\.layers\.0\.0': 'mlp.fc1',
+               r'ffn\.layers\.1': 'mlp.fc2', r'^norm3': 'norm',
+               r'patch_embed\.projection': 'patch_embed.proj'}
+    found = {}
+    for name, one in state.items():
+        if 'downsample' in name:  # timm's is in front of the next stage
+            # (..., C * (y, x)) -> (..., (x, y) * C)
+            one = one.unflatten(-1, (-1, 2, 2)).movedim(-3, -1).transpose(
+                -3, -2).flatten(-3)
+            number = int(name.split('.')[1]) + 1
+            name = f'layers.{number}.' + name.split('.', 2)[2]
+        for pattern, new in renames.items():
+            name = re.sub(pattern, new, name)
+        if 'relative_position_index' not in name:
+            found[name] = one
+    return found
+
+
+def test_nothing_masked_is_timms_swin():
+    from timm.models.swin_transformer import SwinTransformer
+    kwargs = dict(arch=dict(embed_dims=8, depths=[2, 2, 2, 1],
+                            num_heads=[1, 2, 2, 4]), window_size=4,
+                  stage_cfgs={}, out_indices=(3, ))
+    model = build(**kwargs)
+    other = SwinTransformer(
+        img_size=128, embed_dim=8, depths=(2, 2, 2, 1),
+        num_heads=(1, 2, 2, 4), window_size=4, num_classes=0).eval()
+    other.load_state_dict(to_timm(model.state_dict()))
+    x = torch.randn(2, 3, 128, 128)
+    out, = model(x, torch.zeros(2, 4, 4, dtype=torch.bool))
+    torch.testing.assert_close(
+        out[:, :, 0], other.forward_features(x).flatten(1, 2), rtol=1e-4,
+        atol=1e-5)
 
 
 @pytest.mark.parametrize('shift', [0, 2])
@@ -154,6 +192,24 @@ def test_it_learns():
         optimizer.step()
         losses.append(float(loss.detach()))
     assert sum(losses[-5:]) < 0.93 * sum(losses[:5])
+
+
+def test_its_checkpoint_is_one_of_mmpretrain(tmp_path):
+    from mmpretrain.models import SwinTransformer
+    model = build()
+    torch.save(dict(state_dict={
+        f'backbone.{name}': one for name, one in model.state_dict().items()
+    }), tmp_path / 'a.pth')
+    swin = SwinTransformer(
+        arch=dict(embed_dims=8, depths=[2, 2, 2, 1], num_heads=[1, 2, 2, 4]),
+        img_size=128, window_size=4, stage_cfgs=[
+            {}, {}, {}, dict(window_size=2)], out_indices=(0, 1, 2, 3),
+        init_cfg=dict(type='Pretrained', prefix='backbone.',
+                      checkpoint=str(tmp_path / 'a.pth')))
+    swin.init_weights()
+    swin.eval()
+    x = torch.randn(1, 3, 128, 128)
+    torch.testing.assert_close(swin(x), model(x))
 
 
 @pytest.mark.parametrize('kwargs, mask, says', [

@@ -68,3 +68,16 @@ model = dict(backbone=dict(init_cfg=dict(
     type='Pretrained', checkpoint='nowhere.pth')))
 '''))
     assert status == 2 and 'nowhere.pth does not exist' in says
+
+
+def test_images_need_no_labels(config, tool, sample_data):
+    images = sample_data / 'imagenet/train'
+    status, says = tool('train', config('mae_vit-mini_*.py', f'''
+train_dataloader.update(dataset=dict(
+    _delete_=True, type='CustomDataset', data_root={str(images)!r},
+    with_label=False, pipeline=[dict(type='LoadImageFromFile'),
+                                dict(type='Resize', scale=(64, 64)),
+                                dict(type='PackInputs')]))
+train_cfg = dict(max_epochs=1)
+'''))
+    assert status == 0, says

@@ -78,8 +78,10 @@ def check_labels(dataset: Any, path: str, num_classes: Optional[int],
         return check_label_maps(dataset, path, num_classes, metrics, training,
                                 ignored_ids(dataset, model))
     if hasattr(dataset, 'with_label') and hasattr(dataset, 'img_prefix'):
+        # mmpretrain's self-supervised models learn without labels
+        learns = training and not hasattr(model, 'target_generator')
         return check_classification(dataset, path, num_classes,
-                                    training or bool(metrics))
+                                    learns or bool(metrics))
     if isinstance(dataset, BaseDataset):
         check_samples_of(dataset, path, num_classes, training or metrics)
     return []

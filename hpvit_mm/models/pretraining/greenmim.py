@@ -48,6 +48,11 @@ class MaskedSwin(SwinTransformer):
     def _patch(self) -> int:
         return self.patch_embed.projection.stride[0]
 
+    def no_weight_decay(self) -> Tuple[str, ...]:
+        """Names of the tables of relative positions, as in SimMIM."""
+        return tuple(name for name, _ in self.named_parameters()
+                     if name.endswith('relative_position_bias_table'))
+
     def check_mask(self, x: Tensor) -> None:
         """Raise a UserError if images (B, C, H, W) cannot be masked."""
         sides, unit = tuple(x.shape[-2:]), self.mask_unit
