@@ -104,6 +104,18 @@ def test_configs_of_the_fine_tuning(task, sample_data, tmp_path):
         assert cfg.train_cfg.max_iters == cfg.param_scheduler[1].end == 2
 
 
+@pytest.mark.parametrize('found, ap', [
+    ({'coco/bbox_mAP': .3, 'coco/segm_mAP': .2, 'coco/segm_mAP_50': .4,
+      'coco/segm_mAP_s': .1, 'coco/segm_mAP_m': .2, 'coco/segm_mAP_l': -1.},
+     [.2, .3, .1, .2, -1.]),
+    ({}, [0.] * 5)])
+def test_ap_by_size(found, ap, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune, 'run', lambda *argv, log: argv[-1].write_text(
+        json.dumps(found)))
+    assert list(tune.test_detect(grid.CPU, None, None, None,
+                                 tmp_path).values()) == ap
+
+
 # ---------------------------------------------------------------- the probes
 
 

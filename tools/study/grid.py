@@ -118,11 +118,13 @@ def networks(budget: Budget) -> Dict[str, Network]:
         network('plain-2x', 'plain, input 2x', depth, blocks=two, scale=2.),
         network('plain-1.5x', 'plain, input 1.5x', depth, blocks=two,
                 scale=1.5),
+        network('pooled-2x', 'input 2x, pooled at half depth', half,
+                depth - half, scale=2.),
         pyramid('hpvit-blocks', 'HPViT, the same blocks as plain',
                 blocks=blocks),
         pyramid('hpvit-window', 'HPViT, windows', attention=(
             'window', 'window', 'global')),
-        network('fine-pinv', 'the same, kernel by pseudo-inverse', half,
+        network('fine-pinv', 'patches of 8, kernel by pseudo-inverse', half,
                 depth - half, **{**small, 'patch_resize': 'pinv'}),
         network('fine-early', 'patches of 8, pooled after two blocks', first,
                 depth - first, **small),
@@ -175,6 +177,16 @@ SEGMENTATION = [
      'fine all', 'plain-1.5x all'),
     ('They beat the plain network at 2x input, which costs more',
      'fine all', 'plain-2x all'),
+    ('A 2x input pooled at half depth beats the hierarchy', 'pooled-2x all',
+     'hpvit all'),
+    ('It beats the plain network at 1.5x input', 'pooled-2x all',
+     'plain-1.5x all'),
+    ('It beats the plain network at 2x input, which costs more',
+     'pooled-2x all', 'plain-2x all'),
+    ("It beats small patches with kernels by 'enlarge'", 'pooled-2x all',
+     'fine all'),
+    ('A larger input beats the original one (1.5x, several blocks)',
+     'plain-1.5x all', 'plain all'),
     ("Small kernels by 'enlarge' beat those by pseudo-inverse",
      'fine all', 'fine-pinv all'),
     ('Pooling after half of the blocks beats pooling after two',
@@ -230,9 +242,10 @@ MINI = dict(arch=dict(embed_dims=96, num_layers=6, num_heads=3,
                       feedforward_channels=384))
 SMALL = dict(arch='small', layer_scale_init_value=1e-5, with_cls_token=True)
 COMPARED = ('plain', 'hpvit', 'fine', 'plain-2x')
-FROZEN = (*COMPARED, 'plain-1.5x', 'hpvit-blocks', 'hpvit-window',
-          'fine-pinv', 'fine-early', 'hpvit-11', 'hpvit-8', 'plain-nocls',
-          'hpvit-nocls', 'hpvit-32', 'fine-late', 'hpvit-global')
+FROZEN = (*COMPARED, 'plain-1.5x', 'pooled-2x', 'hpvit-blocks',
+          'hpvit-window', 'fine-pinv', 'fine-early', 'hpvit-11', 'hpvit-8',
+          'plain-nocls', 'hpvit-nocls', 'hpvit-32', 'fine-late',
+          'hpvit-global')
 
 IMAGENETTE = Data(
     'imagenette', ('train', ), ('val', ), 10, num_train=20, num_test=20,

@@ -32,7 +32,7 @@ def values_of(results: dict) -> Values:
     found: Values = {}
     for name, step in results['steps'].items():
         words = name.split(' ')
-        if words[0] == 'features':
+        if words[0] in ('features', 'speed'):
             continue
         tuned = words[0] in METRICS
         task = ' '.join(words[:-2]) if tuned else words[0]
@@ -117,11 +117,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def cost_of(results: dict, task: str, name: str) -> Tuple[float, float]:
-    """GMACs and seconds of a network in a task; seconds the median."""
+    """GMACs and seconds of a network in a task.
+
+    The seconds are those of training, or of a forward pass on an image of
+    the frozen segmentation.
+    """
+    speed = results['steps'].get('speed', {}).get('speed', {})
     steps = [one for step, one in results['steps'].items()
              if step == f'{task} {name}' or step.startswith(f'{task} {name} ')]
-    return (steps[0].get('gmacs', 0),
-            float(np.median([one.get('seconds', 0) for one in steps])))
+    if task not in FROZEN:
+        seconds = np.median([one['seconds'] for one in steps])
+    else:
+        seconds = speed.get(name, np.nan) if task == 'segmentation' else np.nan
+    return steps[0]['gmacs'], float(seconds)
 
 
 def text_of(results: dict, budget: Budget) -> str:
@@ -153,7 +161,7 @@ def text_of(results: dict, budget: Budget) -> str:
                 spread = f' ± {runs.std(ddof=1):.1f}' if len(runs) > 1 else ''
                 cells.append(f'{runs.mean():.1f}{spread}')
             lines.append([row, titles[name].title, f'{gmacs:.1f}',
-                          f'{time:.3g}', *cells])
+                          '' if np.isnan(time) else f'{time:.3g}', *cells])
         parts.append(table(
             ['row', 'network', 'GMACs', seconds, *metrics], lines))
         asked = [one for one in questions(budget) if one.task == task]
@@ -205,11 +213,13 @@ def draw(results: dict, budget: Budget, folder: Path) -> List[str]:
         plt.close(figure)
         names.append(name)
 
-    for task, metric in (('segmentation', 'mIoU'),
-                         ('classification', 'linear')):
+    for task, metric, number in (('segmentation', 'mIoU', 2),
+                                 ('classification', 'linear', 1)):
         if task not in values:
             continue
-        figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+        figure, axes = plt.subplots(1, number, figsize=(4.5 * number, 3.6),
+                                    sharey=True, squeeze=False)
+        axes = axes[0]
         for row, one in values[task].items():
             costs = cost_of(results, task, row.split(' ')[0])
             height = score(metric, one[metric]).mean()
@@ -218,8 +228,8 @@ def draw(results: dict, budget: Budget, folder: Path) -> List[str]:
                              row.startswith('hpvit') else 'tab:green' if
                              row.startswith('fine') else 'tab:blue')
                 axis.annotate(row, (cost, height), fontsize=6)
+        axes[-1].set(xlabel='seconds an image, one thread')
         axes[0].set(xlabel='GMACs an image', ylabel=f'{metric}, %')
-        axes[1].set(xlabel='seconds an image, one thread')
         save(figure, f'{task}.png')
     features = {name.split(' ')[1]: one
                 for name, one in results['steps'].items()

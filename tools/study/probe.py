@@ -48,11 +48,36 @@ def gmacs(network: Network, size: Tuple[int, int]) -> float:
                 self.backbone = HPViT(**options)
 
     size = tuple(round(length * network.scale) for length in size)
-    return count_step(Model(), size, train=False).forward['backbone'] / 2e9
+    flops = count_step(Model(), size, train=False).forward['backbone']
+    return round(flops / 2e9, 3)
+
+
+@torch.no_grad()
+def speed(rows: Sequence[Network], size: Tuple[int, int]) -> dict:
+    """Seconds of a forward pass of each network, the best of five rounds.
+
+    The networks take turns, so that what else runs on the machine slows all
+    of them.
+    """
+    models, best = {}, {}
+    for row in rows:
+        options = dict(row.backbone)
+        options.pop('patch_resize', None)
+        models[row.name] = HPViT(**options).eval()
+    for _ in range(5):
+        for row in rows:
+            x = torch.zeros(1, 3, *(
+                round(side * row.scale) for side in size))
+            start = time.perf_counter()
+            models[row.name](x)
+            taken = time.perf_counter() - start
+            best[row.name] = min(taken, best.get(row.name, taken))
+    return dict(rows={}, speed={
+        name: round(one, 4) for name, one in best.items()})
 
 
 class Extractor:
-    """Computes the outputs of a network, and takes the time.
+    """Computes the outputs of a network.
 
     Args:
         network: The network.
@@ -61,7 +86,6 @@ class Extractor:
 
     def __init__(self, network: Network, weights: Path):
         self.network, self.model = network, build(network, weights)
-        self.seconds: List[float] = []
 
     @torch.no_grad()
     def __call__(self, image: np.ndarray) -> Tuple[Tensor, ...]:
@@ -71,15 +95,7 @@ class Extractor:
         if self.network.scale != 1:
             x = F.interpolate(x, scale_factor=self.network.scale,
                               mode='bicubic', align_corners=False)
-        start = time.perf_counter()
-        outs = self.model(x)
-        self.seconds.append(time.perf_counter() - start)
-        return tuple(out[0] for out in outs)
-
-    def cost(self, size: Tuple[int, int]) -> dict:
-        """Multiply-adds, and the seconds of the fastest image."""
-        return dict(gmacs=round(gmacs(self.network, size), 3),
-                    seconds=round(min(self.seconds), 4))
+        return tuple(out[0] for out in self.model(x))
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
@@ -159,7 +175,7 @@ def classify(budget: Budget, network: Network, root: Path,
         for a, b in (halves, halves[::-1])))
     head = LinearHead(train, train_labels, data.classes, strength)
     right['linear'] = head(test).argmax(1) == labels
-    return dict(extract.cost(size), rows={network.name: {
+    return dict(gmacs=gmacs(network, size), rows={network.name: {
         metric: [[round(float(one), 3) for one in values]]
         for metric, values in right.items()}})
 
@@ -265,7 +281,7 @@ def segment(budget: Budget, network: Network, root: Path,
                 counts[name][k].append(overlap(
                     scores.argmax(0).numpy(), truth[rows, columns],
                     data.classes))
-    return dict(extract.cost(image.shape[:2]), rows={
+    return dict(gmacs=gmacs(network, image.shape[:2]), rows={
         f'{network.name} {name}': dict(mIoU=values)
         for name, values in counts.items()})
 

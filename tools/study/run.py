@@ -21,7 +21,7 @@ from hpvit_mm.utils import locked, replacing  # noqa: E402
 
 environment.prepare()
 
-from grid import BUDGETS, Budget, networks  # noqa: E402
+from grid import BUDGETS, Budget, Network, networks  # noqa: E402
 
 
 class Step(NamedTuple):
@@ -43,19 +43,28 @@ class Step(NamedTuple):
         return work_dir / f'{self.name.replace(" ", "-")}-{key}'
 
 
+def made_of(network: Network) -> dict:
+    """What decides the results of a network."""
+    return dict(backbone=network.backbone, scale=network.scale)
+
+
 def steps(budget: Budget, root: Path, weights: Path) -> Iterator[Step]:
     """All measurements of a budget, the most telling ones first."""
-    from probe import PROBES, STRENGTHS
+    from probe import PROBES, STRENGTHS, speed
     from tune import tune
     rows = networks(budget)
 
     def frozen(kind, name):
         probe, data = PROBES[kind], getattr(budget, kind, None)
         return Step(f'{kind} {name}', dict(
-            network=asdict(rows[name]), data=data and asdict(data),
+            network=made_of(rows[name]), data=data and asdict(data),
             weights=budget.weights, strengths=STRENGTHS, version=1),
             lambda folder: probe(budget, rows[name], root, weights))
 
+    timed = [rows[name] for name in budget.frozen['segmentation']]
+    side = budget.segmentation.size
+    yield Step('speed', dict(networks=list(map(made_of, timed)), side=side),
+               lambda folder: speed(timed, (side * 3 // 4, side)))
     for name in rows:
         for kind, names in budget.frozen.items():
             if name in names:
@@ -68,7 +77,7 @@ def steps(budget: Budget, root: Path, weights: Path) -> Iterator[Step]:
                     return tune(budget, task, rows[name], settings, seed,
                                 root, weights, folder)
                 yield Step(f'{task} {name} {seed}', dict(
-                    network=asdict(rows[name]), settings=settings, seed=seed,
+                    network=made_of(rows[name]), settings=settings, seed=seed,
                     weights=budget.weights, version=1), run)
     for name, settings, make in budget.pretraining:
         yield Step(f'pretrain {name}', settings,

@@ -328,6 +328,8 @@ def test_detect(budget: Budget, config: Path, checkpoint: Path, root: Path,
     names = {'mask AP': 'segm_mAP', 'box AP': 'bbox_mAP', **{
         f'mask AP {size}': f'segm_mAP_{size[0]}'
         for size in ('small', 'medium', 'large')}}
+    if not any('mAP' in key for key in found):  # nothing was detected
+        return dict.fromkeys(names, 0.)
     return {name: next(value for key, value in found.items()
                        if key.endswith(metric))
             for name, metric in names.items()}
