@@ -24,12 +24,12 @@ tags: [image-feature-extraction, vision-transformer]
 # $name
 
 A backbone of hpvit_mm $version: `$kind`, $parameters M parameters, outputs at
-strides $strides.
+strides $strides with $channels channels.
 
 ```python
 from hpvit_mm.checkpoints import from_pretrained
 backbone = from_pretrained('PATH OF THIS FOLDER').eval()
-maps = backbone(images)  # (B, $channels, H, W), RGB, normalised
+maps = backbone(images)  # (B, 3, H, W) -> one output per stride
 ```
 
 It needs torch, safetensors and mmengine; mmcv and the other libraries of
@@ -85,8 +85,9 @@ def save_pretrained(backbone: nn.Module, config: dict,
             name=folder.name, version=hpvit_mm.__version__,
             kind=type(backbone).__name__, arguments=text, notes=notes,
             strides=', '.join(map(str, backbone.out_strides)),
-            channels=backbone.out_channels[0], parameters=format(sum(
-                one.numel() for one in backbone.parameters()) / 1e6, '.1f')))
+            channels=', '.join(map(str, backbone.out_channels)),
+            parameters=format(sum(one.numel() for one in
+                                  backbone.parameters()) / 1e6, '.1f')))
 
 
 def from_pretrained(folder: Union[str, Path]) -> nn.Module:
