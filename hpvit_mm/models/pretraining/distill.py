@@ -84,7 +84,7 @@ class DistilledMAE(MAE):
         student = attention_map(_last_block(self.backbone).attn,
                                 self._inputs.pop('student'))
         with torch.no_grad():
-            self.teacher(inputs, mask)
+            self.teacher(self.hide(inputs, mask), mask)
             teacher = attention_map(_last_block(self.teacher).attn,
                                     self._inputs.pop('teacher'))
         loss = F.mse_loss(self.adapter(student).float(), teacher.float())

@@ -124,7 +124,7 @@ class MAE(BaseSelfSupervisor):
         """Losses beside that of the pixels; none here.
 
         Args:
-            inputs: Images with hidden units set to 0, (B, C, H, W).
+            inputs: Images of shape (B, C, H, W).
             mask: Hidden units, (B, h, w).
         """
         return {}
@@ -155,7 +155,7 @@ class MAE(BaseSelfSupervisor):
         hidden = self.hidden_patches(mask).to(pred.device, pred.dtype)
         return dict(
             loss=self.head.loss(pred.float(), inputs, hidden),
-            **self.extra_losses(self.hide(inputs, mask), mask))
+            **self.extra_losses(inputs, mask))
 
     @torch.no_grad()
     def reconstruct(self, inputs: Tensor, mask: Tensor) -> Tensor:
