@@ -55,6 +55,24 @@ def test_logs_are_plotted(inside, refused_text, tmp_path):
         assert says in refused_text('analysis/plot_logs.py', *argv)
 
 
+def test_a_report_is_one_file(inside, refused_text, trained, tmp_path):
+    work_dir = tmp_path / 'work'
+    config, checkpoint = trained('classification')
+    log = work_dir / '20260101_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"loss": 2.5, "lr": 0.1, "step": 7}\n'
+                   '{"accuracy/top1": 61.25, "step": 1}')
+    written = max(checkpoint.parent.glob('*/vis_data/config.py'))
+    (log.parent / 'config.py').write_text(written.read_text())
+    inside('analysis/report.py', work_dir, '--checkpoint', checkpoint)
+    page = (work_dir / 'report.html').read_text()
+    for part in ('61.25', 'image/svg+xml', 'image/jpeg', 'stage_depths',
+                 '<td>seven</td>'):
+        assert part in page
+    assert 'src="http' not in page and 'href=' not in page
+    assert 'exists' in refused_text('analysis/report.py', work_dir)
+
+
 @pytest.mark.parametrize('kind', ['classification', 'detection',
                                   'segmentation'])
 def test_data_are_drawn(inside, refused_text, write_config, kind):

@@ -40,7 +40,7 @@ def mean_and_spread(curves):
             [min(row) for row in rows], [max(row) for row in rows])
 
 
-def plot(names, runs, keys, mean: bool, out) -> None:
+def plot(names, runs, keys, mean: bool, out, kind: str) -> None:
     """Draw one panel per key, with all runs in it."""
     from matplotlib.figure import Figure
     columns = min(3, len(keys))
@@ -72,7 +72,7 @@ def plot(names, runs, keys, mean: bool, out) -> None:
                                for axes in figure.axes),
                               key=lambda found: len(found[0]))
         figure.legend(handles, labels, loc='outside lower center', ncols=2)
-    figure.savefig(out, dpi=110, format=Path(out).suffix[1:] or 'png')
+    figure.savefig(out, dpi=110, format=kind)
 
 
 def main(argv=None) -> int:
@@ -104,9 +104,8 @@ def main(argv=None) -> int:
         runs = [read_curves(one) for one in args.work_dir]
         keys = keys_of(runs, args.keys)
         with replacing(args.out) as part:
-            target = part.with_name(part.name + Path(args.out).suffix)
-            plot(args.work_dir, runs, keys, args.mean, target)
-            target.replace(part)
+            plot(args.work_dir, runs, keys, args.mean, part,
+                 Path(args.out).suffix[1:])
         print(args.out)
 
     return run_tool(run)
