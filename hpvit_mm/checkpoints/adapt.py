@@ -193,7 +193,7 @@ def _check_flags(plain: PlainViT, backbone: nn.Module,
             f'{plain.source} has {"no " * (arch["act"] == "swiglu")}SwiGLU in '
             f'its MLPs, but the backbone has act={arch["act"] or "gelu"!r}: '
             f'set {_suggestion(plain)}. {nothing}.')
-    for name in ('attn_norm', 'mlp_norm', 'patch_norm', 'bias'):
+    for name in ('attn_norm', 'mlp_norm', 'qk_norm', 'patch_norm', 'bias'):
         if flags[name] != arch[name]:
             raise UserError(
                 f'{plain.source} has {name}={flags[name]}, but the backbone '
@@ -233,14 +233,15 @@ def _fit_biases(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
                 plain: PlainViT, backbone: nn.Module) -> None:
     """Split biases where the backbone has none for the keys.
 
-    A bias of the keys changes nothing, unless they are rotated behind it.
+    A bias of the keys changes nothing, unless they are normalised or rotated
+    behind it.
     """
     for name in list(tensors):
         block = name[:-len('qkv.bias')]
         if not name.endswith('.attn.qkv.bias') or f'{block}q_bias' not in own:
             continue
         q, k, v = tensors.pop(name).chunk(3)
-        if backbone.rotary and k.any():
+        if (backbone.rotary or backbone.arch['qk_norm']) and k.any():
             raise UserError(
                 f'{plain.source} has a bias of the keys ({name}), which the '
                 'backbone lacks: set qkv_bias=True. Nothing was loaded.')
@@ -258,16 +259,18 @@ def reorder_channels(tensors: Dict[str, Tensor], num_heads: int, order: str,
         inverse: Whether to go from HPViT's order to the other one.
     """
     for name, tensor in tensors.items():
-        part = re.search(r'\.attn\.(qkv\.weight|qkv\.bias|q_bias)$', name)
+        part = re.search(r'\.attn\.(qkv\.weight|qkv\.bias|q_bias|'
+                         r'[qk]_norm\.(?:weight|bias))$', name)
         if not part:
             continue
-        triple = part[1] != 'q_bias'
-        dims = len(tensor) // (num_heads * (3 if triple else 1))
+        # A norm is that of all heads.
+        count = 1 if 'norm' in part[1] else num_heads
+        dims = len(tensor) // (count * (3 if 'qkv' in part[1] else 1))
         channels = channel_order(dims, order, style)
         if inverse:
             channels = channels.argsort()
         # (3 * heads * d, ...) -> (3, heads, d, ...), and back
-        heads = tensor.unflatten(0, (-1, num_heads, dims)).clone()
+        heads = tensor.unflatten(0, (-1, count, dims)).clone()
         heads[:2] = heads[:2, :, channels]
         tensors[name] = heads.flatten(0, 2)
 

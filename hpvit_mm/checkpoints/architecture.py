@@ -189,7 +189,7 @@ def arch_of(plain: 'PlainViT') -> dict:
     arch = {name: flags[name] for name in (
         'embed_dims', 'num_layers', 'feedforward_channels', 'patch_size',
         'qkv_bias', 'with_cls_token', 'num_registers', 'pre_norm', 'bias',
-        'attn_norm', 'mlp_norm', 'patch_norm', 'abs_pos')}
+        'attn_norm', 'mlp_norm', 'qk_norm', 'patch_norm', 'abs_pos')}
     arch['num_heads'] = plain.num_heads or default_heads(
         plain.embed_dims, plain.num_layers)
     arch['layer_scale_init_value'] = 1e-5 if flags['layer_scale'] else 0.

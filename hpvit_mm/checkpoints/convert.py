@@ -316,7 +316,7 @@ def export(checkpoint: str, out: Optional[str], to: str,
         target = HUGGING_FACE.get(model_type, target)
     elif to != 'timm' and any(arch.get(name) not in (None, False, 'gelu')
                               for name in (*HIDDEN, 'attn_norm', 'mlp_norm',
-                                           'patch_norm')):
+                                           'qk_norm', 'patch_norm')):
         raise UserError(f'{plain.source} is of a network that the format '
                         f'{to!r} has no place for (rotary positions, another '
                         'activation or other norms): use --to timm.')
@@ -431,8 +431,8 @@ def _hugging_face_config(tensors: Dict[str, Tensor], arch: dict,
     gated = arch.get('act') == 'swiglu'
     rotary = arch.get('rotary')
     if arch.get('act') not in (None, 'gelu', 'swiglu') or any(
-            arch.get(name) for name in ('attn_norm', 'mlp_norm', 'patch_norm',
-                                        'post_norm')) or (
+            arch.get(name) for name in ('attn_norm', 'mlp_norm', 'qk_norm',
+                                        'patch_norm', 'post_norm')) or (
             rotary and (arch['abs_pos'] or rotary['coords'] != 'centre')):
         raise UserError('no model of transformers that this tool writes '
                         'computes this network: use --to timm.')

@@ -28,7 +28,7 @@ ANCHOR = re.compile('(.*?)(?:%s)\\.weight' % '|'.join(
 ENCODER = re.compile(
     r'(cls_token|dist_token|reg_token|pos_embed|prefix_pos_embed'
     r'|(patch_embed\.proj|norm_patches|norm_pre|norm|fc_norm)\.(weight|bias)'
-    r'|blocks\.\d+\.((norm[12]|attn\.(qkv|proj|norm)|mlp\.(fc[12]|norm))'
+    r'|blocks\.\d+\.((norm[12]|attn\.(qkv|proj|(q_|k_)?norm)|mlp\.(fc[12]|norm))'
     r'\.(weight|bias)|ls[12]\.gamma))$')
 # Parts without which a file is loaded only if the user says so.
 DROPPABLE = dict(
@@ -41,7 +41,7 @@ ROTARY_TABLE = re.compile(
     r'.*(rope_embed\.periods|rope\.freqs_(cos|sin)|rotary.*inv_freq)$')
 # Parts that change what the blocks compute, and cannot be represented.
 UNSUPPORTED = (
-    (re.compile(r'.*\.attn\.(q_norm|k_norm|ln_[qk])\.'),
+    (re.compile(r'.*\.attn\.ln_[qk]\.'),
      'norms of queries and keys'),
     (re.compile(r'patch_embed\.(?!proj\.)'),
      'more than a projection in its patch embedding'),
@@ -123,7 +123,13 @@ class PlainViT:
 
     @property
     def num_heads(self) -> Optional[int]:
-        """Number of heads, if the file tells; tensors do not."""
+        """Number of heads, if the file tells.
+
+        Of the tensors only norms of queries do.
+        """
+        norm = self.tensors.get('blocks.0.attn.q_norm.weight')
+        if norm is not None and len(norm) < self.embed_dims:
+            return self.embed_dims // len(norm)
         return self.config.get('num_attention_heads')
 
     @property
@@ -254,6 +260,7 @@ def _structure(plain: PlainViT, named: Dict[str, Tensor]) -> dict:
         layer_scale=has('.ls1.gamma'), pre_norm=has('norm_pre.weight'),
         bias=has('.mlp.fc1.bias'), attn_norm=has('.attn.norm.weight'),
         mlp_norm=has('.mlp.norm.weight'),
+        qk_norm=has('.attn.q_norm.weight'),
         patch_norm=has('norm_patches.weight'),
         norm='LN' if has('.norm1.bias') else 'RMS',
         act='swiglu' if gated else 'not gated')

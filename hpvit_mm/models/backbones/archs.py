@@ -17,7 +17,8 @@ ARGUMENTS = dict(
     norm_cfg=dict(type='LN', eps=1e-6), layer_scale_init_value=0.,
     pre_norm=False, with_cls_token=False, num_registers=0)
 PARTS = dict(act=None, bias=True, attn_norm=False, mlp_norm=False,
-             post_norm=False, patch_norm=False, abs_pos=True, rotary=None)
+             post_norm=False, qk_norm=False, patch_norm=False, abs_pos=True,
+             rotary=None)
 ROTARY = dict(coords='centre', base=100., grid=None, offset=0., order='yx',
               style='half')
 

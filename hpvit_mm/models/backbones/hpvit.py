@@ -121,6 +121,7 @@ class HPViT(BaseBackbone):
     ``bias=True``               of the layers behind attention and in the MLP
     ``attn_norm``, ``mlp_norm`` norms in front of the second layers
     ``post_norm=False``         norms behind attention and MLP, not in front
+    ``qk_norm=False``           norms of the queries and keys of each head
     ``patch_norm=False``        a norm of the embedded patches
     ``abs_pos=True``            a learned position embedding
     ``rotary=None``             entries of :class:`Rotary`, and 'order',
@@ -284,7 +285,8 @@ class HPViT(BaseBackbone):
                   arch['feedforward_channels'], flags['qkv_bias'], norm_cfg,
                   layer_scale_init_value, drop_rate, i * drop_path_step,
                   with_cp[stage_of_block[i]], arch['act'] or 'gelu', arch['bias'],
-                  arch['attn_norm'], arch['mlp_norm'], arch['post_norm'])
+                  arch['attn_norm'], arch['mlp_norm'], arch['post_norm'],
+                  arch['qk_norm'])
             for i in range(num_blocks))
         self.pools = nn.ModuleList(
             ConvPooling(self.embed_dims) if pooling == 'conv' else AvgPooling(

@@ -18,17 +18,21 @@ class Attention(nn.Module):
         num_heads: Number of heads.
         qkv_bias: Whether queries, keys and values have a bias; 'qv' for
             queries and values alone (BEiT, EVA, DINOv3). A bias of the keys
-            changes nothing, unless they are rotated behind it.
+            changes nothing, unless they are normalised or rotated behind it.
         drop_rate: Dropout of the output.
         proj_bias: Whether the output has a bias.
         norm_cfg: A norm in front of the last layer, as in EVA-02-CLIP.
             Defaults to None: no norm.
+        qk_norm_cfg: Norms of the queries and of the keys of each head
+            (ViT-22B, arXiv 2302.05442), in front of a rotation. Defaults to
+            None: no norms.
     """
 
     def __init__(self, embed_dims: int, num_heads: int,
                  qkv_bias: Union[bool, str] = True, drop_rate: float = 0.,
                  proj_bias: bool = True,
-                 norm_cfg: Optional[dict] = None) -> None:
+                 norm_cfg: Optional[dict] = None,
+                 qk_norm_cfg: Optional[dict] = None) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims,
@@ -38,6 +42,9 @@ class Attention(nn.Module):
             self.v_bias = nn.Parameter(torch.zeros(embed_dims))
         else:
             self.q_bias = self.v_bias = None
+        self.q_norm, self.k_norm = (
+            build_norm(qk_norm_cfg, embed_dims // num_heads)
+            if qk_norm_cfg else nn.Identity() for _ in range(2))
         self.norm = build_norm(norm_cfg, embed_dims) \
             if norm_cfg else nn.Identity()
         self.proj = nn.Linear(embed_dims, embed_dims, bias=proj_bias)
@@ -71,6 +78,8 @@ class Attention(nn.Module):
         q, k, v = qkv.reshape(
             batch * groups, tokens, 3, self.num_heads,
             channels // self.num_heads).unbind(2)
+        # norms are computed in fp32 under autocast
+        q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         if rope is not None:
             # (2, B or 1, G, T, d/2) -> (2, B or 1, G, T, 1, d/2)
             rope = rope.unsqueeze(-2)

@@ -71,6 +71,7 @@ class Block(nn.Module):
         mlp_norm: Whether the MLP has a norm inside.
         post_norm: Whether the outputs of attention and MLP are normalised
             instead of their inputs (residual post-norm, as in Swin V2).
+        qk_norm: Whether queries and keys are normalised, per head.
     """
 
     def __init__(self, embed_dims: int, num_heads: int,
@@ -79,7 +80,7 @@ class Block(nn.Module):
                  drop_rate: float = 0., drop_path_rate: float = 0.,
                  with_cp: bool = False, act: str = 'gelu', bias: bool = True,
                  attn_norm: bool = False, mlp_norm: bool = False,
-                 post_norm: bool = False) -> None:
+                 post_norm: bool = False, qk_norm: bool = False) -> None:
         super().__init__()
 
         def layer_scale() -> nn.Module:
@@ -90,7 +91,7 @@ class Block(nn.Module):
         self.norm1 = build_norm(norm_cfg, embed_dims)
         self.attn = Attention(
             embed_dims, num_heads, qkv_bias, drop_rate, bias,
-            norm_cfg if attn_norm else None)
+            norm_cfg if attn_norm else None, norm_cfg if qk_norm else None)
         self.ls1 = layer_scale()
         self.norm2 = build_norm(norm_cfg, embed_dims)
         self.mlp = Mlp(embed_dims, feedforward_channels, drop_rate, act, bias,
