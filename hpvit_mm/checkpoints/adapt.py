@@ -53,6 +53,10 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv',
         rotary = dict(ROTARY, **backbone.arch['rotary'])
         reorder_channels(tensors, backbone.arch['num_heads'],
                          rotary['order'], rotary['style'])
+    if backbone.learns_places and 'rotary.freqs' in tensors:
+        # of the blocks up to the last output
+        tensors['rotary.freqs'] = tensors['rotary.freqs'][
+            :, :len(backbone.blocks)].clone()
     _place_last_norm(tensors, backbone, report)
     with torch.no_grad():
         _fit_patches(tensors, own, patch_resize, report)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, DINOV3, EVA02,
-                                             LN5, PARTS, PE, ROTARY)
+                                             LN5, PARTS, PE, ROPE_MIXED,
+                                             ROTARY)
 
 if TYPE_CHECKING:
     from .plain import PlainViT
@@ -23,7 +24,6 @@ PE_POSITIONS = PE['rotary']
 # from HIDDEN, and the eps of the norms where it is not 1e-6; a text is the
 # reason why it cannot be loaded.
 TIMM = (
-    ('rope_mixed', 'rotary positions that are learned for each block'),
     ('sapiens2', 'keys and values that heads share'),
     ('xp_|18x2', 'parallel blocks'),
     ('_(dlittle|dwee|dpwee)_', 'differential attention'),
@@ -36,6 +36,7 @@ TIMM = (
                            norm_cfg=LN5)),
     ('pe_(core|lang|spatial)', dict(rotary=PE_POSITIONS, norm_cfg=LN5)),
     ('rope_reg', dict(rotary=EVA02_POSITIONS)),
+    ('rope_mixed', dict(rotary=ROPE_MIXED)),
     ('rope', dict(rotary=dict(coords='index', base=100., order='xy',
                               style='interleaved'))),
     # OpenAI's weights, trained with QuickGELU, where timm computes GELU
@@ -104,6 +105,8 @@ def _told_by_names(plain: 'PlainViT', flags: dict) -> dict:
     """Return what the names of the tensors tell."""
     if plain.family in ('DINOv3', 'Hugging Face DINOv3'):
         return dict(HIDDEN, rotary=DINOV3_POSITIONS, norm_cfg=LN5)
+    if 'rotary.freqs' in plain.tensors:
+        return dict(HIDDEN, rotary=ROPE_MIXED)
     names = plain.tensors.keys() | plain.ignored.keys()
     if plain.family == 'CLIP' and not flags['patch_norm'] and (
             'attn_pool.probe' in names or flags['layer_scale']

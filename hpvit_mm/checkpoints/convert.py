@@ -363,7 +363,8 @@ def _timm_names(tensors: Dict[str, Tensor], arch: dict
         tensors = {re.sub(r'\.(q|k|v)(uery|ey|alue)\.', r'.\1_proj.', name):
                    tensor for name, tensor in tensors.items()
                    if not re.search(r'\.key\.bias$', name)}
-    renames = [(r'^norm_patches\.', 'patch_embed.norm.')]
+    renames = [(r'^norm_patches\.', 'patch_embed.norm.'),
+               (r'^rotary\.freqs$', 'rope.freqs')]
     if rotary:
         renames.append((r'\.ls([12])\.gamma$', r'.gamma_\1'))
     return {rename(name, renames): tensor
@@ -433,7 +434,8 @@ def _hugging_face_config(tensors: Dict[str, Tensor], arch: dict,
     if arch.get('act') not in (None, 'gelu', 'swiglu') or any(
             arch.get(name) for name in ('attn_norm', 'mlp_norm', 'qk_norm',
                                         'patch_norm', 'post_norm')) or (
-            rotary and (arch['abs_pos'] or rotary['coords'] != 'centre')):
+            rotary and (arch['abs_pos'] or rotary['coords'] != 'centre'
+                        or rotary.get('learned'))):
         raise UserError('no model of transformers that this tool writes '
                         'computes this network: use --to timm.')
     size = backbone.get('img_size', arch.get('img_size'))

@@ -27,9 +27,10 @@ ANCHOR = re.compile('(.*?)(?:%s)\\.weight' % '|'.join(
 
 ENCODER = re.compile(
     r'(cls_token|dist_token|reg_token|pos_embed|prefix_pos_embed'
+    r'|rotary\.freqs'
     r'|(patch_embed\.proj|norm_patches|norm_pre|norm|fc_norm)\.(weight|bias)'
-    r'|blocks\.\d+\.((norm[12]|attn\.(qkv|proj|(q_|k_)?norm)|mlp\.(fc[12]|norm))'
-    r'\.(weight|bias)|ls[12]\.gamma))$')
+    r'|blocks\.\d+\.((norm[12]|attn\.(qkv|proj|([qk]_)?norm)'
+    r'|mlp\.(fc[12]|norm))\.(weight|bias)|ls[12]\.gamma))$')
 # Parts without which a file is loaded only if the user says so.
 DROPPABLE = dict(
     relative_position=re.compile(
@@ -125,8 +126,10 @@ class PlainViT:
     def num_heads(self) -> Optional[int]:
         """Number of heads, if the file tells.
 
-        Of the tensors only norms of queries do.
+        Of the tensors only norms of queries and learned rotary positions do.
         """
+        if 'rotary.freqs' in self.tensors:
+            return self.tensors['rotary.freqs'].shape[2]
         norm = self.tensors.get('blocks.0.attn.q_norm.weight')
         if norm is not None and len(norm) < self.embed_dims:
             return self.embed_dims // len(norm)

@@ -42,6 +42,18 @@ def test_timm_gets_the_same_tensors(name, arch, hidden, tmp_path):
         assert torch.equal(back[key], tensor), key
 
 
+def test_learned_rotary_positions_go_back(tmp_path):
+    model = timm_model('vit_base_patch16_rope_mixed_224')
+    torch.save(model.state_dict(), tmp_path / 'timm.pth')
+    convert(tmp_path / 'timm.pth', tmp_path / 'own.pth', patch_stride=8,
+            stage_depths=(1, 1), with_cls_token=True)  # the file tells all
+    export(tmp_path / 'own.pth', tmp_path / 'back.pth', 'timm')
+    back = torch.load(tmp_path / 'back.pth')
+    assert back.keys() == model.state_dict().keys()
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(back[key], tensor), key
+
+
 BASE = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
             intermediate_size=96, image_size=64, patch_size=16)
 

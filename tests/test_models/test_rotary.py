@@ -14,6 +14,7 @@ GRID, HEAD = (5, 3), 16
 MINI = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64,
             abs_pos=False, rotary=dict(coords='centre', base=100.))
 INDEX = dict(coords='index', base=10000., grid=16)
+LEARNED = dict(coords='index', base=10., learned=True)
 
 
 def places(height, width):
@@ -74,7 +75,7 @@ def network(**kwargs):
     return model
 
 
-@pytest.mark.parametrize('rotary', [MINI['rotary'], INDEX])
+@pytest.mark.parametrize('rotary', [MINI['rotary'], INDEX, LEARNED])
 @pytest.mark.parametrize('size', [(64, 64), (64, 32)])
 @torch.no_grad()
 def test_dilated_is_the_plain_vit_on_shifted_images(rotary, size):
@@ -155,11 +156,13 @@ def test_all_layouts_have_the_same_places():
                                        other[0, 0])
 
 
+@pytest.mark.parametrize('rotary', [MINI['rotary'], LEARNED])
 @torch.no_grad()
-def test_visible_units_are_rotated_as_in_the_whole_image():
+def test_visible_units_are_rotated_as_in_the_whole_image(rotary):
     model = network(stage_depths=(2, 1, 1), attention=('dilated', 'dilated',
                                                        'global'),
-                    out_indices=(0, 2), arch=dict(MINI, with_cls_token=True))
+                    out_indices=(0, 2), arch=dict(MINI, with_cls_token=True,
+                                                  rotary=rotary))
     x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     mask = torch.zeros(2, 4, 4, dtype=torch.bool)
     for whole, visible in zip(model(x), model(x, mask)):
@@ -171,8 +174,9 @@ def test_visible_units_are_rotated_as_in_the_whole_image():
         torch.testing.assert_close(visible, whole)
 
 
-def test_angles_are_not_rounded_by_autocast():
-    model = network(arch=dict(MINI, num_registers=1)).float()
+@pytest.mark.parametrize('rotary', [MINI['rotary'], LEARNED])
+def test_angles_are_not_rounded_by_autocast(rotary):
+    model = network(arch=dict(MINI, num_registers=1, rotary=rotary)).float()
     ropes = []
     model.blocks[0].register_forward_pre_hook(
         lambda module, args: ropes.append(args[3]))
@@ -196,6 +200,32 @@ def test_compiled_blocks_recomputed_or_not_do_the_same():
     for block in model.blocks:
         block.compile(fullgraph=True, backend='eager')
     torch.testing.assert_close(model(x)[0], expected)
+
+
+def test_learned_places_are_those_of_timm():
+    from timm.layers import RotaryEmbeddingMixed
+    theirs = RotaryEmbeddingMixed(2 * HEAD, 3, 2, feat_shape=GRID).double()
+    model = Rotary(HEAD, 'index', 10., learned=(3, 2)).double()
+    assert model.freqs.shape == theirs.freqs.shape
+    torch.testing.assert_close(  # as far as chance goes
+        model.freqs.square().sum(0), theirs.freqs.square().sum(0))
+    model.load_state_dict(dict(freqs=theirs.freqs))
+    for block, table in enumerate(theirs.get_embed(GRID)):
+        # (heads, H * W, 2 * d), each of d/2 angles twice
+        sin, cos = table.chunk(2, dim=-1)
+        # (2, H * W, heads, d/2) -> (2, heads, H * W, d/2)
+        rope = model(places(*GRID), GRID, block).transpose(1, 2)
+        torch.testing.assert_close(  # theirs is in fp32
+            rope, torch.stack([cos, sin])[..., ::2], rtol=0, atol=1e-6)
+
+
+def test_learned_places_are_embeddings():
+    model = network(arch=dict(MINI, rotary=LEARNED), frozen_stages=0,
+                    stage_depths=(2, 2))
+    assert model.rotary.freqs.shape == (2, 2, 2, 8)  # of the blocks in use
+    assert not model.rotary.freqs.requires_grad
+    assert model.get_layer_depth('rotary.freqs')[0] == 0
+    assert 'rotary.freqs' in model.no_decay
 
 
 def test_a_bias_of_the_keys_cannot_be_trained():

@@ -21,8 +21,8 @@ def coverage():
     'eva02_base_patch14_224', 'vit_pe_core_base_patch16_224',
     'aimv2_large_patch14_224', 'vit_base_patch16_clip_quickgelu_224',
     'vit_so400m_patch16_siglip_256', 'vit_medium_patch16_rope_reg1_gap_256',
-    'vit_base_patch16_rope_ape_224', 'vit_base_patch16_rpn_224',
-    'beit3_base_patch16_224'])
+    'vit_base_patch16_rope_ape_224', 'vit_base_patch16_rope_mixed_224',
+    'vit_base_patch16_rpn_224', 'beit3_base_patch16_224'])
 def test_timm(coverage, name, record_property):
     what, error = coverage.check_timm(name)
     record_property('error', error)
@@ -30,7 +30,7 @@ def test_timm(coverage, name, record_property):
 
 
 @pytest.mark.parametrize('name, says', [
-    ('vit_base_patch16_rope_mixed_224', 'rotary positions'),
+    ('vit_dlittle_patch16_reg1_gap_256', 'lambda_q1'),
     ('beit_base_patch16_224', 'relative positions')])
 def test_what_timm_has_and_hpvit_not(coverage, name, says):
     what, sentence = coverage.check_timm(name)

@@ -6,6 +6,7 @@ RENAMES = (
     # facebookresearch/dinov2 with block_chunks: blocks.{chunk}.{block}
     (r'^blocks\.\d+\.(\d+)\.', r'blocks.\1.'),
     (r'^(register|storage)_tokens$', 'reg_token'),
+    (r'^rope\.freqs$', 'rotary.freqs'),
     (r'^patch_embed\.norm\.', 'norm_patches.'),
     (r'\.attn\.([qkv])_proj\.', r'.attn.\1.'),
     (r'\.attn\.inner_attn_ln\.', '.attn.norm.'),

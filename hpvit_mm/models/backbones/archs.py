@@ -20,7 +20,9 @@ PARTS = dict(act=None, bias=True, attn_norm=False, mlp_norm=False,
              post_norm=False, qk_norm=False, patch_norm=False, abs_pos=True,
              rotary=None)
 ROTARY = dict(coords='centre', base=100., grid=None, offset=0., order='yx',
-              style='half')
+              style='half', learned=False)
+# RoPE-ViT's learned positions, 'mixed'
+ROPE_MIXED = dict(coords='index', base=10., style='interleaved', learned=True)
 
 LN5 = dict(type='LN', eps=1e-5)
 CLS = dict(with_cls_token=True)

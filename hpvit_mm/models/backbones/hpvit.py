@@ -124,8 +124,9 @@ class HPViT(BaseBackbone):
     ``qk_norm=False``           norms of the queries and keys of each head
     ``patch_norm=False``        a norm of the embedded patches
     ``abs_pos=True``            a learned position embedding
-    ``rotary=None``             entries of :class:`Rotary`, and 'order',
-                                'style': see :func:`channel_order`
+    ``rotary=None``             entries of :class:`Rotary`, ``learned=True``
+                                in all blocks; and 'order', 'style': see
+                                :func:`channel_order`
     ==========================  =============================================
 
     Rotary positions count from the corner of the images that the network
@@ -242,12 +243,6 @@ class HPViT(BaseBackbone):
         if arch['abs_pos']:
             self.pos_embed = nn.Parameter(
                 sincos_pos_embed(self.embed_dims, self.pos_grid))
-        rotary = arch['rotary'] and {
-            name: value for name, value in dict(
-                ROTARY, **arch['rotary']).items()
-            if name not in ('order', 'style')}
-        self.rotary = Rotary(self.embed_dims // arch['num_heads'],
-                             **rotary) if rotary else None
         self.num_prefix = int(with_cls_token) + num_registers
         if with_cls_token:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
@@ -279,6 +274,14 @@ class HPViT(BaseBackbone):
         self.out_strides = tuple(self.strides[s] for s in output_stages)
         outputs = [str(s) for s in self.out_indices] + [
             f'block{i}' for i in self.out_blocks]
+        rotary = arch['rotary'] and {
+            name: value for name, value in dict(
+                ROTARY, **arch['rotary']).items()
+            if name not in ('order', 'style')}
+        if rotary and rotary['learned']:
+            rotary['learned'] = num_blocks, arch['num_heads']
+        self.rotary = Rotary(self.embed_dims // arch['num_heads'],
+                             **rotary) if rotary else None
         drop_path_step = drop_path_rate / max(1, arch['num_layers'] - 1)
         self.blocks = nn.ModuleList(
             Block(self.embed_dims, arch['num_heads'],
@@ -295,6 +298,9 @@ class HPViT(BaseBackbone):
 
         self.no_decay = tuple(name for name in EMBEDDINGS
                               if hasattr(self, name))
+        self.learns_places = bool(rotary and rotary['learned'])
+        if self.learns_places:
+            self.no_decay += ('rotary.freqs', )
         self.stem = ('patch_embed', 'norm_patches', 'drop_after_pos',
                      'norm_pre', *self.no_decay)
         self.stages = tuple(Stage(
@@ -355,7 +361,9 @@ class HPViT(BaseBackbone):
                         x.shape[0], self.num_prefix, x.device)
                     if self.rotary:
                         places = regroup(places, layout, wanted)
-                        rope = self._rope(places, patches)
+                        rope = self._rope(places, patches, number)
+                elif self.learns_places:
+                    rope = self._rope(places, patches, number)
                 layout = wanted
                 pool = self._block_pooling(s, i, number, layout)
                 x = block(x, key_mask, pool, rope)
@@ -421,9 +429,11 @@ class HPViT(BaseBackbone):
         blocks = enumerate(self.blocks)
         dilation = layout.dilation
         for s, stage in enumerate(self.stages):
-            rope = self._rope(places, patches)
+            rope = None
             for _ in stage.blocks:
                 number, block = next(blocks)
+                if rope is None or self.learns_places:
+                    rope = self._rope(places, patches, number)
                 x = block(x, None, None, rope)
                 if number in self.out_blocks:
                     outs.append(self._visible_output(
@@ -566,20 +576,22 @@ class HPViT(BaseBackbone):
             -(-side * self.strides[0] // self.patch_size)
             for side in layout.grid)
 
-    def _rope(self, places: Optional[Tensor], patches: Tuple[int, int]
-              ) -> Optional[Tensor]:
+    def _rope(self, places: Optional[Tensor], patches: Tuple[int, int],
+              block: int) -> Optional[Tensor]:
         """Cosines and sines for tokens at some places, prefix included.
 
-        (B or 1, G, T, 2) -> (2, B or 1, G, P + T, d / 2)
+        (B or 1, G, T, 2) -> (2, B or 1, G, P + T, heads or 1, d / 2)
         """
         if self.rotary is None:
             return None
-        rope = self.rotary(places, patches)
+        rope = self.rotary(places, patches, block)
+        if not self.learns_places:
+            rope = rope.unsqueeze(-2)
         if not self.num_prefix:
             return rope
         # prefix tokens are not rotated: angles of 0
         still = rope.new_zeros(*rope.shape[:3], self.num_prefix,
-                               rope.shape[4])
+                               *rope.shape[4:])
         still[0] = 1
         return torch.cat([still, rope], dim=3)
 

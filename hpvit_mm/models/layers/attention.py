@@ -59,8 +59,8 @@ class Attention(nn.Module):
             key_mask: Boolean mask of shape (B * groups, 1, 1, tokens), False
                 for padding. Defaults to None: there is none.
             rope: Cosines and sines of the rotary positions, of shape
-                (2, B or 1, groups, tokens, d / 2). Defaults to None: queries
-                and keys are not rotated.
+                (2, B or 1, groups, tokens, heads or 1, d / 2). Defaults to
+                None: queries and keys are not rotated.
 
         Returns:
             Tokens of shape (B, groups, tokens, C).
@@ -81,8 +81,6 @@ class Attention(nn.Module):
         # norms are computed in fp32 under autocast
         q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         if rope is not None:
-            # (2, B or 1, G, T, d/2) -> (2, B or 1, G, T, 1, d/2)
-            rope = rope.unsqueeze(-2)
             # (B * G, T, heads, d) -> (B, G, T, heads, d), and back
             q, k = (rotate(one.unflatten(0, (batch, groups)), rope).flatten(
                 0, 1) for one in (q, k))

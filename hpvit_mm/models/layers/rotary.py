@@ -42,27 +42,49 @@ class Rotary(nn.Module):
             'index' scales all others. Defaults to None: no scaling.
         offset: Added to the places of 'index'. Only prefix tokens, which are
             not rotated, make it matter. Defaults to 0.
+        learned: Number of blocks and of heads, if each head of each block
+            learns its frequencies of the column and of the row (RoPE-ViT's
+            'mixed'), which start at ``base`` in random directions. Defaults
+            to None: fixed ones.
     """
 
     def __init__(self, head_dims: int, coords: str, base: float,
-                 grid: Optional[int] = None, offset: float = 0.) -> None:
+                 grid: Optional[int] = None, offset: float = 0.,
+                 learned: Optional[Tuple[int, int]] = None) -> None:
         super().__init__()
         self.head_dims = head_dims
         self.coords = coords
         self.base = base
         self.grid = grid
         self.offset = offset
+        self.freqs = None
+        if learned:
+            # (blocks, heads, 2, 1): two directions at a right angle
+            turns = 2 * math.pi * torch.rand(*learned, 1, 1) + torch.tensor(
+                [[0.], [math.pi / 2]])
+            # (2, blocks, heads, 2, d/4) -> (2, blocks, heads, d/2)
+            self.freqs = nn.Parameter((torch.stack(
+                [turns.cos(), turns.sin()]) * self._fixed(turns)).flatten(-2))
 
-    def forward(self, places: Tensor, patches: Tuple[int, int]) -> Tensor:
+    def _fixed(self, like: Tensor) -> Tensor:
+        """The fixed frequencies, (d / 4, )."""
+        quarter = self.head_dims // 4
+        return self.base**-(torch.arange(
+            quarter, dtype=like.dtype, device=like.device) / quarter)
+
+    def forward(self, places: Tensor, patches: Tuple[int, int],
+                block: int = 0) -> Tensor:
         """Compute cosines and sines of the angles.
 
         Args:
             places: Rows and columns of tokens, in patches from the centre of
                 the first one, of shape (..., 2). In fp32 or more.
             patches: Patches along the height and the width of the image.
+            block: Number of the block, for learned frequencies.
 
         Returns:
-            Cosines and sines, of shape (2, ..., head_dims / 2).
+            Cosines and sines, of shape (2, ..., head_dims / 2); for learned
+            frequencies (2, ..., heads, head_dims / 2).
         """
         count = places.new_tensor(patches)
         if self.coords == 'centre':
@@ -71,16 +93,19 @@ class Rotary(nn.Module):
             places = places + self.offset
             if self.grid:
                 places = places * (self.grid / count)
-        quarter = self.head_dims // 4
-        frequencies = self.base**-(torch.arange(
-            quarter, dtype=places.dtype, device=places.device) / quarter)
-        # (..., 2, 1) * (d/4, ) -> (..., 2, d/4) -> (..., d/2)
-        angles = (places.unsqueeze(-1) * frequencies).flatten(-2)
+        if self.freqs is None:
+            # (..., 2, 1) * (d/4, ) -> (..., 2, d/4) -> (..., d/2)
+            angles = (places.unsqueeze(-1) * self._fixed(places)).flatten(-2)
+        else:
+            rows, columns = places[..., None, None].unbind(-3)
+            along_x, along_y = self.freqs[:, block].to(places.dtype)
+            # (..., 1, 1) * (heads, d/2) -> (..., heads, d/2)
+            angles = columns * along_x + rows * along_y
         return torch.stack([angles.cos(), angles.sin()])
 
     def extra_repr(self) -> str:
         return (f'coords={self.coords!r}, base={self.base}, grid={self.grid}, '
-                f'offset={self.offset}')
+                f'offset={self.offset}, learned={self.freqs is not None}')
 
 
 def rotate(x: Tensor, rope: Tensor) -> Tensor:
