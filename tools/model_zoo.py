@@ -53,8 +53,8 @@ RESULT = re.compile(r'^Result {4}(.*(?:\n {10}.*)*)', re.M)
 
 HEADER = """\
 # Made by tools/model_zoo.py --write. FLOPs are multiply-adds of a forward pass
-# of an image in training, heads included; paths are relative to the
-# repository.
+# of an image in training, with the heads that are counted; paths are relative
+# to the repository.
 """
 # Family of a backbone -> title and URL of its paper, name of its module.
 FAMILIES = {
@@ -193,14 +193,15 @@ def table(ones: Iterable[Experiment], page: str) -> str:
     for one in ones:
         cost = one.cost
         link = os.path.relpath(one.path, Path(page).parent)
+        more = '> ' if cost.uncounted else ''
         cells = (
             f'[{one.name}]({link})',
             number(cost.parameters / 1e6),
             number(cost.backbone / 2e9),
-            number(cost.heads / 2e9),
-            number(cost.memory / 2**30) if cost.memory else '',
-            number(cost.flops / 1e18),
-            number(cost.gpu_hours(bf16=cost.trains)),
+            more + number(cost.heads / 2e9),
+            more + number(cost.memory / 2**30) if cost.memory else '',
+            more + number(cost.flops / 1e18),
+            more + number(cost.gpu_hours(bf16=cost.trains)),
             one.result,
         )
         lines.append('| ' + ' | '.join(cells) + ' |')
@@ -229,16 +230,19 @@ def with_cost(text: str, one: Experiment) -> str:
 def statement(cost: Cost) -> str:
     """The cost in a few lines, with the arithmetic behind it."""
     parts = [cost.backbone, cost.heads]
-    names = 'backbone, heads'
+    more = 'more than ' if cost.uncounted else ''
+    names = f'backbone, {"neck" if more else "heads"}'
     if cost.trains:
         parts.append(cost.backward)
         names += ', backward pass'
+    if more:
+        names += f'; not counted: {", ".join(cost.uncounted)}'
     text = (f'({" + ".join(number(one / 1e9) for one in parts)}) GFLOPs '
             f'({names}) x {cost.images:,} images')
     if cost.trains:
         text += f' x {cost.rounds:,} {cost.unit}s'
     speed = BF16_SPEED if cost.trains else FP32_SPEED
-    text += (f' = {number(cost.flops / 1e18)} EFLOPs, '
+    text += (f' = {more}{number(cost.flops / 1e18)} EFLOPs, '
              f'{number(cost.gpu_hours(bf16=cost.trains))} GPU hours at '
              f'{speed / 1e12:.3g} TFLOP/s')
     if cost.trains:

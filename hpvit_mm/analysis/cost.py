@@ -51,6 +51,8 @@ class Cost:
         images: Images per round.
         rounds: Number of rounds.
         unit: What a round is: an epoch, an iteration, or a test.
+        uncounted: Heads that do not run without data, such as those with
+            queries: the FLOPs and the memory do not include them.
     """
     size: Size
     forward: Dict[str, float]
@@ -61,6 +63,7 @@ class Cost:
     images: int
     rounds: int
     unit: str
+    uncounted: Tuple[str, ...] = ()
 
     @property
     def trains(self) -> bool:
@@ -100,10 +103,6 @@ def cost_of(cfg: Config) -> Cost:
              ).batch_size
     images, rounds, unit = schedule(cfg)
     step = count_step(model, size, batch, train)
-    unknown = [name for name, flops in step.forward.items() if flops is None]
-    if unknown:
-        raise UserError(f'{cfg.filename}: the cost of its {unknown[0]} is '
-                        'not known, because it does not run without data')
     memory = 0
     parameters = sum(one.numel() for one in model.parameters())
     trained = sum(one.numel() for one in model.parameters()
@@ -113,11 +112,14 @@ def cost_of(cfg: Config) -> Cost:
             model, input_size(cfg, largest=True), batch)
     return Cost(
         size=size,
-        forward={name: flops / batch for name, flops in step.forward.items()},
+        forward={name: flops / batch for name, flops in step.forward.items()
+                 if flops is not None},
         backward=step.backward / batch, parameters=parameters,
         trained=trained,
         memory=memory,
-        images=images, rounds=rounds, unit=unit)
+        images=images, rounds=rounds, unit=unit,
+        uncounted=tuple(name for name, flops in step.forward.items()
+                        if flops is None))
 
 
 def state_bytes(cfg: Config, parameters: int, trained: int) -> int:

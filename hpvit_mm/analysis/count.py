@@ -25,7 +25,7 @@ Size = Tuple[int, int]
 
 # As the hosts' models name them.
 HEADS = ('head', 'decode_head', 'auxiliary_head', 'rpn_head', 'bbox_head',
-         'roi_head')
+         'roi_head', 'panoptic_head')
 # Autocast computes them in fp32 on GPUs, but not on CPUs.
 FP32_NORMS = (nn.LayerNorm, nn.GroupNorm)
 

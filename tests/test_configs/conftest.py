@@ -38,14 +38,23 @@ def small(cfg, sample_data):
             cfg[name].ann_file = \
                 f'{sample_data}/coco/annotations/instances_val2017.json'
     if cfg.default_scope == 'mmdet':
-        heads = cfg.model.roi_head
-        for head in (heads.mask_head, *(
-                heads.bbox_head if isinstance(heads.bbox_head, list)
-                else [heads.bbox_head])):
-            head.num_classes = len(DIGITS)
+        few_classes(cfg.model, len(DIGITS))
     if cfg.default_scope == 'mmseg':  # ADE20K's 150 take half of the time
-        for name in ('decode_head', 'auxiliary_head'):
-            head = cfg.model[name]
-            if head:
-                head.num_classes = min(head.num_classes, CITYSCAPES_CLASSES)
+        few_classes(cfg.model, CITYSCAPES_CLASSES)
     return cfg
+
+
+def few_classes(node, number):
+    """Give the heads of a model no more classes than ``number``."""
+    if isinstance(node, (list, tuple)):
+        for one in node:
+            few_classes(one, number)
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        if key in ('num_classes', 'num_things_classes'):
+            node[key] = min(value, number)
+        elif key == 'class_weight':  # the last one is of no class
+            node[key] = value[:min(len(value) - 1, number)] + value[-1:]
+        else:
+            few_classes(value, number)

@@ -103,15 +103,18 @@ def narrow(node) -> None:
     if not isinstance(node, dict):
         return
     for key, value in node.items():
-        if key.endswith('channels') or key == 'input_features':
+        if key.endswith('channels') or key in ('input_features',
+                                               'embed_dims', 'embed_dim'):
             several = isinstance(value, (list, tuple))
             node[key] = [CHANNELS] * len(value) if several else CHANNELS
+        elif key == 'num_feats':  # of sine positions: half of the channels
+            node[key] = CHANNELS // 2
+        elif key == 'num_groups' and value:
+            node[key] = 1
         else:
             narrow(value)
     if node.get('type') == 'hpvit_mm.SimpleFeaturePyramid':
         node['out_channels'] = CHANNELS
-    if node.get('type') == 'Feature2Pyramid':
-        node['embed_dim'] = CHANNELS
     if node.get('type') == 'FCNHead' and node.get('num_convs') == 0:
         node['channels'] = CHANNELS * len(node['in_channels'])
 

@@ -48,7 +48,8 @@ def test_the_metrics_build(cfg):
 
 
 def test_heads_have_the_classes_of_the_data(cfg):
-    counts = set(re.findall(r'num_classes=(\d+)', cfg.pretty_text))
+    counts = set(re.findall(r'num_(?:things_)?classes=(\d+)',
+                            cfg.pretty_text))
     if 'knn' in name_of(cfg):
         return
     assert len(counts) == 1
@@ -91,6 +92,7 @@ def test_the_name_tells_the_model(cfg):
     if family in ('hivit', 'hiera'):
         assert name.startswith(f'{family}-{backbone.arch}')
         return
+    dino = re.search('-dinov[23]', name)
     if family == 'vit':
         assert len(backbone.stage_depths) == 1
         assert backbone.patch_stride == backbone.get('patch_size', 16)
@@ -98,7 +100,9 @@ def test_the_name_tells_the_model(cfg):
         assert backbone.get('patch_stride', 4) == 4
         assert len(backbone.get('stage_depths', range(4))) == 4
     widths = dict(mini=96, tiny=192, small=384)
-    if size in widths:
+    if dino and 'blocks-dinov2' not in name:
+        assert backbone.arch == f'{dino[0][1:]}-{size}'
+    elif size in widths:
         assert backbone.arch.embed_dims == widths[size]
     else:
         assert backbone.arch == size
@@ -112,7 +116,11 @@ def test_the_name_tells_the_model(cfg):
         if f'-{kind}-' in name:
             attention = backbone.attention
             assert attention == kind or attention[:2] == (kind, kind)
+    assert ('-frozen_' in name or '_linear' in name) == (
+        backbone.get('frozen_stages') == (1 if family == 'vit' else 4))
     types = {'_mask-rcnn_': 'MaskRCNN', '_cascade-mask-rcnn_': 'CascadeRCNN',
+             '_mask2former_': 'EncoderDecoder' if cfg.default_scope == 'mmseg'
+             else 'Mask2Former', '_dino-4scale_': 'DINO',
              '_upernet_': 'EncoderDecoder', '_linear_': 'EncoderDecoder'}
     assert model.type == next(
         (one for tag, one in types.items() if tag in name), 'ImageClassifier')
@@ -127,7 +135,8 @@ def test_the_name_tells_the_model(cfg):
 def test_the_checkpoint_is_of_the_model(cfg):
     checkpoint = cfg.model.backbone.init_cfg.checkpoint \
         if cfg.model.backbone.get('init_cfg') else ''
-    size = re.search(r'vit_(base|large|huge)|mae_(?:hiera_)?(tiny|small)|vit(b)14',
+    size = re.search(r'vit_(small|base|large|huge)|'
+                     r'mae_(?:hiera_)?(tiny|small)|vit(b)14',
                      checkpoint)
     if size:
         assert (size[1] or size[2] or 'base') in name_of(cfg)

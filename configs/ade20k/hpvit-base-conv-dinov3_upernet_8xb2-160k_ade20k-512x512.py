@@ -1,0 +1,21 @@
+"""UperNet with HPViT-B from DINOv3 on ADE20K.
+
+Recipe    that of MAE's weights, from which it inherits, with layer decay 0.7,
+          ViT-Adapter's for DINOv2 on COCO: no recipe that fine-tunes DINOv3
+          under UperNet has been found.
+Command   bash tools/dist_train.sh \
+              configs/ade20k/hpvit-base-conv-dinov3_upernet_8xb2-160k_ade20k-512x512.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      -
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov3-base.py',
+    './hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    backbone=_base_.backbone)
+
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.7))

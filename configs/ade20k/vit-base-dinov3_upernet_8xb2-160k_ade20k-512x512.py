@@ -1,0 +1,21 @@
+"""UperNet with DINOv3's plain ViT-B on ADE20K: the baseline.
+
+Recipe    that of MAE's weights, from which it inherits, with layer decay 0.7,
+          ViT-Adapter's for DINOv2 on COCO: no recipe that fine-tunes DINOv3
+          under UperNet has been found.
+Command   bash tools/dist_train.sh \
+              configs/ade20k/vit-base-dinov3_upernet_8xb2-160k_ade20k-512x512.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      -
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov3-base.py',
+    './vit-base-mae_upernet_8xb2-160k_ade20k-512x512.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    backbone=_base_.backbone)
+
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.7))

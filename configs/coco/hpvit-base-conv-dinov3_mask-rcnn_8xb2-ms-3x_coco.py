@@ -1,0 +1,23 @@
+"""Mask R-CNN with HPViT-B from DINOv3 on COCO, 36 epochs.
+
+Recipe    ViT-Adapter's for DINOv2 (czczup/ViT-Adapter,
+          detection/configs/mask_rcnn/dinov2), without its adapter: AdamW 1e-4,
+          weight decay 0.05, layer decay 0.7, drop path 0.3, multi-scale
+          training. Attention is that of the MAE config, from which it
+          inherits.
+Command   bash tools/dist_train.sh \
+              configs/coco/hpvit-base-conv-dinov3_mask-rcnn_8xb2-ms-3x_coco.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      -
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov3-base.py',
+    './hpvit-base-conv-mae_mask-rcnn_8xb2-ms-3x_coco.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    backbone=dict(
+        drop_path_rate=0.3,
+        **_base_.backbone))

@@ -1,0 +1,25 @@
+"""DINO (the detector) with DINOv2's plain ViT-B on COCO: the baseline.
+
+Recipe    that of HPViT, from which it inherits. The levels at strides 8 to 64
+          come from ViTDet's simple feature pyramid.
+Command   bash tools/dist_train.sh \
+              configs/coco/vit-base-dinov2_dino-4scale_8xb2-ms-12e_coco.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      -
+Result    not yet trained
+"""
+_base_ = './hpvit-base-conv-dinov2_dino-4scale_8xb2-ms-12e_coco.py'
+
+model = dict(
+    backbone=dict(
+        out_indices=(0, ),
+        patch_stride=16,
+        stage_depths=(12, ),
+        attention=(('window', 'window', 'global') * 4, ),
+        with_cp=False),
+    neck=dict(
+        _delete_=True,
+        type='hpvit_mm.SimpleFeaturePyramid',
+        in_channels=768,
+        scale_factors=(2, 1, 0.5),
+        num_outs=4))

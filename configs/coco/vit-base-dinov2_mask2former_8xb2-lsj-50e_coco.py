@@ -1,0 +1,20 @@
+"""Mask2Former with DINOv2's plain ViT-B on COCO: the baseline.
+
+Recipe    that of HPViT, from which it inherits. The levels come from ViTDet's
+          simple feature pyramid.
+Command   bash tools/dist_train.sh \
+              configs/coco/vit-base-dinov2_mask2former_8xb2-lsj-50e_coco.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      -
+Result    not yet trained
+"""
+_base_ = './hpvit-base-conv-dinov2_mask2former_8xb2-lsj-50e_coco.py'
+
+model = dict(
+    backbone=dict(
+        patch_stride=16,
+        stage_depths=(12, ),
+        attention=(('window', 'window', 'global') * 4, ),
+        with_cp=False),
+    neck=dict(type='hpvit_mm.SimpleFeaturePyramid', in_channels=768),
+    panoptic_head=dict(in_channels=[256, 256, 256, 256]))

@@ -1,0 +1,26 @@
+"""Mask R-CNN with DINOv2's plain ViT-S on COCO: the baseline.
+
+Recipe    ViT-Adapter's for DINOv2 (czczup/ViT-Adapter,
+          detection/configs/mask_rcnn/dinov2), without its adapter: AdamW 1e-4,
+          weight decay 0.05, layer decay 0.7, drop path 0.2, multi-scale
+          training. Attention is that of the MAE config, from which it
+          inherits. The kernel of 14 pixels is resized to 16, as ViT-Adapter
+          and EoMT do: strides of 4 to 32 need it.
+Command   bash tools/dist_train.sh \
+              configs/coco/vit-small-dinov2_mask-rcnn_8xb2-ms-3x_coco.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      -
+Result    not yet trained; ViT-Adapter publishes 51.5 box AP and 45.6 mask AP
+          with its adapter
+"""
+_base_ = [
+    '../_base_/backbones/dinov2-small.py',
+    './vit-base-mae_mask-rcnn_8xb2-ms-3x_coco.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    neck=dict(in_channels=384),
+    backbone=dict(
+        drop_path_rate=0.2,
+        **_base_.backbone))

@@ -1,0 +1,17 @@
+"""k-NN evaluation of a converted DINOv3 ViT-B on ImageNet-1K.
+
+Recipe    that of MAE's weights, from which it inherits: the average of the
+          patches. DINOv3 itself takes the cls token.
+Command   python tools/test.py --untrained \
+              configs/imagenet/hpvit-base-avg-dinov3_knn_in1k.py
+Cost      -
+Result    not yet evaluated
+"""
+_base_ = [
+    '../_base_/backbones/dinov3-base.py',
+    './hpvit-base-avg-mae_knn_in1k.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    backbone=_base_.backbone)

@@ -1,0 +1,21 @@
+"""Linear probing of DINOv2's plain ViT-L on ImageNet-1K: the baseline.
+
+Recipe    that of MAE's weights, from which it inherits: the average of the
+          patches. DINOv2 itself adds the cls token and searches the rate.
+          Patches stay 14 pixels wide.
+Command   bash tools/dist_train.sh \
+              configs/imagenet/vit-large-dinov2_linear-8xb512x4-90e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      -
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov2-large.py',
+    './vit-base-mae_linear-8xb512x4-90e_in1k.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    neck=dict(input_features=1024),
+    head=dict(in_channels=1024),
+    backbone=dict(patch_size=14, patch_stride=14, stage_depths=(24, ), **_base_.backbone))

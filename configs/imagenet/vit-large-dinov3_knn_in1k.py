@@ -1,0 +1,17 @@
+"""k-NN evaluation of DINOv3's plain ViT-L on ImageNet-1K: the baseline.
+
+Recipe    that of MAE's weights, from which it inherits: the average of the
+          patches. DINOv3 itself takes the cls token.
+Command   python tools/test.py --untrained \
+              configs/imagenet/vit-large-dinov3_knn_in1k.py
+Cost      -
+Result    not yet evaluated
+"""
+_base_ = [
+    '../_base_/backbones/dinov3-large.py',
+    './vit-base-mae_knn_in1k.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    backbone=dict(stage_depths=(24, ), **_base_.backbone))

@@ -1,0 +1,20 @@
+"""Linear probing of DINOv3's plain ViT-L on ImageNet-1K: the baseline.
+
+Recipe    that of MAE's weights, from which it inherits: the average of the
+          patches. DINOv3 itself adds the cls token and searches the rate.
+Command   bash tools/dist_train.sh \
+              configs/imagenet/vit-large-dinov3_linear-8xb512x4-90e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      -
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov3-large.py',
+    './vit-base-mae_linear-8xb512x4-90e_in1k.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    neck=dict(input_features=1024),
+    head=dict(in_channels=1024),
+    backbone=dict(stage_depths=(24, ), **_base_.backbone))
