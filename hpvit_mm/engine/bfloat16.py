@@ -10,6 +10,10 @@ from torch import nn
 
 from hpvit_mm.registry import OPTIM_WRAPPERS
 
+# Attributes of RoI extractors, heads, deformable attention and losses.
+BOX_MAKERS = ('roi_layers', 'predict_by_feat', 'sampling_offsets',
+              'loss_weight')
+
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
@@ -39,12 +43,11 @@ class BFloat16OptimWrapper(OptimWrapper):
 def box_makers(model: nn.Module) -> List[nn.Module]:
     """The modules of mmdet's detectors that compute boxes.
 
-    These are RoI extractors and heads, found by their attributes, so that a
-    classifier does not import mmdet.
+    These are RoI extractors, heads, deformable attention and losses, found by
+    their attributes, so that a classifier does not import mmdet.
     """
     return [module for module in model.modules()
-            if hasattr(module, 'roi_layers')
-            or hasattr(module, 'predict_by_feat')]
+            if any(hasattr(module, name) for name in BOX_MAKERS)]
 
 
 @contextmanager
@@ -52,13 +55,18 @@ def exact_boxes(makers: Iterable[nn.Module]) -> Iterator[None]:
     """Cast the tensors of the :func:`box_makers` to float32.
 
     Near 1000 bfloat16 has steps of 4, too coarse for coordinates; and mmcv
-    2.1.0's RoIAlign, and its NMS on the CPU, do not support it.
+    2.1.0's RoIAlign, deformable attention (mmcv#2878) and focal loss
+    (mmcv#3061) on the GPU, and its NMS on the CPU, do not support it.
     """
     with ExitStack() as hooks:
         for module in makers:
-            if hasattr(module, 'roi_layers'):  # a RoI extractor
+            if hasattr(module, 'roi_layers') or hasattr(module, 'loss_weight'):
                 hook = module.register_forward_pre_hook(
                     lambda _, inputs: to_float32(inputs))
+            elif hasattr(module, 'sampling_offsets'):
+                # deformable attention takes the dtype of its values
+                hook = module.value_proj.register_forward_hook(
+                    lambda _, inputs, outputs: to_float32(outputs))
             else:  # a head
                 hook = module.register_forward_hook(
                     lambda _, inputs, outputs: to_float32(outputs))

@@ -158,3 +158,33 @@ def test_boxes_are_computed_in_float32(monkeypatch):
     assert len(walks) == 1 and seen == [torch.float32] * 6
     assert scores.dtype is torch.float32 and nothing is None
     assert model[1](low)[0][0].dtype is torch.bfloat16
+
+
+def test_ops_of_queries_get_float32():
+    """mmcv's deformable attention and focal loss on the GPU know no other."""
+    seen = []
+
+    class Deformable(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.sampling_offsets = nn.Linear(2, 2)
+            self.value_proj = nn.Linear(2, 2)
+
+        def forward(self, query):
+            seen.append(self.value_proj(query).dtype)
+            return self.sampling_offsets(query)
+
+    class Loss(nn.Module):
+        loss_weight = 1.
+
+        def forward(self, scores, labels):
+            seen.append(scores.dtype)
+
+    model = nn.Sequential(Deformable(), Loss())
+    wrapper = BFloat16OptimWrapper(torch.optim.SGD(model.parameters()))
+    with wrapper.optim_context(model):
+        scores = model[0](torch.ones(1, 2))
+        model[1](scores, torch.ones(1))
+    assert scores.dtype is torch.bfloat16
+    assert seen == [torch.float32] * 2
