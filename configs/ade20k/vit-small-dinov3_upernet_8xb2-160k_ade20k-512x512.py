@@ -11,12 +11,18 @@ Result    not yet trained
 """
 _base_ = [
     '../_base_/backbones/dinov3-small.py',
-    './vit-base-mae_upernet_8xb2-160k_ade20k-512x512.py',
+    './hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py',
 ]
 
 model = dict(
     data_preprocessor=_base_.normalization,
-    neck=dict(in_channels=384),
-    backbone=_base_.backbone)
+    neck=dict(type='hpvit_mm.SimpleFeaturePyramid', in_channels=384),
+    decode_head=dict(in_channels=[256, 256, 256, 256]),
+    auxiliary_head=dict(in_channels=256),
+    backbone=dict(
+        patch_stride=16,
+        stage_depths=(12, ),
+        attention='global',
+        **_base_.backbone))
 
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.7))

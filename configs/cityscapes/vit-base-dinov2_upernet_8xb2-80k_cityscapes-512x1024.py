@@ -12,11 +12,18 @@ Result    not yet trained
 """
 _base_ = [
     '../_base_/backbones/dinov2-base.py',
-    './vit-base-mae_upernet_8xb2-80k_cityscapes-512x1024.py',
+    './hpvit-base-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py',
 ]
 
 model = dict(
     data_preprocessor=_base_.normalization,
-    backbone=_base_.backbone)
+    neck=dict(type='hpvit_mm.SimpleFeaturePyramid', in_channels=768),
+    decode_head=dict(in_channels=[256, 256, 256, 256]),
+    auxiliary_head=dict(in_channels=256),
+    backbone=dict(
+        patch_stride=16,
+        stage_depths=(12, ),
+        attention='global',
+        **_base_.backbone))
 
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.7))

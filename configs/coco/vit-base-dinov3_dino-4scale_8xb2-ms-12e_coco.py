@@ -1,22 +1,31 @@
 """DINO (the detector) with DINOv3's plain ViT-B on COCO: the baseline.
 
-Recipe    that of HPViT, from which it inherits. The levels at strides 8 to 64
-          come from ViTDet's simple feature pyramid.
+Recipe    that of HPViT. The levels at strides 8 to 64 come from ViTDet's
+          simple feature pyramid.
 Command   bash tools/dist_train.sh \
               configs/coco/vit-base-dinov3_dino-4scale_8xb2-ms-12e_coco.py 8 \
               --amp --amp-dtype bfloat16
 Cost      -
 Result    not yet trained
 """
-_base_ = './hpvit-base-conv-dinov3_dino-4scale_8xb2-ms-12e_coco.py'
+_base_ = [
+    '../_base_/backbones/dinov3-base.py',
+    '../_base_/models/dino-4scale_hpvit.py',
+    '../_base_/datasets/coco_ms-800-boxes.py',
+    '../_base_/schedules/coco_dino-12e.py',
+    '../_base_/default_runtime/mmdet.py',
+]
 
 model = dict(
+    data_preprocessor=_base_.normalization,
     backbone=dict(
+        drop_path_rate=0.3,
         out_indices=(0, ),
         patch_stride=16,
         stage_depths=(12, ),
         attention=(('window', 'window', 'global') * 4, ),
-        with_cp=False),
+        window_size=16,
+        **_base_.backbone),
     neck=dict(
         _delete_=True,
         type='hpvit_mm.SimpleFeaturePyramid',

@@ -13,11 +13,16 @@ Result    not yet trained
 """
 _base_ = [
     '../_base_/backbones/dinov3-base.py',
-    './vit-base-mae_mask-rcnn_8xb2-ms-3x_coco.py',
+    './hpvit-base-conv-mae_mask-rcnn_8xb2-ms-3x_coco.py',
 ]
 
 model = dict(
     data_preprocessor=_base_.normalization,
+    neck=dict(_delete_=True, type='hpvit_mm.SimpleFeaturePyramid', in_channels=768, num_outs=5),
     backbone=dict(
         drop_path_rate=0.3,
+        patch_stride=16,
+        stage_depths=(12, ),
+        with_cp=False,
+        attention=(('window', 'window', 'global') * 4, ),
         **_base_.backbone))

@@ -15,16 +15,18 @@ Result    not yet trained; ViT-Adapter publishes 55.3 box AP and 49.0 mask AP
 """
 _base_ = [
     '../_base_/backbones/dinov2-large.py',
-    './vit-base-mae_mask-rcnn_8xb2-ms-3x_coco.py',
+    './hpvit-base-conv-mae_mask-rcnn_8xb2-ms-3x_coco.py',
 ]
 
 model = dict(
     data_preprocessor=_base_.normalization,
-    neck=dict(in_channels=1024),
+    neck=dict(_delete_=True, type='hpvit_mm.SimpleFeaturePyramid', in_channels=1024, num_outs=5),
     backbone=dict(
         drop_path_rate=0.4,
-        attention=((('window', ) * 5 + ('global', )) * 4, ),
+        patch_stride=16,
         stage_depths=(24, ),
+        with_cp=False,
+        attention=((('window', ) * 5 + ('global', )) * 4, ),
         **_base_.backbone))
 
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))

@@ -10,9 +10,13 @@ Result    not yet evaluated
 """
 _base_ = [
     '../_base_/backbones/dinov2-base.py',
-    './vit-base-mae_knn_in1k.py',
+    './hpvit-base-avg-mae_knn_in1k.py',
 ]
 
 model = dict(
     data_preprocessor=_base_.normalization,
-    backbone=dict(patch_size=14, patch_stride=14, **_base_.backbone))
+    backbone=dict(
+        patch_size=14,
+        patch_stride=14,
+        stage_depths=(12, ),
+        **_base_.backbone))

@@ -9,9 +9,12 @@ Result    not yet evaluated
 """
 _base_ = [
     '../_base_/backbones/dinov3-base.py',
-    './vit-base-mae_knn_in1k.py',
+    './hpvit-base-avg-mae_knn_in1k.py',
 ]
 
 model = dict(
     data_preprocessor=_base_.normalization,
-    backbone=_base_.backbone)
+    backbone=dict(
+        patch_stride=16,
+        stage_depths=(12, ),
+        **_base_.backbone))

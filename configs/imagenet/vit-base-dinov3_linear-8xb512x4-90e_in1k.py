@@ -10,9 +10,13 @@ Result    not yet trained
 """
 _base_ = [
     '../_base_/backbones/dinov3-base.py',
-    './vit-base-mae_linear-8xb512x4-90e_in1k.py',
+    './hpvit-base-avg-mae_linear-8xb512x4-90e_in1k.py',
 ]
 
 model = dict(
     data_preprocessor=_base_.normalization,
-    backbone=_base_.backbone)
+    backbone=dict(
+        patch_stride=16,
+        stage_depths=(12, ),
+        frozen_stages=1,
+        **_base_.backbone))

@@ -10,11 +10,15 @@ Result    not yet trained
 """
 _base_ = [
     '../_base_/backbones/dinov3-large.py',
-    './vit-base-mae_linear-8xb512x4-90e_in1k.py',
+    './hpvit-base-avg-mae_linear-8xb512x4-90e_in1k.py',
 ]
 
 model = dict(
     data_preprocessor=_base_.normalization,
     neck=dict(input_features=1024),
     head=dict(in_channels=1024),
-    backbone=dict(stage_depths=(24, ), **_base_.backbone))
+    backbone=dict(
+        patch_stride=16,
+        stage_depths=(24, ),
+        frozen_stages=1,
+        **_base_.backbone))

@@ -11,7 +11,12 @@ from hpvit_mm.engine.outputs import set_tta
 VARIANTS = ('-tiny-', '-small-', '-large-', '-huge-', '-1182-', '-1191-',
             '-3333-', '-avg-mae_mask', '-avg-mae_upernet', '-avg-mae_8xb',
             '-global-', '-window-mae_u', '/hivit-tiny', '/hivit-small',
-            '/hivit-base_')
+            '/hivit-base_',
+            'conv-dinov2_', 'avg-dinov2_', 'vit-base-dinov2_',
+            'conv-dinov3_mask-rcnn', 'dinov3_upernet',
+            'base-dinov3_mask', 'avg-dinov3_', 'base-dinov3_knn',
+            'base-dinov3_linear', 'base-dinov3-frozen_m', '-frozen_mask2f',
+            'base-dinov3-frozen_u', 'avg-dinov3-frozen_u', 'mask2former_8xb2-9')
 RECIPES = [name for name in configs()
            if not any(part in name for part in VARIANTS) or 'bf16' in name
            and 'large-conv' in name or '/hiera-' in name]

@@ -48,8 +48,8 @@ def test_the_metrics_build(cfg):
 
 
 def test_heads_have_the_classes_of_the_data(cfg):
-    counts = set(re.findall(r'num_(?:things_)?classes=(\d+)',
-                            cfg.pretty_text))
+    counts = set(re.findall(r"'num_(?:things_)?classes': (\d+)",
+                            repr(cfg.to_dict())))
     if 'knn' in name_of(cfg):
         return
     assert len(counts) == 1

@@ -35,6 +35,16 @@ RECIPES = {
         (0.8**25, 0.8**24, 0.8, 1, 0.1, 1e-4),
     'coco/hpvit-base-conv-mae_mask-rcnn_8xb2-ms-1x_coco':
         (0.7**13, 0.7**12, 0.7, 1, 0.05, 1e-4),
+    # ViT-Adapter, detection/configs/mask_rcnn/dinov2
+    'coco/hpvit-small-conv-dinov2_mask-rcnn_8xb2-ms-3x_coco':
+        (0.7**13, 0.7**12, 0.7, 1, 0.05, 1e-4),
+    'coco/vit-large-dinov2_mask-rcnn_8xb2-ms-3x_coco':
+        (0.8**25, 0.8**24, 0.8, 1, 0.05, 1e-4),
+    # mmdetection, configs/dino; mmsegmentation, configs/mask2former; EoMT
+    'coco/vit-base-dinov2_dino-4scale_8xb2-ms-12e_coco':
+        (0.7**13, 0.7**12, 0.7, 1, 1e-4, 1e-4),
+    'ade20k/hpvit-base-conv-dinov2_mask2former_8xb2-160k_ade20k-512x512':
+        (0.8**13, 0.8**12, 0.8, 1, 0.05, 1e-4),
     # mmsegmentation, configs/mae
     'ade20k/hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512':
         (0.65**13, 0.65**12, 0.65, 1, 0.05, 1e-4),
@@ -148,14 +158,25 @@ CORNERS = {
     'coco/*-ms-3x_coco': (
         MS, [(0, 1e-3), (1000, 1), (27 * MS - 1, 1), (27 * MS, 0.1),
              (33 * MS, 0.01), (36 * MS - 1, 0.01)]),
-    'ade20k/*-160k_*': (
+    'coco/*_dino-*-12e_coco': (
+        MS, [(0, 1), (11 * MS - 1, 1), (11 * MS, 0.1)]),
+    'coco/*-50e_coco': (
+        2 * MS, [(0, 1), (22 * 2 * MS - 1, 1), (22 * 2 * MS, 0.1),
+                 (24 * 2 * MS, 0.01), (25 * 2 * MS - 1, 0.01)]),
+    'ade20k/*_upernet_*-160k_*': (
         None, [(0, 1e-6), (1500, 1), (80750, 0.5), (159999, 0)]),
+    'ade20k/hivit*-80k_*': (
+        None, [(0, 1e-6), (750, 1), (40375, 0.5), (79999, 0)]),
+    'ade20k/*-frozen_*-80k_*': (
+        None, [(0, 1e-6), (1500, 1), (40750, 0.5), (79999, 0)]),
     'ade20k/*-40k_*': (
         None, [(0, 1e-6), (1500, 1), (20750, 0.5), (39999, 0)]),
-    'ade20k/*-80k_*': (
-        None, [(0, 1e-6), (750, 1), (40375, 0.5), (79999, 0)]),
+    'ade20k/*_mask2former_*': (
+        None, [(0, 1), (80000, 0.5**0.9), (159999, 0)]),
     'cityscapes/*-80k_*': (
         None, [(0, 1e-6), (1500, 1), (40750, 0.5), (79999, 0)]),
+    'cityscapes/*_mask2former_*': (
+        None, [(0, 1), (45000, 0.5**0.9), (89999, 0)]),
 }
 
 

@@ -1,6 +1,7 @@
 """Backbones outside of configs, by the names of their architectures."""
 import pytest
 import torch
+from dinov3_file import TINY, write_dinov3
 
 import hpvit_mm
 from hpvit_mm.checkpoints.convert import convert
@@ -9,31 +10,12 @@ from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from hpvit_mm.models.backbones.archs import ARCHS
 
-TINY = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
-
 
 @pytest.fixture(scope='module')
 def dinov3(tmp_path_factory):
     """A small file with the names of facebookresearch/dinov3."""
-    torch.manual_seed(0)
-    model = HPViT(dict(TINY, base='dinov3-base'), patch_stride=16,
-                  stage_depths=(2, ))
-    tensors = {}
-    for name, tensor in model.state_dict().items():
-        name = name.replace('norms.0', 'norm').replace('reg_token',
-                                                       'storage_tokens')
-        if name.endswith('q_bias'):
-            # the third of the keys is masked, whatever it holds
-            name = name.replace('q_bias', 'qkv.bias')
-            tensors[name + '_mask'] = torch.cat(
-                [torch.ones(32), torch.zeros(32), torch.ones(32)])
-            tensor = torch.randn(96)
-        if not name.endswith('v_bias'):
-            tensors[name] = tensor
-    tensors['rope_embed.periods'] = torch.ones(4)
-    tensors['mask_token'] = torch.zeros(1, 32)
     file = tmp_path_factory.mktemp('dinov3') / 'dinov3_vitb16.pth'
-    torch.save(tensors, file)
+    write_dinov3(file)
     return file
 
 

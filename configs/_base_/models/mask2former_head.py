@@ -49,13 +49,6 @@ mask2former_head = dict(
                 ffn_drop=0.0,
                 act_cfg=dict(type='ReLU', inplace=True))),
         init_cfg=None),
-    loss_cls=dict(
-        type='mmdet.CrossEntropyLoss',
-        use_sigmoid=False,
-        loss_weight=2.0,
-        reduction='mean',
-        # the last one is "no object"
-        class_weight=[1.0] * 80 + [0.1]),
     loss_mask=dict(
         type='mmdet.CrossEntropyLoss',
         use_sigmoid=True,
@@ -69,6 +62,12 @@ mask2former_head = dict(
         naive_dice=True,
         eps=1.0,
         loss_weight=5.0))
+# class_weight is one for each class, and 0.1 for "no object"
+mask2former_loss_cls = dict(
+    type='mmdet.CrossEntropyLoss',
+    use_sigmoid=False,
+    loss_weight=2.0,
+    reduction='mean')
 mask2former_train_cfg = dict(
     num_points=12544,
     oversample_ratio=3.0,

@@ -17,7 +17,11 @@ model = dict(
         pooling='conv',
         drop_path_rate=0.1),
     panoptic_head=dict(
-        num_things_classes=80, num_stuff_classes=0, **_base_.mask2former_head),
+        num_things_classes=80,
+        num_stuff_classes=0,
+        loss_cls=dict(
+            class_weight=[1.0] * 80 + [0.1], **_base_.mask2former_loss_cls),
+        **_base_.mask2former_head),
     panoptic_fusion_head=dict(
         type='MaskFormerFusionHead',
         num_things_classes=80,

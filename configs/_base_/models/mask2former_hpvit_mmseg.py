@@ -4,11 +4,6 @@
 _base_ = './mask2former_head.py'
 
 custom_imports = dict(imports=['mmdet.models'], allow_failed_imports=False)
-head = _base_.mask2former_head
-head.num_classes = 150
-head.align_corners = False
-head.loss_cls.class_weight = [1.0] * 150 + [0.1]
-head.train_cfg = _base_.mask2former_train_cfg
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -24,6 +19,12 @@ model = dict(
         arch='base',
         pooling='conv',
         drop_path_rate=0.1),
-    decode_head=head,
+    decode_head=dict(
+        num_classes=150,
+        align_corners=False,
+        loss_cls=dict(
+            class_weight=[1.0] * 150 + [0.1], **_base_.mask2former_loss_cls),
+        train_cfg=_base_.mask2former_train_cfg,
+        **_base_.mask2former_head),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
