@@ -79,7 +79,10 @@ def make_small(cfg: Config) -> None:
     known, entries = NARROW[backbone.type]
     arch = backbone.arch
     arch = dict(known[arch] if isinstance(arch, str) else arch, **entries)
-    narrow(cfg.model)
+    if cfg.model.type == 'DINO':  # whose decoder works at no other width
+        cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
+    else:
+        narrow(cfg.model)
     backbone.arch = arch
     backbone.init_cfg = None
     with torch.device('meta'):

@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 
+import pytest
 import torch
 from dinov3_file import TINY, write_dinov3
 from tiny_experiments import ROOT
@@ -39,6 +40,7 @@ del few, pipeline
 '''
 
 
+@pytest.mark.slow
 def test_every_command(inside, sample_data, tmp_path):
     parts = tmp_path / 'data/parts'
     classes = ('nut', 'bolt', 'ring')
