@@ -5,7 +5,9 @@ Recipe    see the schedule: the tokens behind blocks 2, 5, 8 and 11, each with
 Command   bash tools/dist_train.sh \
               configs/ade20k/vit-base-blocks-dinov3-frozen_upernet_8xb1-80k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
-Cost      -
+Cost      (215 + 470 + 925) GFLOPs (backbone, heads, backward pass) x 8 images
+          x 80,000 iterations = 1.0 EFLOPs, 2.3 GPU hours at 125 TFLOP/s in
+          bf16; 1.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

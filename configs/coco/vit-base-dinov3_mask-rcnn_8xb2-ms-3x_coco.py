@@ -8,7 +8,9 @@ Recipe    ViT-Adapter's for DINOv2 (czczup/ViT-Adapter,
 Command   bash tools/dist_train.sh \
               configs/coco/vit-base-dinov3_mask-rcnn_8xb2-ms-3x_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      -
+Cost      (468 + 452 + 1,838) GFLOPs (backbone, heads, backward pass) x 117,266
+          images x 36 epochs = 11.6 EFLOPs, 25.9 GPU hours at 125 TFLOP/s in
+          bf16; 8.2 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

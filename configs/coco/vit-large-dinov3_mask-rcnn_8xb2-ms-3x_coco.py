@@ -8,7 +8,9 @@ Recipe    ViT-Adapter's for DINOv2 (czczup/ViT-Adapter,
 Command   bash tools/dist_train.sh \
               configs/coco/vit-large-dinov3_mask-rcnn_8xb2-ms-3x_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      -
+Cost      (1,552 + 466 + 4,033) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 36 epochs = 25.5 EFLOPs, 56.8 GPU hours at 125
+          TFLOP/s in bf16; 18.4 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -8,7 +8,9 @@ Recipe    ViT-Adapter's for DINOv2 (czczup/ViT-Adapter,
 Command   bash tools/dist_train.sh \
               configs/coco/vit-small-dinov3_mask-rcnn_8xb2-ms-3x_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      -
+Cost      (135 + 438 + 1,144) GFLOPs (backbone, heads, backward pass) x 117,266
+          images x 36 epochs = 7.2 EFLOPs, 16.1 GPU hours at 125 TFLOP/s in
+          bf16; 5.0 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

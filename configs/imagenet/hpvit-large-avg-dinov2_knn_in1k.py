@@ -6,7 +6,9 @@ Recipe    that of MAE's weights, from which it inherits: the average of the
           it.
 Command   python tools/test.py --untrained \
               configs/imagenet/hpvit-large-avg-dinov2_knn_in1k.py
-Cost      -
+Cost      (278 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.37 EFLOPs,
+          13.2 GPU hours at 7.8 TFLOP/s in fp32 (tools/model_zoo.py; not
+          measured)
 Result    not yet evaluated
 """
 _base_ = [

@@ -4,7 +4,9 @@ Recipe    that of MAE's weights, from which it inherits: the average of the
           patches. DINOv3 itself takes the cls token.
 Command   python tools/test.py --untrained \
               configs/imagenet/hpvit-large-avg-dinov3_knn_in1k.py
-Cost      -
+Cost      (284 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.38 EFLOPs,
+          13.4 GPU hours at 7.8 TFLOP/s in fp32 (tools/model_zoo.py; not
+          measured)
 Result    not yet evaluated
 """
 _base_ = [

@@ -5,7 +5,9 @@ Recipe    that of MAE's weights, from which it inherits: the average of the
           wide.
 Command   python tools/test.py --untrained \
               configs/imagenet/vit-large-dinov2_knn_in1k.py
-Cost      -
+Cost      (160 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.21 EFLOPs,
+          7.6 GPU hours at 7.8 TFLOP/s in fp32 (tools/model_zoo.py; not
+          measured)
 Result    not yet evaluated
 """
 _base_ = [

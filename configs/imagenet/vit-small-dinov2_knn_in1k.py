@@ -5,7 +5,9 @@ Recipe    that of MAE's weights, from which it inherits: the average of the
           wide.
 Command   python tools/test.py --untrained \
               configs/imagenet/vit-small-dinov2_knn_in1k.py
-Cost      -
+Cost      (11.9 + 0) GFLOPs (backbone, heads) x 1,331,167 images = 0.016
+          EFLOPs, 0.57 GPU hours at 7.8 TFLOP/s in fp32 (tools/model_zoo.py;
+          not measured)
 Result    not yet evaluated
 """
 _base_ = [
