@@ -103,6 +103,11 @@ def cost_of(cfg: Config) -> Cost:
              ).batch_size
     images, rounds, unit = schedule(cfg)
     step = count_step(model, size, batch, train)
+    unknown = [name for name, flops in step.forward.items() if flops is None]
+    if unknown and not any(hasattr(module, 'num_queries')
+                           for module in model.modules()):
+        raise UserError(f'{cfg.filename}: the cost of its {unknown[0]} is '
+                        'not known, because it does not run without data')
     memory = 0
     parameters = sum(one.numel() for one in model.parameters())
     trained = sum(one.numel() for one in model.parameters()
@@ -118,8 +123,7 @@ def cost_of(cfg: Config) -> Cost:
         trained=trained,
         memory=memory,
         images=images, rounds=rounds, unit=unit,
-        uncounted=tuple(name for name, flops in step.forward.items()
-                        if flops is None))
+        uncounted=tuple(unknown))
 
 
 def state_bytes(cfg: Config, parameters: int, trained: int) -> int:
