@@ -182,6 +182,13 @@ def _check_flags(plain: PlainViT, backbone: nn.Module,
             'positions, as files of rotary ViTs (DINOv3), and the backbone '
             f'has no rotary positions: set {_suggestion(plain)}; '
             f'{remedy("rotary_position")}. {nothing}.')
+    tables = [name for name, why in plain.ignored.items()
+              if 'rotary positions' in why]
+    if tables and not arch['rotary'] and 'rotary_position' not in drop:
+        raise UserError(
+            f'{plain.source} has rotary positions ({tables[0]}), which the '
+            f'backbone lacks: set {_suggestion(plain)}; '
+            f'{remedy("rotary_position")}. {nothing}.')
     if lacks and arch['rotary'] and arch['abs_pos']:
         raise UserError(
             f'{plain.source} has no position embedding, but the backbone has '

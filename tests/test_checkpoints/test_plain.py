@@ -168,7 +168,7 @@ def test_the_entries_of_an_unknown_file_are_named():
     ('vit_base_patch16_rpn_224', 'post_norm=True'),
     ('eva02_enormous_patch14_clip_224', 'post_norm=True'),
     ('vit_base_patch16_rope_ape_224', 'rotary='),
-    ('vit_base_patch16_rope_mixed_ape_224', 'learned for each block'),
+    ('vit_base_patch16_rope_mixed_ape_224', 'rotary='),
     ('vit_pe_spatial_base_patch16_512', 'rotary=')])
 def test_architectures_that_the_tensors_do_not_tell(architecture, says):
     from hpvit_mm.checkpoints import fit
@@ -205,8 +205,6 @@ def test_what_looks_like_another_family_is_asked_for(extra, says):
 
 @pytest.mark.parametrize('name, says', [
     ('blocks.0.mlp.fc1_g.weight', 'blocks.0.mlp.gate.weight'),
-    ('blocks.0.attn.q_norm.weight', 'norms of queries and keys'),
-    ('rope.freqs', 'rotary'),
     ('blocks.0.adapter.weight', 'blocks.0.adapter.weight'),
     ('blocks.0.attn.relative_position_bias_table', 'drop='),
     ('blocks.0.attn.rel_pos_h', 'drop='),
@@ -218,14 +216,18 @@ def test_parts_that_matter_are_named(name, says):
         plain(tensors)
 
 
-@pytest.mark.parametrize('name, says', [
-    ('blocks.0.attn.norm.weight', 'attn_norm=True'),
-    ('blocks.0.mlp.norm.weight', 'mlp_norm=True'),
-    ('patch_embed.norm.weight', 'patch_norm=True')])
-def test_parts_that_only_some_families_have(name, says):
+@pytest.mark.parametrize('name, size, says', [
+    ('blocks.0.attn.norm.weight', 32, 'attn_norm=True'),
+    ('blocks.0.attn.q_norm.weight', 16, 'qk_norm=True'),
+    ('blocks.0.mlp.norm.weight', 32, 'mlp_norm=True'),
+    ('patch_embed.norm.weight', 32, 'patch_norm=True'),
+    ('rope.freqs', (2, 2, 2, 8), 'rotary='),
+    ('rope.freqs_cos', (4, 16), 'rotary positions'),
+    ('rope_embed.periods', 4, 'rotary')])
+def test_parts_that_only_some_families_have(name, size, says):
     from hpvit_mm.checkpoints import fit
     with pytest.raises(UserError, match=says):
-        fit(backbone(), plain(dict(encoder(), **{name: torch.ones(32)})))
+        fit(backbone(), plain(dict(encoder(), **{name: torch.ones(size)})))
 
 
 def test_relative_positions_go_if_the_user_allows_it(tmp_path):
