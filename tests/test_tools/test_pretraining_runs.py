@@ -7,7 +7,7 @@ from tiny_experiments import ROOT
 
 PRETRAIN = '''
 _base_ = {base!r}
-work_dir = 'pretrained'
+work_dir = {work_dir!r}
 train_dataloader = dict(
     batch_size=16, num_workers=0, persistent_workers=False,
     dataset=dict(data_root={data!r}))
@@ -33,7 +33,8 @@ def config(tmp_path, sample_data):
         base, = ROOT.glob(f'configs/pretrain/{name}')
         path = tmp_path / 'pretrain.py'
         path.write_text(PRETRAIN.format(
-            base=str(base), data=str(sample_data / 'imagenet')) + more)
+            base=str(base), data=str(sample_data / 'imagenet'),
+            work_dir=str(tmp_path / 'pretrained')) + more)
         return str(path)
 
     return write
