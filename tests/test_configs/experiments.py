@@ -8,7 +8,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, set_random_seed
 
 from hpvit_mm.models.backbones import archs, hiera, hivit
 
@@ -124,7 +124,7 @@ def narrow(node) -> None:
 
 def build(model: dict) -> torch.nn.Module:
     """The model, with BN where several GPUs would share it."""
-    torch.manual_seed(0)
+    set_random_seed(0)  # of the augmentation, too
     return revert_sync_batchnorm(MODELS.build(model))
 
 
