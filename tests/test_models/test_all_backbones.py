@@ -1,4 +1,4 @@
-"""What holds for every backbone of this package, on tiny ones."""
+"""Properties of every backbone of this package, on tiny ones."""
 import copy
 
 import pytest

@@ -128,7 +128,7 @@ def test_class_weights_without_ignored_labels(ade, accepted, refused,
 
 
 def test_another_label_to_ignore(ade, accepted):
-    """It is accepted if data set, heads and padding name the same one."""
+    """Data set, heads and padding may agree on another label to ignore."""
     folder = ade(lambda values: np.where(values == 0, 11, values - 1))
     heads = [f'model.{name}.ignore_index=11'
              for name in ('decode_head', 'auxiliary_head')]

@@ -143,7 +143,7 @@ del one
 
 
 def test_a_dataset_of_torch(write_config, inside, tmp_path, monkeypatch):
-    """It has no metainfo, no files and no pipeline."""
+    """A data set without metainfo, files and pipeline trains."""
     (tmp_path / 'own_data.py').write_text("""
 import torch
 from mmengine.registry import DATASETS

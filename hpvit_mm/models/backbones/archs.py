@@ -183,8 +183,8 @@ def resolve_arch(arch: Union[str, dict]) -> dict:
         what = f'lacks {missing[0]}' if missing else \
             f'has no entry {unknown[0]!r}'
         raise UserError(
-            f'arch {what}: its entries are {", ".join(REQUIRED)} and, where they differ '
-            f'from the defaults, base, {", ".join(allowed[4:])}.')
+            f'arch {what}: its entries are {", ".join(REQUIRED)} and, where '
+            f'they differ from the defaults, base, {", ".join(allowed[4:])}.')
     if own['embed_dims'] % own['num_heads'] or own['embed_dims'] % 4:
         raise UserError(
             f'embed_dims={own["embed_dims"]} of arch must be a multiple of '

@@ -13,12 +13,12 @@ from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
 from ..layers import resample_pos_embed
 from ..layers.block import DropPath
-from ..layers.masking import select_units, visible_units
+from ..layers.masking import check_sides, select_units, visible_units
 from ..layers.mlp import Mlp
 from ..layers.norm import build_norm
+from .arguments import (OUT_TYPES, check_choice, check_norm,
+                        check_out_indices, check_rate, pair)
 from .base import BaseBackbone, Stage
-from .hpvit import (OUT_TYPES, _check_choice, _check_norm,
-                    _check_out_indices, _check_rate, _pair)
 
 if TYPE_CHECKING:
     from hpvit_mm.checkpoints import LoadReport
@@ -180,10 +180,10 @@ class Hiera(BaseBackbone):
         arch = _check_arch(arch)
         dims, heads, depths = (
             arch[key] for key in ('embed_dims', 'num_heads', 'depths'))
-        _check_choice('out_type', out_type, OUT_TYPES)
-        _check_choice('num_pools', num_pools, (2, 3))
-        _check_rate('drop_path_rate', drop_path_rate)
-        self.out_indices = _check_out_indices(out_indices, out_type, 4)
+        check_choice('out_type', out_type, OUT_TYPES)
+        check_choice('num_pools', num_pools, (2, 3))
+        check_rate('drop_path_rate', drop_path_rate)
+        self.out_indices = check_out_indices(out_indices, out_type, 4)
         self.out_type, self.num_pools = out_type, num_pools
         self.in_channels = in_channels
         widths = tuple(dims << s for s in range(4))
@@ -193,12 +193,12 @@ class Hiera(BaseBackbone):
         self.frozen_stages = frozen_stages
         if norm_cfg is None:
             norm_cfg = dict(type='LN', eps=1e-6)
-        _check_norm(norm_cfg, dims)
+        check_norm(norm_cfg, dims)
 
         self.patch_embed = nn.ModuleDict(dict(proj=nn.Conv2d(
             in_channels, dims, 7, stride=4, padding=3)))
         self.pos_grid = tuple(
-            -(-side // 4) for side in _pair('img_size', img_size))
+            -(-side // 4) for side in pair('img_size', img_size))
         self.pos_embed = nn.Parameter(
             torch.zeros(1, self.pos_grid[0] * self.pos_grid[1], dims))
         trunc_normal_(self.pos_embed, std=.02)
@@ -314,11 +314,7 @@ class Hiera(BaseBackbone):
 
     def check_mask(self, x: Tensor) -> None:
         """Raise a UserError if images cannot be masked."""
-        if any(side % UNIT for side in x.shape[-2:]):
-            raise UserError(
-                'masked images must have sides that are multiples of the '
-                f'mask unit of {UNIT} pixels, but theirs are '
-                f'{tuple(x.shape[-2:])}: crop them accordingly.')
+        check_sides(x, UNIT)
 
     def fit_checkpoint(self, content: dict, source: str
                        ) -> Tuple[Dict[str, Tensor], 'LoadReport']:
@@ -338,20 +334,16 @@ class Hiera(BaseBackbone):
             UserError: As for any backbone.
         """
         # Imported here, because that package imports this one.
-        from hpvit_mm.checkpoints.by_name import fit_by_name
-        from hpvit_mm.checkpoints.plain import flatten
-        found, own = flatten(content), self.state_dict()
-        anchor = 'patch_embed.proj.weight'
-        prefix = next((name[:-len(anchor)] for name in found
-                       if name.endswith(anchor)), '')
-        tensors = {name[len(prefix):]: one for name, one in found.items()
-                   if name.startswith(prefix)}
+        from hpvit_mm.checkpoints.by_name import (add_output_norms,
+                                                  encoder_tensors,
+                                                  fit_by_name)
+        tensors, own = encoder_tensors(content), self.state_dict()
         if 'pos_embed_win' in tensors:
             raise UserError(
                 f'{source} is a Hiera with positions in windows (timm\'s '
                 'abswin), which this Hiera lacks: use another checkpoint. '
                 'Nothing was loaded.')
-        position, resampled, new = tensors.get('pos_embed'), {}, {}
+        position, resampled = tensors.get('pos_embed'), {}
         if position is not None and \
                 position.shape[1:2] != own['pos_embed'].shape[1:2]:
             side = round(position.shape[1]**0.5)
@@ -360,25 +352,10 @@ class Hiera(BaseBackbone):
                 tensors['pos_embed'] = resample_pos_embed(
                     position, (side, side), self.pos_grid).flatten(1, 2)
                 resampled['pos_embed'] = ((side, side), self.pos_grid)
-        for name, one in own.items():
-            if name in tensors or not name.startswith('norms.'):
-                continue
-            part = name.rpartition('.')[2]
-            given = next((tensors[f'{key}.{part}'] for key in (
-                'head.norm', 'encoder_norm', 'norm', 'fc_norm')
-                if f'{key}.{part}' in tensors), None)
-            if name.startswith('norms.3.') and given is not None:
-                tensors[name] = given
-            else:
-                new[name] = 'starts as plain normalisation'
-                tensors[name] = (torch.ones if part == 'weight' else
-                                 torch.zeros)(one.shape, device='cpu')
-        tensors = {name: one for name, one in tensors.items()
-                   if name in own or not name.startswith('norms.')}
-        fitted, report = fit_by_name(self, tensors, source)
-        report.resampled, report.new = resampled, new
-        report.used = [name for name in report.used if name not in new]
-        return fitted, report
+        new = add_output_norms(
+            tensors, own, 'norms.3',
+            ('head.norm', 'encoder_norm', 'norm', 'fc_norm'))
+        return fit_by_name(self, tensors, source, new, resampled)
 
 
 def _pool(x: Tensor) -> Tensor:
@@ -388,7 +365,7 @@ def _pool(x: Tensor) -> Tensor:
 
 def _check_arch(arch: Union[str, dict]) -> dict:
     if isinstance(arch, str):
-        _check_choice('arch', arch, tuple(ARCHS))
+        check_choice('arch', arch, tuple(ARCHS))
         return ARCHS[arch]
     keys = set(ARCHS['base'])
     if not isinstance(arch, dict) or set(arch) != keys or len(

@@ -15,11 +15,11 @@ from ..layers import (Block, TokenLayout, regroup, resample_pos_embed,
                       sincos_pos_embed)
 from ..layers.block import DropPath
 from ..layers.mlp import Mlp
-from ..layers.masking import select_units, visible_units
+from ..layers.masking import check_sides, select_units, visible_units
 from ..layers.norm import build_norm
+from .arguments import (OUT_TYPES, check_choice, check_norm,
+                        check_out_indices, check_rate, pair)
 from .base import BaseBackbone, Stage
-from .hpvit import (OUT_TYPES, _check_choice, _check_norm,
-                    _check_out_indices, _check_rate, _pair)
 
 if TYPE_CHECKING:
     from hpvit_mm.checkpoints import LoadReport
@@ -173,14 +173,14 @@ class HiViT(BaseBackbone):
         super().__init__(init_cfg=init_cfg)
         arch = _check_arch(arch)
         dims, depths = arch['embed_dims'], arch['depths']
-        _check_choice('out_type', out_type, OUT_TYPES)
-        _check_rate('drop_path_rate', drop_path_rate)
+        check_choice('out_type', out_type, OUT_TYPES)
+        check_rate('drop_path_rate', drop_path_rate)
         if window_size < 1:
             raise UserError(
                 f'window_size must be at least 1, but it is {window_size}.')
         if out_indices is None and out_type == 'avg_featmap':
             out_indices = 2
-        self.out_indices = _check_out_indices(out_indices, out_type, 4)
+        self.out_indices = check_out_indices(out_indices, out_type, 4)
         self.out_type = out_type
         self.embed_dims, self.in_channels = dims, in_channels
         self.attention = _check_attention(attention, depths[2])
@@ -193,11 +193,11 @@ class HiViT(BaseBackbone):
         self.frozen_stages = frozen_stages
         if norm_cfg is None:
             norm_cfg = dict(type='LN', eps=1e-6)
-        _check_norm(norm_cfg, dims)
+        check_norm(norm_cfg, dims)
 
         self.patch_embed = PatchEmbed(in_channels, widths[0], norm_cfg)
         self.pos_grid = tuple(
-            -(-side // UNIT) for side in _pair('img_size', img_size))
+            -(-side // UNIT) for side in pair('img_size', img_size))
         # Stages behind the last output would get no gradient.
         used = min(2, max(self.out_indices)) + 1
         if used == 3:
@@ -364,11 +364,7 @@ class HiViT(BaseBackbone):
 
     def check_mask(self, x: Tensor) -> None:
         """Raise a UserError if images cannot be masked."""
-        if any(side % UNIT for side in x.shape[-2:]):
-            raise UserError(
-                f'masked images must have sides that are multiples of the '
-                f'mask unit of {UNIT} pixels, but theirs are '
-                f'{tuple(x.shape[-2:])}: crop them accordingly.')
+        check_sides(x, UNIT)
         if 'window' in self.attention or 3 in self.out_indices:
             raise UserError(
                 'masked images have no windows and no output at 1/32: set '
@@ -393,15 +389,13 @@ class HiViT(BaseBackbone):
             UserError: As for any backbone.
         """
         # Imported here, because that package imports this one.
-        from hpvit_mm.checkpoints.by_name import fit_by_name
-        from hpvit_mm.checkpoints.plain import flatten
-        found, own = flatten(content), self.state_dict()
-        anchor = 'patch_embed.proj.weight'
-        prefix = next((name[:-len(anchor)] for name in found
-                       if name.endswith(anchor)), '')
-        tensors = {name[len(prefix):]: one for name, one in found.items()
-                   if name.startswith(prefix)
-                   and not name.endswith('relative_position_index')}
+        from hpvit_mm.checkpoints.by_name import (add_output_norms,
+                                                  encoder_tensors,
+                                                  fit_by_name)
+        tensors, own = encoder_tensors(content), self.state_dict()
+        for name in list(tensors):
+            if name.endswith('relative_position_index'):
+                del tensors[name]
         if 'pos_embed' in tensors:  # mmpretrain
             tensors['absolute_pos_embed'] = tensors.pop('pos_embed')
         resampled = {}
@@ -414,29 +408,13 @@ class HiViT(BaseBackbone):
                 tensors[name] = resample_pos_embed(one, old, new).reshape(
                     own[name].shape)
                 resampled[name] = tables
-        last = f'norms.{max(self.out_indices)}.'
-        new = {}
-        for name, one in own.items():
-            part = name.rpartition('.')[2]
-            given = tensors.get(f'fc_norm.{part}')
-            if name in tensors:
-                continue
-            if name.startswith(last) and given is not None \
-                    and given.shape == one.shape:
-                tensors[name] = tensors.pop(f'fc_norm.{part}')
-            elif name.startswith('norms.'):
-                new[name] = 'starts as plain normalisation'
-                tensors[name] = (torch.ones if part == 'weight' else
-                                 torch.zeros)(one.shape, device='cpu')
-            elif name.endswith('relative_position_bias_table'):
+        new = add_output_norms(
+            tensors, own, f'norms.{max(self.out_indices)}', ('fc_norm', ))
+        for name in own.keys() - tensors.keys():
+            if name.endswith('relative_position_bias_table'):
                 new[name] = 'starts at zero'
-                tensors[name] = torch.zeros(one.shape, device='cpu')
-        kept = {name: one for name, one in tensors.items()
-                if name in own or not name.startswith('norms.')}
-        fitted, report = fit_by_name(self, kept, source)
-        report.resampled, report.new = resampled, new
-        report.used = [name for name in report.used if name not in new]
-        return fitted, report
+                tensors[name] = torch.zeros(own[name].shape, device='cpu')
+        return fit_by_name(self, tensors, source, new, resampled)
 
 
 def _tables(name: str, table: Tensor, grid: Tuple[int, int]
@@ -454,7 +432,7 @@ def _tables(name: str, table: Tensor, grid: Tuple[int, int]
 
 def _check_arch(arch: Union[str, dict]) -> dict:
     if isinstance(arch, str):
-        _check_choice('arch', arch, tuple(ARCHS))
+        check_choice('arch', arch, tuple(ARCHS))
         return ARCHS[arch]
     keys = set(ARCHS['base'])
     if not isinstance(arch, dict) or set(arch) != keys or len(
@@ -479,5 +457,5 @@ def _check_attention(attention: Union[str, Sequence[str]],
             f'attention has {len(kinds)} entries, but the main stage has '
             f'{depth} blocks: give one word, or one per block.')
     for kind in kinds:
-        _check_choice('attention', kind, ('global', 'window'))
+        check_choice('attention', kind, ('global', 'window'))
     return kinds

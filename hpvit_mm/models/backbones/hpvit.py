@@ -5,7 +5,6 @@ from typing import (TYPE_CHECKING, Callable, Dict, Optional, Sequence, Tuple,
 
 import torch
 import torch.nn as nn
-from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
@@ -13,17 +12,18 @@ from hpvit_mm.registry import MODELS
 from ..layers import (AvgPooling, Block, ConvPooling, PatchEmbed, Rotary,
                       TokenLayout, pool_groups, pool_places, pool_tokens,
                       regroup, resample_pos_embed, sincos_pos_embed)
-from ..layers.masking import visible_units
+from ..layers.masking import check_sides, visible_units
 from ..layers.norm import build_norm
-from ..layers.token_layout import ATTENTION_KINDS
 from .archs import ARGUMENTS, ROTARY, resolve_arch
+from .arguments import (OUT_TYPES, check_ascending, check_attention,
+                        check_choice, check_norm, check_out_indices,
+                        check_rate, check_stage_depths, check_with_cp, pair)
 from .base import BaseBackbone, Stage
 
 if TYPE_CHECKING:
     from hpvit_mm.checkpoints import LoadReport
 
 POOLINGS = ('conv', 'avg')
-OUT_TYPES = ('featmap', 'avg_featmap')
 EMBEDDINGS = ('pos_embed', 'cls_token', 'reg_token', 'prefix_pos_embed')
 
 
@@ -178,7 +178,7 @@ class HPViT(BaseBackbone):
         layer_scale_init_value = flags['layer_scale_init_value']
         with_cls_token = flags['with_cls_token']
         num_registers = flags['num_registers']
-        height, width = _pair('img_size', flags['img_size'])
+        height, width = pair('img_size', flags['img_size'])
         self.pos_grid = (-(-height // patch_size), -(-width // patch_size))
         if given['patch_size'] is None and patch_stride > 0 \
                 and patch_size % patch_stride and 16 % patch_stride == 0:
@@ -186,18 +186,18 @@ class HPViT(BaseBackbone):
             if img_size is not None:
                 self.pos_grid = (-(-height // 16), -(-width // 16))
         self.embed_dims = arch['embed_dims']
-        self.stage_depths = _check_stage_depths(stage_depths,
-                                                arch['num_layers'])
+        self.stage_depths = check_stage_depths(stage_depths,
+                                               arch['num_layers'])
         num_stages = len(self.stage_depths)
-        _check_choice('pooling', pooling, POOLINGS)
-        _check_choice('out_type', out_type, OUT_TYPES)
+        check_choice('pooling', pooling, POOLINGS)
+        check_choice('out_type', out_type, OUT_TYPES)
         self.out_type = out_type
         self.out_indices = self.out_blocks = ()
         if out_blocks is None:
-            self.out_indices = _check_out_indices(out_indices, out_type,
-                                                  num_stages)
+            self.out_indices = check_out_indices(out_indices, out_type,
+                                                 num_stages)
         elif out_indices is None:
-            self.out_blocks = _check_ascending(
+            self.out_blocks = check_ascending(
                 'out_blocks', out_blocks, 'block', arch['num_layers'],
                 'arch')
         else:
@@ -217,20 +217,20 @@ class HPViT(BaseBackbone):
         if num_registers < 0:
             raise UserError('num_registers must not be negative, but it is '
                             f'{num_registers}.')
-        _check_rate('drop_rate', drop_rate)
-        _check_rate('drop_path_rate', drop_path_rate)
+        check_rate('drop_rate', drop_rate)
+        check_rate('drop_path_rate', drop_path_rate)
         self.patch_size = patch_size
         self.in_channels = in_channels
         self.out_channels = (self.embed_dims, ) * len(
             self.out_indices + self.out_blocks)
         self.strides = tuple(patch_stride << s for s in range(num_stages))
-        self.attention = _check_attention(attention, self.stage_depths,
-                                          self.strides, patch_size)
+        self.attention = check_attention(attention, self.stage_depths,
+                                         self.strides, patch_size)
         self.window_size = window_size
-        with_cp = _check_with_cp(with_cp, num_stages)
+        with_cp = check_with_cp(with_cp, num_stages)
         self.frozen_stages = frozen_stages
-        _check_choice('qkv_bias', flags['qkv_bias'], (True, False, 'qv'))
-        _check_norm(norm_cfg, self.embed_dims)
+        check_choice('qkv_bias', flags['qkv_bias'], (True, False, 'qv'))
+        check_norm(norm_cfg, self.embed_dims)
 
         self.patch_embed = PatchEmbed(in_channels, self.embed_dims,
                                       patch_size, patch_stride)
@@ -287,8 +287,9 @@ class HPViT(BaseBackbone):
             Block(self.embed_dims, arch['num_heads'],
                   arch['feedforward_channels'], flags['qkv_bias'], norm_cfg,
                   layer_scale_init_value, drop_rate, i * drop_path_step,
-                  with_cp[stage_of_block[i]], arch['act'] or 'gelu', arch['bias'],
-                  arch['attn_norm'], arch['mlp_norm'], arch['post_norm'],
+                  with_cp[stage_of_block[i]], arch['act'] or 'gelu',
+                  arch['bias'], arch['attn_norm'], arch['mlp_norm'],
+                  arch['post_norm'],
                   arch['qk_norm'])
             for i in range(num_blocks))
         self.pools = nn.ModuleList(
@@ -465,11 +466,7 @@ class HPViT(BaseBackbone):
     def check_mask(self, x: Tensor) -> None:
         """Raise a UserError if images (B, C, H, W) cannot be masked."""
         unit, sides = self.mask_unit, tuple(x.shape[-2:])
-        if any(length % unit for length in sides):
-            raise UserError(
-                'masked images must have sides that are multiples of the '
-                f'mask unit of {unit} pixels, but theirs are {sides}: crop '
-                'them accordingly.')
+        check_sides(x, unit)
         grid = self.patch_embed.grid(x)
         for s, stride in enumerate(self.strides[:len(self.stages)]):
             step = max(1, self.patch_size // stride)
@@ -658,123 +655,3 @@ def _pool_visible(x: Tensor, dilation: Tuple[int, int], side: int,
 def _average(x: Tensor, num_prefix: int) -> Tensor:
     """(B, groups, prefix + tokens, C) -> (B, C), without the prefix."""
     return x[:, :, num_prefix:].mean(dim=(1, 2))
-
-
-def _pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or min(pair) < 1:
-        raise UserError(f'{name} must be a number or (height, width), all at '
-                        f'least 1, but it is {value}.')
-    return pair
-
-
-def _check_rate(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise UserError(f'{name} must be from 0 to less than 1, but it is '
-                        f'{value}.')
-
-
-def _check_norm(norm_cfg: dict, embed_dims: int) -> None:
-    norm = build_norm(norm_cfg, embed_dims)
-    if (isinstance(norm, (_BatchNorm, _InstanceNorm, nn.GroupNorm))
-            # ours, and those of the libraries
-            or type(norm).__name__ == 'LayerNorm2d'):
-        raise UserError(
-            f'norm_cfg has type {norm_cfg["type"]!r}, which normalises maps: '
-            "tokens need one of their last dimension, as 'LN'.")
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UserError(f'{name} must be one of {tuple(choices)}, but it is '
-                        f'{value!r}.')
-
-
-def _check_stage_depths(depths: Optional[Sequence[int]],
-                        num_layers: int) -> Tuple[int, ...]:
-    if depths is None:
-        if num_layers < 7:
-            raise UserError(
-                f'arch has num_layers={num_layers}, for which there are no '
-                'default stage_depths: give stage_depths that sum to it.')
-        return 2, 2, num_layers - 6, 2
-    depths = (depths, ) if isinstance(depths, int) else tuple(depths)
-    if not depths or min(depths) < 0 or sum(depths) != num_layers:
-        raise UserError(
-            f'stage_depths={depths} must be numbers of blocks that sum to '
-            f'num_layers={num_layers} of arch, but they sum to '
-            f'{sum(depths)}.')
-    return depths
-
-
-def _check_out_indices(indices: Union[int, Sequence[int], None],
-                       out_type: str, num_stages: int) -> Tuple[int, ...]:
-    if indices is None:
-        every = tuple(range(num_stages))
-        return every if out_type == 'featmap' else every[-1:]
-    return _check_ascending('out_indices', indices, 'stage', num_stages,
-                            'stage_depths')
-
-
-def _check_ascending(name: str, numbers: Union[int, Sequence[int]],
-                     what: str, count: int, where: str) -> Tuple[int, ...]:
-    """Return positive numbers of outputs."""
-    given = (numbers, ) if isinstance(numbers, int) else tuple(numbers)
-    positive = tuple(i + count if i < 0 else i for i in given)
-    if not positive or list(positive) != sorted(set(positive)) or not (
-            0 <= positive[0] and positive[-1] < count):
-        raise UserError(
-            f'{name}={given} must be ascending {what}s from 0 to '
-            f'{count - 1} (or -{count} to -1): {where} has {count}.')
-    return positive
-
-
-def _check_attention(attention: Union[str, Sequence, None],
-                     depths: Tuple[int, ...], strides: Tuple[int, ...],
-                     patch_size: int) -> Tuple[Tuple[str, ...], ...]:
-    """One kind of attention per block, nested by stage."""
-    if attention is None:
-        attention = [
-            'dilated' if stride < patch_size else 'global'
-            for stride in strides
-        ]
-    elif isinstance(attention, str):
-        attention = [attention] * len(depths)
-    if len(attention) != len(depths):
-        raise UserError(
-            f'attention has {len(attention)} entries, but stage_depths has '
-            f'{len(depths)} stages: give one entry per stage.')
-    kinds = []
-    for s, (stage, depth) in enumerate(zip(attention, depths)):
-        stage = (stage, ) * depth if isinstance(stage, str) else tuple(stage)
-        if len(stage) != depth:
-            raise UserError(
-                f'attention[{s}] has {len(stage)} entries, but stage {s} has '
-                f'{depth} blocks: give one word, or one per block.')
-        for kind in stage:
-            _check_choice(f'attention[{s}]', kind, ATTENTION_KINDS)
-        if 'dilated' in stage and strides[s] < patch_size and (
-                patch_size % strides[s]):
-            fitting = -(-patch_size // strides[-1]) * strides[-1] \
-                if strides[-1] < patch_size else \
-                -(-patch_size // strides[s]) * strides[s]
-            raise UserError(
-                f"attention[{s}]='dilated' needs a patch_size that is a "
-                f'multiple of the stride {strides[s]} of stage {s}, but it '
-                f'is {patch_size}: set patch_size={fitting}, to which the '
-                f'kernel is resized, or patch_stride={patch_size} and one '
-                "stage, or use 'window' or 'global'.")
-        kinds.append(stage)
-    return tuple(kinds)
-
-
-def _check_with_cp(with_cp: Union[bool, Sequence[bool]],
-                   num_stages: int) -> Tuple[bool, ...]:
-    if isinstance(with_cp, int):
-        return (bool(with_cp), ) * num_stages
-    with_cp = tuple(with_cp)
-    if len(with_cp) != num_stages:
-        raise UserError(
-            f'with_cp has {len(with_cp)} entries, but stage_depths has '
-            f'{num_stages} stages: give one value, or one per stage.')
-    return with_cp

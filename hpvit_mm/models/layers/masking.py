@@ -5,6 +5,16 @@ from torch import Tensor
 from hpvit_mm.errors import UserError
 
 
+def check_sides(x: Tensor, unit: int) -> None:
+    """Raise a UserError if images (B, C, H, W) have no whole mask units."""
+    sides = tuple(x.shape[-2:])
+    if any(side % unit for side in sides):
+        raise UserError(
+            'masked images must have sides that are multiples of the mask '
+            f'unit of {unit} pixels, but theirs are {sides}: crop them '
+            'accordingly.')
+
+
 def visible_units(mask: Tensor, grid, device: torch.device) -> Tensor:
     """Return which units of masked images are visible.
 

@@ -110,7 +110,7 @@ def _last_block(backbone: nn.Module) -> nn.Module:
 
 
 def _distillable(backbone: nn.Module) -> bool:
-    """Whether the attention map of the last block is known."""
+    """Return whether the attention of the last block can be computed."""
     attn = getattr(_last_block(backbone), 'attn', None)
     return (hasattr(backbone, 'mask_unit') and hasattr(attn, 'qkv')
             and getattr(attn, 'is_global', True)

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
-from ..layers.masking import visible_units
+from ..layers.masking import check_sides, visible_units
 from .mae import MAE
 
 
@@ -56,11 +56,7 @@ class MaskedSwin(SwinTransformer):
     def check_mask(self, x: Tensor) -> None:
         """Raise a UserError if images (B, C, H, W) cannot be masked."""
         sides, unit = tuple(x.shape[-2:]), self.mask_unit
-        if any(side % unit for side in sides):
-            raise UserError(
-                'masked images must have sides that are multiples of the '
-                f'mask unit of {unit} pixels, but theirs are {sides}: crop '
-                'them accordingly.')
+        check_sides(x, unit)
         if self.use_abs_pos_embed or self.out_after_downsample:
             raise UserError(
                 'MaskedSwin has no absolute positions and no outputs behind '
@@ -137,7 +133,7 @@ class MaskedSwin(SwinTransformer):
 
 @dataclass
 class Plan:
-    """How the visible tokens of windows are arranged into groups.
+    """Arrangement of the visible tokens of windows into groups.
 
     Attributes:
         order: Token at each place of the groups, (G * g, ); padding repeats

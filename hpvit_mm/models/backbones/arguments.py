@@ -1,0 +1,132 @@
+"""Checks of the arguments of the backbones."""
+from typing import Optional, Sequence, Tuple, Union
+
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
+from torch import nn
+
+from hpvit_mm.errors import UserError
+from ..layers.norm import build_norm
+from ..layers.token_layout import ATTENTION_KINDS
+
+OUT_TYPES = ('featmap', 'avg_featmap')
+
+
+def pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:
+    """Return (height, width) of one number or two."""
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or min(pair) < 1:
+        raise UserError(f'{name} must be a number or (height, width), all at '
+                        f'least 1, but it is {value}.')
+    return pair
+
+
+def check_rate(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise UserError(f'{name} must be from 0 to less than 1, but it is '
+                        f'{value}.')
+
+
+def check_norm(norm_cfg: dict, embed_dims: int) -> None:
+    norm = build_norm(norm_cfg, embed_dims)
+    if (isinstance(norm, (_BatchNorm, _InstanceNorm, nn.GroupNorm))
+            # ours, and those of the libraries
+            or type(norm).__name__ == 'LayerNorm2d'):
+        raise UserError(
+            f'norm_cfg has type {norm_cfg["type"]!r}, which normalises maps: '
+            "tokens need one of their last dimension, as 'LN'.")
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(f'{name} must be one of {tuple(choices)}, but it is '
+                        f'{value!r}.')
+
+
+def check_stage_depths(depths: Optional[Sequence[int]],
+                        num_layers: int) -> Tuple[int, ...]:
+    if depths is None:
+        if num_layers < 7:
+            raise UserError(
+                f'arch has num_layers={num_layers}, for which there are no '
+                'default stage_depths: give stage_depths that sum to it.')
+        return 2, 2, num_layers - 6, 2
+    depths = (depths, ) if isinstance(depths, int) else tuple(depths)
+    if not depths or min(depths) < 0 or sum(depths) != num_layers:
+        raise UserError(
+            f'stage_depths={depths} must be numbers of blocks that sum to '
+            f'num_layers={num_layers} of arch, but they sum to '
+            f'{sum(depths)}.')
+    return depths
+
+
+def check_out_indices(indices: Union[int, Sequence[int], None],
+                       out_type: str, num_stages: int) -> Tuple[int, ...]:
+    if indices is None:
+        every = tuple(range(num_stages))
+        return every if out_type == 'featmap' else every[-1:]
+    return check_ascending('out_indices', indices, 'stage', num_stages,
+                            'stage_depths')
+
+
+def check_ascending(name: str, numbers: Union[int, Sequence[int]],
+                     what: str, count: int, where: str) -> Tuple[int, ...]:
+    """Return positive numbers of outputs."""
+    given = (numbers, ) if isinstance(numbers, int) else tuple(numbers)
+    positive = tuple(i + count if i < 0 else i for i in given)
+    if not positive or list(positive) != sorted(set(positive)) or not (
+            0 <= positive[0] and positive[-1] < count):
+        raise UserError(
+            f'{name}={given} must be ascending {what}s from 0 to '
+            f'{count - 1} (or -{count} to -1): {where} has {count}.')
+    return positive
+
+
+def check_attention(attention: Union[str, Sequence, None],
+                     depths: Tuple[int, ...], strides: Tuple[int, ...],
+                     patch_size: int) -> Tuple[Tuple[str, ...], ...]:
+    """One kind of attention per block, nested by stage."""
+    if attention is None:
+        attention = [
+            'dilated' if stride < patch_size else 'global'
+            for stride in strides
+        ]
+    elif isinstance(attention, str):
+        attention = [attention] * len(depths)
+    if len(attention) != len(depths):
+        raise UserError(
+            f'attention has {len(attention)} entries, but stage_depths has '
+            f'{len(depths)} stages: give one entry per stage.')
+    kinds = []
+    for s, (stage, depth) in enumerate(zip(attention, depths)):
+        stage = (stage, ) * depth if isinstance(stage, str) else tuple(stage)
+        if len(stage) != depth:
+            raise UserError(
+                f'attention[{s}] has {len(stage)} entries, but stage {s} has '
+                f'{depth} blocks: give one word, or one per block.')
+        for kind in stage:
+            check_choice(f'attention[{s}]', kind, ATTENTION_KINDS)
+        if 'dilated' in stage and strides[s] < patch_size and (
+                patch_size % strides[s]):
+            fitting = -(-patch_size // strides[-1]) * strides[-1] \
+                if strides[-1] < patch_size else \
+                -(-patch_size // strides[s]) * strides[s]
+            raise UserError(
+                f"attention[{s}]='dilated' needs a patch_size that is a "
+                f'multiple of the stride {strides[s]} of stage {s}, but it '
+                f'is {patch_size}: set patch_size={fitting}, to which the '
+                f'kernel is resized, or patch_stride={patch_size} and one '
+                "stage, or use 'window' or 'global'.")
+        kinds.append(stage)
+    return tuple(kinds)
+
+
+def check_with_cp(with_cp: Union[bool, Sequence[bool]],
+                   num_stages: int) -> Tuple[bool, ...]:
+    if isinstance(with_cp, int):
+        return (bool(with_cp), ) * num_stages
+    with_cp = tuple(with_cp)
+    if len(with_cp) != num_stages:
+        raise UserError(
+            f'with_cp has {len(with_cp)} entries, but stage_depths has '
+            f'{num_stages} stages: give one value, or one per stage.')
+    return with_cp
