@@ -458,7 +458,8 @@ def _hugging_face_config(tensors: Dict[str, Tensor], arch: dict,
     hidden = tensors['blocks.0.mlp.fc2.weight'].shape[1]
     if rotary:
         return dict(
-            config, architectures=['DINOv3ViTModel'], hidden_act='silu' if gated else 'gelu',
+            config, architectures=['DINOv3ViTModel'],
+            hidden_act='silu' if gated else 'gelu',
             intermediate_size=hidden, use_gated_mlp=gated,
             num_register_tokens=registers, rope_theta=rotary['base'],
             query_bias='blocks.0.attn.q_bias' in tensors, key_bias=False,

@@ -8,7 +8,7 @@ from hpvit_mm.checkpoints import from_pretrained
 
 
 def programs(path):
-    """Return functions that run an exported file."""
+    """Return a function that runs an exported file."""
     if path.suffix == '.pt2':
         return torch.export.load(path).module()
     import numpy as np
