@@ -135,6 +135,7 @@ def train_step(cfg: Config) -> torch.nn.Module:
         The model.
     """
     model = build(cfg.model)
+    model.init_weights()  # DINO's embeddings of the levels are empty memory
     cfg.optim_wrapper.pop('accumulative_counts', None)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     before = {name: param.clone() for name, param in model.named_parameters()}
