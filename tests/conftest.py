@@ -6,6 +6,10 @@ import pytest
 
 from hpvit_mm import environment
 
+# A thread each: processes that have as many threads as there are cores wait
+# for one another, and several threads add up in another order.
+for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+    os.environ.setdefault(name, '1')
 environment.prepare()
 
 

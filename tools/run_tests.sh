@@ -20,8 +20,5 @@ bash "$root/tools/setup_env.sh" "${setup[@]}"
 venv=${HPVIT_VENV:-$root/.venv}
 [[ "$venv" == /* ]] || venv=$PWD/$venv
 cd "$root"
-# A thread each: processes that have as many threads as there are cores wait
-# for one another.
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 exec "$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist worksteal \
     ${pytest[@]+"${pytest[@]}"}

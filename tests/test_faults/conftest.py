@@ -16,7 +16,6 @@ def ready_to_fork():
     import mmseg.apis  # noqa: F401
 
     import hpvit_mm.engine.run  # noqa: F401
-    os.environ['OMP_NUM_THREADS'] = '1'
     torch.set_num_threads(1)
 
 

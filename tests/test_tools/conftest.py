@@ -183,8 +183,6 @@ def run(tmp_path):
     def outside():
         # pytest may itself run in a process of a launcher
         names = os.environ.keys() - {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'}
-        # several threads gain nothing here, and add up in another order
-        return dict({name: os.environ[name] for name in names},
-                    OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
+        return {name: os.environ[name] for name in names}
 
     return call

@@ -26,7 +26,7 @@ FEW = ['--cfg-options', 'test_dataloader.dataset.indices=3']
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', KINDS)
 def test_train_resume_test(kind, write_config, run, inside, tmp_path):
-    """One of them in processes of its own, as users start it."""
+    """One of them begins in a process of its own, as users start it."""
     if kind == 'classification':
         config = write_config(kind, PERSISTENT)
     else:
@@ -43,7 +43,7 @@ def test_train_resume_test(kind, write_config, run, inside, tmp_path):
 
     # resumed though the pointer is wrong
     (work / 'last_checkpoint').write_text('/elsewhere/gone.pth')
-    log = run('train.py', config, '--resume', '--seed', 3, '--allow-drift',
+    log = inside('train.py', config, '--resume', '--seed', 3, '--allow-drift',
               '--cfg-options', LONGER[kind], 'default_hooks.logger.interval=1')
     assert 'resumed epoch' in log
     check_quiet(log)

@@ -150,8 +150,10 @@ def test_apis_of_mmpretrain(trained, images):
     assert model.extract_feat(torch.zeros(1, 3, 64, 64))[0].shape == (1, 24)
 
 
-def test_models_of_mmpretrain_by_name():
+def test_models_of_mmpretrain_by_name(monkeypatch):
     from mmpretrain import ModelHub, get_model, list_models
+    ModelHub._register_mmpretrain_models()
+    monkeypatch.setattr(ModelHub, '_models_dict', dict(ModelHub._models_dict))
     ModelHub.register_model_index(ROOT / 'model-index.yml', ROOT)
     name = 'hpvit-tiny-avg-mae_8xb128-100e_in1k'
     assert name in list_models('hpvit*')

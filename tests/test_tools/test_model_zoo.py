@@ -53,22 +53,16 @@ def test_every_config_is_in_the_metafiles():
         assert model.metadata.parameters > 1e6
 
 
-def test_mmpretrain_finds_the_models():
+def test_mmpretrain_finds_the_models(monkeypatch):
     from mmpretrain.apis.model import ModelHub
-    ModelHub._register_mmpretrain_models()
-    known = dict(ModelHub._models_dict)
-    try:
-        ModelHub.register_model_index(ROOT / 'model-index.yml',
-                                      config_prefix=ROOT)
-        ours = {name: one for name, one in ModelHub._models_dict.items()
-                if name not in known}
-        assert len(ours) == len(configs())
-        assert all(Path(one.config).is_file() for one in ours.values())
-        found = ModelHub.get(Path(PARENT).stem)
-        assert found.config.model.backbone.type == 'hpvit_mm.HPViT'
-    finally:
-        ModelHub._models_dict.clear()
-        ModelHub._models_dict.update(known)
+    monkeypatch.setattr(ModelHub, '_models_dict', {})
+    ModelHub.register_model_index(ROOT / 'model-index.yml',
+                                  config_prefix=ROOT)
+    ours = ModelHub._models_dict
+    assert len(ours) == len(configs())
+    assert all(Path(one.config).is_file() for one in ours.values())
+    found = ModelHub.get(Path(PARENT).stem)
+    assert found.config.model.backbone.type == 'hpvit_mm.HPViT'
 
 
 @pytest.mark.parametrize('page', [
