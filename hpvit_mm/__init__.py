@@ -1,4 +1,4 @@
-"""Hierarchical vision transformers from pre-trained plain ones, for OpenMMLab."""
+"""Hierarchical vision transformers from plain pre-trained ones."""
 
 __version__ = '0.1.0'
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 # Both are described in torch's documentation, but have no public path yet.
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from hpvit_mm.engine.checks.build import quiet
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import BaseBackbone
+from hpvit_mm.models.layers.norm import BATCH_NORMS
 
 Size = Tuple[int, int]
 
@@ -144,7 +144,7 @@ def prepare(model: nn.Module, train: bool, bf16: bool) -> None:
     """Make a model run as on a GPU, and drop gradients as they come."""
     model.train(train)
     for module in model.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, BATCH_NORMS):
             # Training does not accept the one value per channel of a pooled
             # map, or SyncBN on a CPU.
             module.eval()

@@ -222,7 +222,7 @@ def _check_flags(plain: PlainViT, backbone: nn.Module,
             'like PE, which has rotary positions: set '
             f'{_suggestion(plain)}; {remedy("rotary_position")}. {nothing}.')
     if flags['pre_norm'] or pooling and not plain.prefix_tokens:
-        like = 'CLIP: OpenAI\'s weights have QuickGELU, most of OpenCLIP GELU' \
+        like = "CLIP: OpenAI's weights have QuickGELU, most of OpenCLIP GELU" \
             if flags['pre_norm'] else \
             'SigLIP, which has the tanh approximation of GELU'
         raise UserError(

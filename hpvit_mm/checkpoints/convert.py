@@ -77,8 +77,8 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
             write_checkpoint(plain.tensors, out, dict(
                 record, hpvit_mm=hpvit_mm.__version__))
         return report, record.get('backbone', {})
-    kwargs = dict(backbone_arguments(plain, with_cls_token, patch_size, arch
-                                     or record.get('backbone', {}).get('arch')),
+    arch = arch or record.get('backbone', {}).get('arch')
+    kwargs = dict(backbone_arguments(plain, with_cls_token, patch_size, arch),
                   patch_stride=patch_stride, pooling=pooling)
     if stage_depths is not None:
         kwargs['stage_depths'] = tuple(stage_depths)

@@ -221,8 +221,8 @@ def test_every_schedule_is_checked():
 
 def test_warm_up_is_counted_in_updates():
     """mmengine counts iterations, of which several make an update."""
-    parts = load('coco/hpvit-base-conv-mae_mask-rcnn_8xb2x4-bf16-lsj-100e_coco')
-    whole = load('coco/hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco')
+    name = 'coco/hpvit-base-conv-mae_mask-rcnn_{}-lsj-100e_coco'
+    parts, whole = load(name.format('8xb2x4-bf16')), load(name.format('8xb8'))
     assert parts.param_scheduler[0].end == 4 * whole.param_scheduler[0].end
     assert parts.param_scheduler[1:] == whole.param_scheduler[1:]
     assert parts.auto_scale_lr == whole.auto_scale_lr

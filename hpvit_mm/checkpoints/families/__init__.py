@@ -32,5 +32,7 @@ def recognise(names: Iterable[str]) -> Optional[Family]:
     return next((one for one in FAMILIES if one.matches(names)), None)
 
 
-__all__ = ['FAMILIES', 'HUGGING_FACE', 'TARGETS', 'Family', 'fuse_mlp', 'fuse_qkv', 'recognise',
-           'rename', 'split_bias', 'split_mlp', 'split_qkv']
+__all__ = [
+    'FAMILIES', 'HUGGING_FACE', 'TARGETS', 'Family', 'fuse_mlp', 'fuse_qkv',
+    'recognise', 'rename', 'split_bias', 'split_mlp', 'split_qkv'
+]

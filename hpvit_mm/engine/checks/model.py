@@ -10,11 +10,11 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 from PIL import Image
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from hpvit_mm.datasets.rules.problems import evenly
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import BaseBackbone
+from hpvit_mm.models.layers.norm import BATCH_NORMS
 
 from ..distributed import world_size
 from .build import UNEXPECTED, hint, quiet, typed_dicts
@@ -86,7 +86,7 @@ def check_batch_norm(cfg: Config, model: nn.Module) -> None:
     It gets one where a single image is pooled to 1x1, as in UperNet. SyncBN
     counts the images of all GPUs.
     """
-    norms = [one for one in model.modules() if isinstance(one, _BatchNorm)]
+    norms = [one for one in model.modules() if isinstance(one, BATCH_NORMS)]
     shared = torch.cuda.is_available() and all(
         isinstance(one, nn.SyncBatchNorm) for one in norms)
     if not norms or cfg.train_dataloader.get('batch_size') != 1 or (

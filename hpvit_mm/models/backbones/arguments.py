@@ -1,11 +1,10 @@
 """Checks of the arguments of the backbones."""
 from typing import Optional, Sequence, Tuple, Union
 
-from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
 from torch import nn
 
 from hpvit_mm.errors import UserError
-from ..layers.norm import build_norm
+from ..layers.norm import BATCH_NORMS, build_norm
 from ..layers.token_layout import ATTENTION_KINDS
 
 OUT_TYPES = ('featmap', 'avg_featmap')
@@ -28,7 +27,8 @@ def check_rate(name: str, value: float) -> None:
 
 def check_norm(norm_cfg: dict, embed_dims: int) -> None:
     norm = build_norm(norm_cfg, embed_dims)
-    if (isinstance(norm, (_BatchNorm, _InstanceNorm, nn.GroupNorm))
+    if (isinstance(norm, (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d,
+                          nn.InstanceNorm3d, nn.GroupNorm))
             # ours, and those of the libraries
             or type(norm).__name__ == 'LayerNorm2d'):
         raise UserError(

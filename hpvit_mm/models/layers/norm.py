@@ -5,6 +5,9 @@ from torch import Tensor
 
 from hpvit_mm.registry import MODELS
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
+               nn.SyncBatchNorm)
+
 
 @MODELS.register_module()
 class LayerNorm2d(nn.LayerNorm):
