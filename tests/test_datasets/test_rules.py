@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, DefaultScope
@@ -633,7 +634,9 @@ class Model(nn.Module):
         from mmseg.models import SegDataPreProcessor
         self.backbone = nn.Conv2d(channels, 2, 1)
         self.data_preprocessor = SegDataPreProcessor(
-            mean=mean, std=[1] * len(mean) if mean else None)
+            mean=mean and (1, ), std=mean and (1, ))
+        if mean:  # set here, as the forks refuse four channels themselves
+            self.data_preprocessor.mean = torch.tensor(mean).view(-1, 1, 1)
 
 
 @pytest.mark.parametrize('model, color_type, expected', [
