@@ -14,10 +14,13 @@ class Scores(NamedTuple):
         names: Files of the N images.
         hits: Right images, or pixels, of each of the K classes, (N, K).
         totals: All of them, or the union of truth and prediction, (N, K).
+        confusion: Images, or pixels, of each class in the rows that were
+            taken for each class in the columns, (K, K).
     """
     names: List[str]
     hits: np.ndarray
     totals: np.ndarray
+    confusion: np.ndarray
 
 
 @torch.no_grad()
@@ -33,6 +36,7 @@ def score_images(model, loader: Iterable, num_classes: int) -> Scores:
         UserError: If the data have no labels.
     """
     names, hits, totals = [], [], []
+    confusion = np.zeros((num_classes, num_classes), np.int64)
     for batch in loader:
         truths = [truth_of(one) for one in batch['data_samples']]
         for truth, sample in zip(truths, model.test_step(batch)):
@@ -42,13 +46,15 @@ def score_images(model, loader: Iterable, num_classes: int) -> Scores:
             names.append(sample.img_path)
             known = truth < num_classes  # others are ignored
             labels, truth = labels[known], truth[known]
-            right, real, found = (
-                torch.bincount(one, minlength=num_classes).numpy()
-                for one in (truth[labels == truth], truth, labels))
-            hits.append(right)
+            pairs = torch.bincount(
+                truth * num_classes + labels, minlength=num_classes**2)
+            pairs = pairs.view(num_classes, num_classes).numpy()  # (K, K)
+            right, real, found = pairs.diagonal(), pairs.sum(1), pairs.sum(0)
+            confusion += pairs
+            hits.append(right.copy())
             totals.append(real if 'pred_label' in sample
                           else real + found - right)
-    return Scores(names, np.stack(hits), np.stack(totals))
+    return Scores(names, np.stack(hits), np.stack(totals), confusion)
 
 
 def truth_of(sample) -> torch.Tensor:
@@ -109,6 +115,23 @@ def per_class(scores: Scores, classes) -> Dict[str, float]:
     hits, totals = scores.hits.sum(0), scores.totals.sum(0)
     return {name: float(hit / total) for name, hit, total in zip(
         classes, hits, totals) if total}
+
+
+def confusions(scores: Scores, classes, count: int
+               ) -> List[Tuple[str, str, float]]:
+    """The classes that are most often taken for another.
+
+    Returns:
+        Class, the class that it is taken for, and in which share of its
+        images or pixels; the largest shares first.
+    """
+    shares = scores.confusion / scores.confusion.sum(
+        1, keepdims=True).clip(min=1)
+    np.fill_diagonal(shares, 0)
+    order = shares.ravel().argsort(kind='stable')[::-1][:count]
+    return [(classes[i], classes[j], float(shares[i, j]))
+            for i, j in zip(*np.unravel_index(order, shares.shape))
+            if shares[i, j]]
 
 
 def changed(one: Scores, other: Scores) -> List[Tuple[str, float, float]]:

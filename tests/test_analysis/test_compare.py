@@ -1,14 +1,20 @@
 """The comparison of two models on the same images."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
+from mmengine.structures import BaseDataElement, PixelData
 
-from hpvit_mm.analysis.compare import Scores, bootstrap, changed, metric
+from hpvit_mm.analysis.compare import (Scores, bootstrap, changed,
+                                       confusions, metric, score_images)
 
 
 def scores(hits, totals=None):
     hits = np.array(hits)
     return Scores([f'{i}.jpg' for i in range(len(hits))], hits,
-                  np.ones_like(hits) if totals is None else np.array(totals))
+                  np.ones_like(hits) if totals is None else np.array(totals),
+                  np.zeros((hits.shape[1], ) * 2))
 
 
 def test_interval_of_accuracy_is_that_of_paired_differences():
@@ -40,3 +46,21 @@ def test_a_model_does_not_differ_from_itself():
 def test_changed_images_begin_with_the_largest_loss():
     one, other = scores([[1], [0], [1]]), scores([[1], [1], [0]])
     assert changed(one, other) == [('2.jpg', 1, 0), ('1.jpg', 0, 1)]
+
+
+def segmented(truth, labels):
+    """A batch of one image, and what a model says of it."""
+    batch, said = (BaseDataElement(**{
+        name: PixelData(data=torch.tensor([one])), 'img_path': 'a.png'})
+        for name, one in (('gt_sem_seg', truth), ('pred_sem_seg', labels)))
+    return dict(data_samples=[batch]), [said]
+
+
+def test_pixels_are_counted():
+    batch, said = segmented([[0, 0, 1, 255]], [[0, 1, 1, 2]])
+    model = SimpleNamespace(test_step=lambda _: said)
+    one = score_images(model, [batch], 3)
+    assert one.hits.tolist() == [[1, 1, 0]]
+    assert one.totals.tolist() == [[2, 2, 0]]
+    assert one.confusion.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert confusions(one, 'abc', 5) == [('a', 'b', 0.5)]

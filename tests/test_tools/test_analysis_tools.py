@@ -67,7 +67,7 @@ def test_a_report_is_one_file(inside, refused_text, trained, tmp_path):
     inside('analysis/report.py', work_dir, '--checkpoint', checkpoint)
     page = (work_dir / 'report.html').read_text()
     for part in ('61.25', 'image/svg+xml', 'image/jpeg', 'stage_depths',
-                 '<td>seven</td>'):
+                 '<td>seven</td>', 'alt="matrix"', 'taken for'):
         assert part in page
     assert 'src="http' not in page and 'href=' not in page
     assert 'exists' in refused_text('analysis/report.py', work_dir)

@@ -36,8 +36,8 @@ examples:
 
 The report has the metrics of all validations (of detectors AP by size, too),
 curves, environment and config. With a checkpoint of a classifier or a
-segmentor also a table of its classes and the images with the worst scores on
-test_dataloader."""
+segmentor also a table of its classes, the confusion matrix (of up to 40
+classes) and the images with the worst scores on test_dataloader."""
 
 
 def metrics_table(curves: Dict[str, dict]) -> str:
@@ -77,11 +77,11 @@ def newest(work_dir: Path, pattern: str) -> str:
 
 
 def details(cfg, checkpoint: str, count: int = 12) -> str:
-    """The classes, and the images with the worst scores."""
+    """The classes, what they are taken for, and the worst images."""
     from compare_checkpoints import score
     from mmengine.registry import DefaultScope
 
-    from hpvit_mm.analysis.compare import per_class
+    from hpvit_mm.analysis.compare import confusions, per_class
     from hpvit_mm.analysis.inference import find_classes
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         classes = find_classes(cfg, checkpoint)
@@ -89,6 +89,11 @@ def details(cfg, checkpoint: str, count: int = 12) -> str:
     kind = 'IoU' if cfg.default_scope == 'mmseg' else 'accuracy'
     rows = ''.join(f'<tr><td>{escape(name)}</td><td>{value:.4f}</td></tr>'
                    for name, value in per_class(scores, classes).items())
+    taken = ''.join(
+        f'<tr><td>{escape(one)}</td><td>{escape(other)}</td>'
+        f'<td>{share:.1%}</td></tr>'
+        for one, other, share in confusions(scores, classes, count))
+    matrix = matrix_of(scores.confusion, classes) if len(classes) <= 40 else ''
     values = scores.hits.sum(1) / scores.totals.sum(1).clip(min=1)
     worst = ''.join(
         f'<figure><img src="{thumbnail(scores.names[i])}" alt=""><br>'
@@ -96,7 +101,26 @@ def details(cfg, checkpoint: str, count: int = 12) -> str:
         for i in values.argsort(kind='stable')[:count] if values[i] < 1)
     return (f'<h2>Classes</h2><p>{len(values)} images of test_dataloader, '
             f'<code>{escape(checkpoint)}</code></p><table><tr><th>class</th>'
-            f'<th>{kind}</th></tr>{rows}</table><h2>Worst images</h2>{worst}')
+            f'<th>{kind}</th></tr>{rows}</table><h2>Confusions</h2><table><tr>'
+            '<th>class</th><th>taken for</th><th>share of the class</th></tr>'
+            f'{taken}</table>{matrix}<h2>Worst images</h2>{worst}')
+
+
+def matrix_of(confusion, classes) -> str:
+    """The confusion matrix as a picture: shares of each row."""
+    from matplotlib.figure import Figure
+    side = 3 + len(classes) / 4
+    figure = Figure((side, side), layout='constrained')
+    axes = figure.add_subplot()
+    axes.imshow(confusion / confusion.sum(1, keepdims=True).clip(min=1),
+                cmap='Blues', vmin=0, vmax=1)
+    places = range(len(classes))
+    axes.set_xticks(places, classes, rotation=90)
+    axes.set_yticks(places, classes)
+    axes.set(xlabel='prediction', ylabel='truth')
+    data = io.BytesIO()
+    figure.savefig(data, format='svg')
+    return f'<img src="{uri(data.getvalue(), "svg+xml")}" alt="matrix">'
 
 
 def thumbnail(path: str, side: int = 160) -> str:
