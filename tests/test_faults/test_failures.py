@@ -51,7 +51,7 @@ def bad_from(number: int, value: float = float('nan'), what: str = 'loss'):
 
 @pytest.mark.parametrize('option, processes', [
     ('train_dataloader.timeout=-1', 1),
-    pytest.param('log_level=LOUD', 1, marks=pytest.mark.faults)])
+    ('log_level=LOUD', 1)])
 def test_refused_by_a_class(option, processes, experiment):
     """It may be noticed only while the run is set up; nothing is trained."""
     one = experiment('classification')

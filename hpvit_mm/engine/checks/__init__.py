@@ -22,7 +22,7 @@ from .model import (check_batches, check_channels, check_pretrained,
                     check_test_cfg, check_topk, check_training)
 from .parts import (build_hooks, build_loop, build_metrics, build_optimizer,
                     build_schedulers, build_skeleton, check_strategy_keys)
-from .values import check_lengths, check_seed
+from .values import check_lengths, check_log_level, check_seed
 from .work_dir import check_work_dir
 
 TRAINING = ('train_cfg', 'optim_wrapper', 'train_dataloader')
@@ -50,6 +50,7 @@ def check_run(cfg: Config, training: bool) -> Skeleton:
         check_entries(cfg, VALIDATION if given else ())
     check_work_dir(cfg.work_dir)
     check_seed(cfg)
+    check_log_level(cfg)
     if training:
         check_lengths(cfg)
     check_host(cfg)

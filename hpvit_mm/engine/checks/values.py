@@ -1,4 +1,5 @@
-"""Check numbers that the libraries do not check before they use them."""
+"""Check values that the libraries do not check before they use them."""
+import logging
 import math
 import numbers
 from typing import Any
@@ -22,6 +23,15 @@ def check_seed(cfg: Config) -> None:
     seed = (cfg.get('randomness') or {}).get('seed')
     if seed is not None:
         check_whole(seed, 0, 'randomness.seed', 2**32 - 1)
+
+
+def check_log_level(cfg: Config) -> None:
+    """Check that logging has a level of the name."""
+    level = cfg.get('log_level', 'INFO')
+    if isinstance(level, str) and not isinstance(
+            logging.getLevelName(level), int):
+        raise UserError(f'log_level is {level!r}, but must be DEBUG, INFO, '
+                        'WARNING, ERROR or CRITICAL; correct it')
 
 
 def check_whole(value: Any, least: int, path: str,
