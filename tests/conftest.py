@@ -15,13 +15,22 @@ environment.prepare()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Let each process begin with long tests, and end with short ones."""
-    number = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
-    kinds = [[one for one in items if bool(one.get_closest_marker('slow'))
-              is slow] for slow in (True, False)]
-    items[:] = [one for part in range(number) for kind in kinds for one in
-                kind[part * len(kind) // number:
-                     (part + 1) * len(kind) // number]]
+    """Let each process begin with long tests, and end with short ones.
+
+    Before them come those that fork: torch's CUDA builds cannot compute
+    gradients in a fork of a process that has done so itself.
+    """
+    workers = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
+
+    def rank(item):
+        if {'experiment', 'forks'} & set(item.fixturenames):
+            return 0
+        return 1 if item.get_closest_marker('slow') else 2
+
+    kinds = [[one for one in items if rank(one) == kind] for kind in range(3)]
+    items[:] = [one for part in range(workers) for kind in kinds for one in
+                kind[part * len(kind) // workers:
+                     (part + 1) * len(kind) // workers]]
 
 
 def pytest_collection_finish():
