@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_experiments
 from mmengine.logging import MMLogger
+from mmengine.visualization import Visualizer
 from tiny_experiments import ROOT, folder_of_data, newest
 
 BOXES = '''
@@ -38,9 +39,14 @@ def write_config(tmp_path, sample_data):
 def main_of(name: str):
     """Return the ``main`` of a tool, which begins with a new log.
 
-    Loggers of other tests write to what pytest has closed.
+    Loggers of other tests write to what pytest has closed, and visualizers
+    into the folders of other runs.
     """
     MMLogger._instance_dict.clear()
+    visualizers = [Visualizer]
+    for one in visualizers:
+        one._instance_dict.clear()
+        visualizers += one.__subclasses__()
     spec = importlib.util.spec_from_file_location(
         f'tools_{Path(name).stem}', ROOT / 'tools' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
