@@ -140,8 +140,8 @@ def translate_variables(launcher: str) -> None:
 def check_gpu(cfg: Config) -> None:
     """Raise if mmcv's ops do not run on the GPU; warn if it is not used.
 
-    Call it after :func:`set_up`, which selects the GPU. Of our hosts only
-    mmdet needs the ops.
+    Call it after :func:`set_up`, which selects the GPU. Only parts of
+    mmdet need the ops.
     """
     if not torch.cuda.is_available():
         if os.path.exists(DRIVER) and \
@@ -151,7 +151,7 @@ def check_gpu(cfg: Config) -> None:
                 f'(torch {torch.__version__}, CUDA {torch.version.cuda}): the '
                 'run uses the CPU', logger='current', level=logging.WARNING)
         return
-    if cfg.get('default_scope') != 'mmdet':
+    if cfg.get('default_scope') != 'mmdet' and 'mmdet.' not in str(cfg.model):
         return
     from mmcv.ops import nms
     try:

@@ -16,6 +16,8 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image
 from torch import nn
 
+from hpvit_mm.datasets.rules.images import (decode, orientation_of,
+                                            size_in_run)
 from hpvit_mm.engine.checks.datasets import check_dataset, check_samples
 from hpvit_mm.errors import UserError
 
@@ -204,7 +206,9 @@ BOTH = ('train', 'val')
     (without('iscrowd'), None, ['train'], True),
     # mmdet ignores such an object, pycocotools takes it for a box
     (thing(segmentation=LINE), 'fewer than six numbers', ['val'], True),
-    (thing(segmentation=LINE), None, ['train'], True),
+    (thing(segmentation=LINE), 'no object of any class', ['train'], True),
+    (thing(segmentation=[*LINE, *thing()['segmentation']]), None, ['train'],
+     True),
     (thing(segmentation=LINE), None, ['val'], False),
     (thing(segmentation=[4, 4, 14, 4, 14, 16]), 'not in a list of polygons',
      BOTH, True),
@@ -384,6 +388,10 @@ def test_classes_of_training_and_validation(tmp_path):
         check('mmpretrain', dict(train=one, val=other))
     for valid in (one, strange):  # other names may mean the same
         check('mmpretrain', dict(train=one, val=valid))
+    # two sets that are trained together number them alike
+    with refused('the classes of train_dataloader.dataset.datasets.1'):
+        check('mmpretrain', dict(train=dict(
+            type='ConcatDataset', datasets=[one, other])))
     # the training data need not be where the test is
     check('mmpretrain', dict(train=dict(one, data_root='/none'), val=other))
 
@@ -585,6 +593,15 @@ def test_orientation_of_label_maps(orientation, label_map, capsys):
               orientation=orientation)
     label_map(ids(0, 1), orientation=orientation,
               load=dict(color_type='color_ignore_orientation'))
+
+
+def test_orientation_of_png(tmp_path):
+    """The header tells what the decoder of the run does."""
+    path = tmp_path / 'a.png'
+    picture(path, orientation=6)
+    height, width = decode(path).shape[:2]
+    assert orientation_of(path) == 6
+    assert size_in_run(path) == (width, height)
 
 
 def test_segmentation_without_labels(label_map):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from hpvit_mm.checkpoints.write import write_checkpoint
 from hpvit_mm.models import HPViT
@@ -139,6 +140,22 @@ def test_a_missing_bank(write, tool):
     status, err = tool('test', config, '--untrained')
     assert status == 2
     assert 'test_cfg.bank.dataset.data_root' in err and 'nowhere' in err
+
+
+def test_a_bank_of_other_classes(write, tool, tmp_path):
+    for name in ('bank/bird', 'bank/cat', 'test/cat', 'test/dog'):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new('RGB', (64, 64)).save(tmp_path / name / 'a.png')
+    config = write('imagenet/hpvit-base-avg-mae_knn_in1k.py', KNN + f"""
+folders = dict(_delete_=True, type='CustomDataset', pipeline=pipeline)
+test_cfg['bank'] = dict(dataset=dict(
+    folders, data_root={str(tmp_path / 'bank')!r}))
+test_dataloader = dict(dataset=dict(
+    folders, data_root={str(tmp_path / 'test')!r}))
+""")
+    status, err = tool('test', config, '--untrained')
+    assert status == 2 and err.count('\n') == 1
+    assert 'class folders' in err and '(bird, cat)' in err
 
 
 def test_a_missing_head(write, tool, tmp_path):

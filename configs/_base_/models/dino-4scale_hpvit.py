@@ -11,7 +11,9 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
-        pad_size_divisor=32),
+        pad_size_divisor=32,
+        # copies from pinned memory need not be waited for
+        non_blocking=True),
     backbone=dict(
         type='hpvit_mm.HPViT',
         arch='base',

@@ -10,7 +10,9 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_mask=True,
-        pad_size_divisor=32),
+        pad_size_divisor=32,
+        # copies from pinned memory need not be waited for
+        non_blocking=True),
     backbone=dict(
         type='hpvit_mm.HPViT',
         arch='base',

@@ -165,15 +165,17 @@ def _of_objects(content: Dict[str, list], file: str, use: Use
         if not wanted[one['category_id']]:
             continue
         with_object.add(one['image_id'])
-        learnable = learnable or not one.get('iscrowd') and _is_kept(
-            one, sizes[one['image_id']])
+        learnable = learnable or (
+            not one.get('iscrowd') and _is_kept(one, sizes[one['image_id']])
+            and (not use.masks or _has_mask(one['segmentation'])))
     for (what, remedy), names in faults.items():
         yield from some(names, len(objects), f'objects of {file}', what,
                         remedy or FIX)
     if not faults and not learnable and (use.training or use.metrics):
         yield Problem(
             f'{file} has no object of any class'
-            + (', iscrowd, ignore and empty boxes apart' if objects else ''),
+            + (', iscrowd, ignore, empty boxes and masks apart' if objects
+               else ''),
             'give a file with objects to find, or correct metainfo.classes')
     if use.training and not faults:
         yield from _of_filter(content['images'], file, use, with_object)
@@ -256,6 +258,13 @@ def _fault_of_mask(mask: Any, size: Tuple[int, int], evaluated: bool
         return 'have a polygon of fewer than six numbers', \
             'delete such polygons, or their objects'
     return None
+
+
+def _has_mask(mask: Any) -> bool:
+    """Return whether mmdet learns from a mask, and does not ignore it."""
+    if isinstance(mask, dict):
+        return {'size', 'counts'} <= mask.keys()
+    return any(len(one) >= 6 and len(one) % 2 == 0 for one in mask)
 
 
 def _is_kept(one: dict, size: Tuple[int, int]) -> bool:

@@ -38,8 +38,9 @@ def opened(path: Union[str, Path], use: Callable) -> object:
 def header(path: Union[str, Path]) -> Tuple[Size, int]:
     """The size of the stored pixels and the EXIF orientation, 1 to 8."""
     def use(image):
-        # of a PNG Pillow would decode all to find out
-        exif = image.getexif() if image.format != 'PNG' else {}
+        # Pillow would decode all of a PNG to look behind the pixels, too
+        first = image.format != 'PNG' or 'exif' in image.info
+        exif = image.getexif() if first else {}
         return image.size, exif.get(ORIENTATION, 1)
 
     return opened(path, use)

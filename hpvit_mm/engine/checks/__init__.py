@@ -17,7 +17,8 @@ from hpvit_mm.cli import local_rank
 from hpvit_mm.errors import UserError
 
 from .checkpoint import check_checkpoint
-from .datasets import check_dataset, head_classes
+from .datasets import (build_lazily, check_agreement, check_dataset,
+                       head_classes, leaves)
 from .model import (check_batches, check_channels, check_pretrained,
                     check_test_cfg, check_topk, check_training)
 from .parts import (build_hooks, build_loop, build_metrics, build_optimizer,
@@ -87,6 +88,10 @@ def check_parts(cfg: Config, training: bool) -> Skeleton:
     bank = None if training else cfg.test_cfg.get('bank')  # of k-NN
     if bank:
         check_dataset({'test_cfg.bank': bank}, 'test_cfg.bank', heads)
+        for path, entry in leaves(cfg.test_dataloader.dataset,
+                                  'test_dataloader.dataset'):
+            check_agreement(bank, 'test_cfg.bank', build_lazily(entry, path),
+                            path)
     if cfg.get('load_from') and not cfg.get('resume'):
         check_checkpoint(model, cfg.load_from, new_heads=training)
     return model, optimizer

@@ -266,10 +266,11 @@ def argument_names(target: Optional[Callable]) -> set:
     return names - {'args', 'kwargs'}
 
 
-def nearest(word: str, words: Iterable[str]) -> Optional[str]:
+def nearest(word: str, words: Iterable[str], cutoff: float = 0.75
+            ) -> Optional[str]:
     """The word that was probably meant."""
     found = difflib.get_close_matches(str(word), sorted(map(str, words)),
-                                      n=1, cutoff=0.75)
+                                      n=1, cutoff=cutoff)
     return found[0] if found else None
 
 

@@ -40,8 +40,8 @@ def check_dataset(cfg: Config, loader: str, heads: List[Tuple[str, int]],
         check_paths(dataset, path)
         classes = class_names(dataset, path)
         check_heads(heads, classes, path)
-        if not training:
-            check_agreement(cfg, dataset, path)
+        check_agreement(cfg.get('train_dataloader'), 'train_dataloader',
+                        dataset, path)
         check_evaluators(cfg, loader, dataset)
         if not is_local(dataset):
             continue
@@ -158,12 +158,22 @@ def check_evaluators(cfg: Config, loader: str, dataset: Any) -> None:
                             f'{loader} has another; {remedy}')
 
 
-def check_agreement(cfg: Config, dataset: Any, path: str) -> None:
-    """Check that classes have the numbers that they have in training."""
-    train = cfg.get('train_dataloader')
+def check_agreement(train: Optional[dict], loader: str, dataset: Any,
+                    path: str) -> None:
+    """Check that classes have the numbers that they have in training.
+
+    Args:
+        train: Config of the loader of the training set, or of the bank of
+            k-NN. Its first data set is the one to agree with.
+        loader: Its name.
+        dataset: A data set of training, validation or test.
+        path: Its place.
+    """
     if not train or not isinstance(dataset, BaseDataset):
         return
-    place, entry = next(leaves(train.dataset, 'train_dataloader.dataset'))
+    place, entry = next(leaves(train['dataset'], f'{loader}.dataset'))
+    if place == path:
+        return
     root = entry.get('data_root')
     if root and not os.path.isdir(root):
         return  # a test may run where the training data are not

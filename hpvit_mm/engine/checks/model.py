@@ -18,9 +18,6 @@ from hpvit_mm.models.layers.norm import BATCH_NORMS
 
 from ..distributed import world_size
 from .build import UNEXPECTED, hint, quiet, typed_dicts
-from .parts import build_skeleton
-
-__all__ = ['build_skeleton', 'quiet']
 
 # Initialisations that read a checkpoint.
 PRETRAINED = ('Pretrained', 'hpvit_mm.PretrainedHead')

@@ -105,7 +105,7 @@ def _check_new_key(node: dict, path: str, key: str, option: str) -> None:
         return
     if 'type' in node or path.rpartition('.')[2] in FREE:
         return
-    guess = nearest(key, node)
+    guess = nearest(key, node, cutoff=0.9)
     # norm1 beside norm2 is no misspelling
     if guess and re.sub(r'\d', '', guess) != re.sub(r'\d', '', key):
         raise UserError(f'--cfg-options {option}: there is no {key} in '

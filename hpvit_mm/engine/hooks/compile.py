@@ -59,7 +59,9 @@ class CompileHook(Hook):
                 'but the model has none; remove the hook from default_hooks, '
                 'or use such a backbone')
         config = torch._dynamo.config
-        config.recompile_limit = max(config.recompile_limit, RECOMPILE_LIMIT)
+        # named recompile_limit from torch 2.7 on, which still knows this name
+        config.cache_size_limit = max(config.cache_size_limit,
+                                      RECOMPILE_LIMIT)
         for block in blocks:
             block.compile(**self.options)
         runner.logger.info(f'The {len(blocks)} blocks of the backbone will be '
