@@ -87,7 +87,7 @@ def count_step(model: nn.Module, size: Size, batch: int = 1,
 
 
 def is_masked(model: nn.Module) -> bool:
-    """Whether a model is pre-trained on visible parts of images."""
+    """Return whether a model does masked pre-training."""
     return hasattr(model, 'random_mask')
 
 

@@ -80,24 +80,6 @@ def test_a_failed_compile_is_a_row(networks, monkeypatch):
     assert compiled['error'] == 'no compiler'
 
 
-def test_all_take_turns():
-    from timing import Options, Variant, take_turns
-    calls = []
-    times, errors = take_turns(
-        [Variant(name, lambda name=name: calls.append(name))
-         for name in 'abc'], Options(rounds=5))
-    assert [sorted(calls[i:i + 3]) for i in range(0, 18, 3)] \
-        == [['a', 'b', 'c']] * 6  # one for warm-up
-    assert len({tuple(calls[i:i + 3]) for i in range(3, 18, 3)}) > 1
-    assert not errors and all(len(one) == 5 for one in times.values())
-
-
-def test_ratio():
-    from timing import ratio
-    times = dict(slow=[4., 6., 8.], fast=[2., 2., 2.])
-    assert ratio(times, 'slow', 'fast') == (3, 2, 4)
-
-
 def test_refused_arguments(tool, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     name, suite = 'benchmark/benchmark', ('--suite', 'cls')

@@ -170,15 +170,6 @@ def test_the_same_is_not_told_apart():
     assert low == -np.inf and high == np.inf
 
 
-def test_the_page_is_made_from_the_results(tmp_path):
-    path = ROOT / 'tools/study/results/cpu.json'
-    results = json.loads(path.read_text())
-    text = make_report.text_of(results, grid.CPU)
-    assert text in (ROOT / 'docs/study.md').read_text()
-    for name in make_report.draw(results, grid.CPU, tmp_path):
-        assert (ROOT / 'docs/study' / name).exists()
-
-
 def test_folders_that_are_missing():
     with pytest.raises(UserError, match='get it from there'):
         probe.check_folder(Path('/none'), 'there')

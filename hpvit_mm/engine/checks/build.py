@@ -128,7 +128,7 @@ def explain(error: Exception, entry: dict, path: str,
         key, value = refused
         return f'{place}.{key} is {value!r}, which {name} refuses ' \
             f'({text}); correct it'
-    return f'{place}: {name} refuses what the config gives it ' \
+    return f'{place}: {name} cannot be built from its entry ' \
         f'({text}); correct it'
 
 

@@ -114,8 +114,8 @@ def likely_cause(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
     if backbone <= set(same):
         return ('its backbone fits, but not its other parts: use the config '
                 'with which it was trained (number of classes, head, neck)')
-    return ('use the config with which it was trained (arch, stage_depths, '
-            'pooling, img_size, head)')
+    return ('use the config with which it was trained (model.backbone, neck '
+            'and head)')
 
 
 def check_optimizer_state(wrapper: OptimWrapper, content: dict,
