@@ -97,12 +97,14 @@ def test_augmented_test(kind, trained, inside, tmp_path):
 
 
 @pytest.mark.slow
-def test_augmented_test_in_two_processes(trained, inside, forks, tmp_path):
-    config, checkpoint = trained('segmentation')
+@pytest.mark.parametrize('kind', KINDS)
+def test_augmented_test_in_two_processes(kind, trained, inside, forks,
+                                         tmp_path):
+    config, checkpoint = trained(kind)
     results = []
     for call, out in (inside, 'one.json'), (forks, 'two.json'):
         call('test', config, checkpoint, '--tta', '--work-dir', 'work',
-             '--out', out)
+             '--out', out, *FEW)
         results.append(json.loads((tmp_path / out).read_text()))
     assert results[0] == results[1]
 
