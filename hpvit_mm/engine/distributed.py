@@ -151,7 +151,8 @@ def check_gpu(cfg: Config) -> None:
                 f'(torch {torch.__version__}, CUDA {torch.version.cuda}): the '
                 'run uses the CPU', logger='current', level=logging.WARNING)
         return
-    if cfg.get('default_scope') != 'mmdet' and 'mmdet.' not in str(cfg.model):
+    if cfg.get('default_scope') != 'mmdet' and \
+            'mmdet.' not in str(cfg.get('model')):
         return
     from mmcv.ops import nms
     try:

@@ -235,8 +235,11 @@ def test_mmcv_without_cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: (9, 0))
     distributed.check_gpu(Config(dict(default_scope='mmpretrain')))
-    with pytest.raises(UserError, match='TORCH_CUDA_ARCH_LIST=9.0'):
-        distributed.check_gpu(Config(dict(default_scope='mmdet')))
+    head = dict(pixel_decoder=dict(type='mmdet.MSDeformAttnPixelDecoder'))
+    for cfg in (dict(default_scope='mmdet'),
+                dict(default_scope='mmseg', model=dict(decode_head=head))):
+        with pytest.raises(UserError, match='TORCH_CUDA_ARCH_LIST=9.0'):
+            distributed.check_gpu(Config(cfg))
 
 
 @pytest.mark.parametrize('hidden, warnings', [(None, 1), ('', 0)])

@@ -213,7 +213,7 @@ def test_checkpoints_of_other_models(write_config, refused, tmp_path):
     refuse(dict(tensors, **{'backbone.blocks.9.x': torch.zeros(1)}),
            '1 unknown (backbone.blocks.9.x)')
     refuse({n: t for n, t in tensors.items() if 'norm1' not in n},
-           '8 missing (backbone.blocks.0.norm1.weight', 'arch')
+           '8 missing (backbone.blocks.0.norm1.weight', 'model.backbone')
     refuse(dict(tensors, **{'head.fc.weight': torch.zeros(3, 24)}),
            'head.fc.weight (3, 24) instead of (10, 24)', 'number of classes')
     refuse({n[9:]: t for n, t in tensors.items() if n.startswith('backb')},
