@@ -46,12 +46,11 @@ def score_images(model, loader: Iterable, num_classes: int) -> Scores:
             names.append(sample.img_path)
             known = truth < num_classes  # others are ignored
             labels, truth = labels[known], truth[known]
-            pairs = torch.bincount(
-                truth * num_classes + labels, minlength=num_classes**2)
-            pairs = pairs.view(num_classes, num_classes).numpy()  # (K, K)
-            right, real, found = pairs.diagonal(), pairs.sum(1), pairs.sum(0)
-            confusion += pairs
-            hits.append(right.copy())
+            np.add.at(confusion, (truth.numpy(), labels.numpy()), 1)
+            right, real, found = (
+                torch.bincount(one, minlength=num_classes).numpy()
+                for one in (truth[labels == truth], truth, labels))
+            hits.append(right)
             totals.append(real if 'pred_label' in sample
                           else real + found - right)
     return Scores(names, np.stack(hits), np.stack(totals), confusion)

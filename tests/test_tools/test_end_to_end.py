@@ -44,7 +44,8 @@ def test_train_resume_test(kind, write_config, run, inside, tmp_path):
     # resumed though the pointer is wrong
     (work / 'last_checkpoint').write_text('/elsewhere/gone.pth')
     log = inside('train.py', config, '--resume', '--seed', 3, '--allow-drift',
-              '--cfg-options', LONGER[kind], 'default_hooks.logger.interval=1')
+                 '--cfg-options', LONGER[kind],
+                 'default_hooks.logger.interval=1')
     assert 'resumed epoch' in log
     check_quiet(log)
     second = newest(work)

@@ -55,6 +55,7 @@ def test_every_config_is_in_the_metafiles():
 
 def test_mmpretrain_finds_the_models(monkeypatch):
     from mmpretrain.apis.model import ModelHub
+    ModelHub._register_mmpretrain_models()  # so that get() does not
     monkeypatch.setattr(ModelHub, '_models_dict', {})
     ModelHub.register_model_index(ROOT / 'model-index.yml',
                                   config_prefix=ROOT)

@@ -167,7 +167,8 @@ def _of_objects(content: Dict[str, list], file: str, use: Use
         with_object.add(one['image_id'])
         learnable = learnable or (
             not one.get('iscrowd') and _is_kept(one, sizes[one['image_id']])
-            and (not use.masks or _has_mask(one['segmentation'])))
+            and (not (use.training and use.masks)
+                 or _has_mask(one['segmentation'])))
     for (what, remedy), names in faults.items():
         yield from some(names, len(objects), f'objects of {file}', what,
                         remedy or FIX)

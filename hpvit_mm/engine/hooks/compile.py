@@ -59,7 +59,7 @@ class CompileHook(Hook):
                 'but the model has none; remove the hook from default_hooks, '
                 'or use such a backbone')
         config = torch._dynamo.config
-        # named recompile_limit from torch 2.7 on, which still knows this name
+        # newer torch calls it recompile_limit, and knows this name, too
         config.cache_size_limit = max(config.cache_size_limit,
                                       RECOMPILE_LIMIT)
         for block in blocks:
