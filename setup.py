@@ -32,6 +32,10 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['hpvit_mm', 'hpvit_mm.*']),
+    # links to configs/ and tools/, as in OpenMMLab's packages
+    package_data={'hpvit_mm': ['.mim/model-index.yml'] + [
+        f'.mim/**/*.{ending}'
+        for ending in ('py', 'sh', 'yml', 'json', 'pth', 'md', 'html')]},
     install_requires=[],
     extras_require={
         # Ranges that the libraries themselves impose on each other.
@@ -45,7 +49,6 @@ setup(
             'onedl-mmcv>=2.3.6', 'onedl-mmdetection>=3.5.1',
             'onedl-mmsegmentation>=1.4.2', 'onedl-mmpretrain>=1.3.6'
         ],
-        'samples': ['scikit-learn', 'scikit-image', 'matplotlib'],
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'scikit-image',
                   'matplotlib', 'timm', 'transformers', 'onnx', 'onnxscript',

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import traceback
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Sequence, Tuple
 
 from hpvit_mm.errors import (PREEMPTED, USER_ERROR, Preempted, RankError,
                              UserError)
@@ -19,6 +19,8 @@ ASKING = (signal.SIGTERM, signal.SIGUSR1)
 # Environment variables of the launchers.
 LOCAL_RANK_VARIABLES = ('LOCAL_RANK', 'SLURM_LOCALID',
                         'OMPI_COMM_WORLD_LOCAL_RANK')
+# torch's sizes overflow when there are many more pixels along a side.
+LARGEST_SIDE = 2**16
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the quota
 
 
@@ -148,3 +150,17 @@ def end_now(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def parse_shape(values: Sequence[str]) -> Tuple[int, int]:
+    """Convert one or two numbers to height and width."""
+    try:
+        size = [int(value) for value in values]
+    except ValueError:
+        size = []
+    if len(size) not in (1, 2) or min(size) < 1 or max(size) > LARGEST_SIDE:
+        raise UserError(
+            f'--shape {" ".join(values)}: give the height and the width of an '
+            'image in pixels, or one number for both, from 1 to '
+            f'{LARGEST_SIDE}')
+    return size[0], size[-1]

@@ -4,6 +4,7 @@ mmengine imports this module by its name when a config says
 ``type='hpvit_mm.X'``, and then imports the ``locations`` below. It hides
 errors that are raised here, so this file imports mmengine and nothing else.
 """
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -17,6 +18,9 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import \
     WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
+
+# Configs may then inherit from 'hpvit_mm::imagenet/...', as from the hosts'.
+MODULE2PACKAGE.setdefault('hpvit_mm', 'hpvit_mm')
 
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='hpvit_mm',

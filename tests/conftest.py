@@ -1,6 +1,8 @@
 """Fixtures and order of all tests."""
 import gc
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from hpvit_mm import environment
 for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
     os.environ.setdefault(name, '1')
 environment.prepare()
+# Behind all others, because tools/test.py would hide Python's package.
+sys.path.append(str(Path(__file__).parents[1] / 'tools'))
 
 
 @pytest.hookimpl(trylast=True)
@@ -48,7 +52,7 @@ def sample_data(tmp_path_factory):
     Read only: all tests share it. ``samples.json`` in it tells the classes
     and the counts.
     """
-    from hpvit_mm.datasets import make_samples
+    from sample_data import make_samples
     root = tmp_path_factory.mktemp('data') / 'samples'
     make_samples(root, size=64, counts='tiny')
     return root

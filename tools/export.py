@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import parse_shape, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
@@ -154,6 +154,7 @@ def main(argv=None) -> int:
         from hpvit_mm.analysis.cost import input_size
         from hpvit_mm.analysis.inference import load_model
         from hpvit_mm.checkpoints import save_pretrained
+        from hpvit_mm.checkpoints.convert import plain_data
         from hpvit_mm.checkpoints.write import check_destination
         from hpvit_mm.engine.settings import load_config, merge_options
         environment.check_stack()
@@ -175,7 +176,7 @@ def main(argv=None) -> int:
                 raise UserError('a folder holds the backbone, for any shape: '
                                 'omit --part and --shape')
             save_pretrained(
-                model.backbone, plain(cfg.model.backbone), out, notes='\n'
+                model.backbone, plain_data(cfg.model.backbone), out, notes='\n'
                 f'Weights: `{Path(args.checkpoint).name}`, trained by '
                 f'`{Path(args.config).name}`.\n')
             print(out)
@@ -188,24 +189,6 @@ def main(argv=None) -> int:
         export(part_of(model, args.part), shape, out, meta)
 
     return run_tool(run)
-
-
-def plain(value):
-    """Nested dicts and lists without classes of mmengine."""
-    if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    return value
-
-
-def parse_shape(values) -> tuple:
-    """Convert one or two numbers to height and width."""
-    if len(values) > 2 or not all(
-            one.isdecimal() and 0 < int(one) <= 8192 for one in values):
-        raise UserError(f'--shape {" ".join(values)}: give the height and '
-                        'the width in pixels, or one number for both')
-    return int(values[0]), int(values[-1])
 
 
 if __name__ == '__main__':

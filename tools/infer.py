@@ -195,7 +195,7 @@ class Outputs:
             self.video = None
 
     def document(self) -> dict:
-        """What predictions.json holds."""
+        """The content of predictions.json."""
         predictor, args = self.predictor, self.args
         result = dict(
             info=dict(config=args.config, checkpoint=args.checkpoint,

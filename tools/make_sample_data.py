@@ -6,8 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from sample_data import make_samples  # noqa: E402
+
 from hpvit_mm.cli import run_tool  # noqa: E402
-from hpvit_mm.datasets import make_samples  # noqa: E402
 
 
 def parse_args():
@@ -20,12 +21,11 @@ def parse_args():
         help='side of a scene in pixels, a multiple of 32 from 64 to 512 '
         '(default: %(default)s)')
     parser.add_argument(
-        '--seed', type=int, default=0, help='default: %(default)s')
-    parser.add_argument(
         '--counts', choices=('default', 'tiny'), default='default',
         help='tiny: about 20 images per split, for tests')
     parser.add_argument(
-        '--force', action='store_true', help='replace other sample data in that folder')
+        '--force', action='store_true',
+        help='replace other sample data in that folder')
     return parser.parse_args()
 
 
@@ -41,8 +41,8 @@ def report(name, split, done, total):
 def main(args):
     start = time.time()
     summary = make_samples(
-        args.out, size=args.size, seed=args.seed, counts=args.counts,
-        force=args.force, progress=report)
+        args.out, size=args.size, counts=args.counts, force=args.force,
+        progress=report)
     if not summary['built']:
         print(f'{args.out} is already there: nothing to do')
         return

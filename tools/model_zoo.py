@@ -34,6 +34,26 @@ from hpvit_mm.engine.settings import load_config  # noqa: E402
 from hpvit_mm.utils import progress  # noqa: E402
 
 PAGE = 'docs/model_zoo.md'
+RELATIVES_PAGE = 'docs/relatives.md'
+# Network, fine-tuning, pre-training, and whether that may be of a plain ViT.
+RELATIVES = (
+    ('plain ViT-B', 'vit-base-mae_8xb128-100e_in1k',
+     'mae_vit-base_8xb512-1600e_in1k', 'yes'),
+    ('HPViT-B, convolution', 'hpvit-base-conv-mae_8xb128-100e_in1k',
+     'mae_vit-base_8xb512-1600e_in1k', 'yes'),
+    ('HPViT-B, average', 'hpvit-base-avg-mae_8xb128-100e_in1k',
+     'mae_vit-base_8xb512-1600e_in1k', 'yes'),
+    ('HiViT-B', 'hivit-base-mae_8xb128-100e_in1k',
+     'mae_hivit-base_8xb512-1600e_in1k', 'no'),
+    ('Swin-B, GreenMIM', 'swin-base-greenmim_8xb128-100e_in1k',
+     'greenmim_swin-base_8xb256-800e_in1k', 'no'),
+    ('plain ViT-Tiny', 'vit-tiny-mae_8xb128-lite-300e_in1k',
+     'mae_vit-tiny_8xb512-400e_in1k', 'yes'),
+    ('HPViT-Tiny, convolution', 'hpvit-tiny-conv-mae_8xb128-lite-300e_in1k',
+     'mae_vit-tiny_8xb512-400e_in1k', 'yes'),
+    ('Hiera-Tiny 6M', 'hiera-tiny-6m-mae_8xb128-lite-300e_in1k',
+     'mae_hiera-tiny-6m_8xb512-400e_in1k', 'no'),
+)
 
 # Folder in configs/ -> its data set, as model indices call it.
 SETS = {
@@ -133,6 +153,10 @@ def fresh(root: Path) -> Dict[str, str]:
         for one in ones:
             made[one.path] = with_cost(read(root / one.path), one)
     made[PAGE] = with_tables(read(root / PAGE), PAGE, tables)
+    if (root / RELATIVES_PAGE).exists():
+        made[RELATIVES_PAGE] = BLOCK.sub(
+            lambda match: match[1] + relatives(tables) + match[3],
+            read(root / RELATIVES_PAGE))
     return made
 
 
@@ -204,6 +228,27 @@ def table(ones: Iterable[Experiment], page: str) -> str:
             more + number(cost.gpu_hours(bf16=cost.trains)),
             one.result,
         )
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+def relatives(tables: Dict[str, List[Experiment]]) -> str:
+    """A table of the networks and their pre-training."""
+    ones = {one.name: one for table in tables.values() for one in table}
+    lines = [
+        '| network | weights of a plain ViT | parameters, M | GMACs '
+        '| GiB a GPU | fine-tuning, GPU hours | pre-training, GPU hours '
+        '| top-1 |', '|---|---|--:|--:|--:|--:|--:|---|']
+    for network, tuning, training, reused in RELATIVES:
+        tuned, trained = (
+            f'[{number(ones[name].cost.gpu_hours(bf16=True))}]'
+            f'({os.path.relpath(ones[name].path, "docs")})'
+            for name in (tuning, training))
+        cost = ones[tuning].cost
+        cells = (network, reused, number(cost.parameters / 1e6),
+                 number(cost.backbone / 2e9),
+                 number(cost.memory / 2**30) if cost.memory else '',
+                 tuned, trained, ones[tuning].result)
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines) + '\n'
 

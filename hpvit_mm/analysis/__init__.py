@@ -1,1 +1,1 @@
-"""Cost, memory, schedules and benchmarks of models and configs."""
+"""Cost, logs, features and comparisons of models."""

@@ -6,6 +6,8 @@ import torch
 
 from hpvit_mm.errors import UserError
 
+ROUNDS = 2000  # of the bootstrap
+
 
 class Scores(NamedTuple):
     """What a model scores on each image.
@@ -82,8 +84,7 @@ def metric(hits: np.ndarray, totals: np.ndarray, mean_of_classes: bool
         return np.nanmean(hits / totals, axis=-1)
 
 
-def bootstrap(one: Scores, other: Scores, mean_of_classes: bool,
-              rounds: int = 2000, seed: int = 0
+def bootstrap(one: Scores, other: Scores, mean_of_classes: bool
               ) -> Tuple[float, Tuple[float, float], float]:
     """Difference of two models, by resampling images.
 
@@ -95,9 +96,9 @@ def bootstrap(one: Scores, other: Scores, mean_of_classes: bool,
         the rounds in which it has the other sign or is 0.
     """
     number = len(one.names)
-    random = np.random.default_rng(seed)
-    # how often each image is drawn, (rounds, N)
-    counts = random.multinomial(number, [1 / number] * number, size=rounds)
+    random = np.random.default_rng(0)
+    # how often each image is drawn, (ROUNDS, N)
+    counts = random.multinomial(number, [1 / number] * number, size=ROUNDS)
     first, second = (metric(counts @ scores.hits, counts @ scores.totals,
                             mean_of_classes) for scores in (one, other))
     drawn = second - first

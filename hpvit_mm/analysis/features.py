@@ -1,4 +1,4 @@
-"""What a backbone sees: colours for its features, and its attention."""
+"""Principal components of features as colours, and maps of attention."""
 from typing import Dict, List, Sequence, Tuple
 
 import torch

@@ -29,7 +29,7 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv',
         backbone: The HPViT; its parameters need no values.
         plain: The encoder.
         patch_resize: How the kernel of the patch embedding is resized:
-            'pinv', 'bilinear' or 'pad'. Defaults to 'pinv'.
+            'pinv', 'enlarge', 'bilinear' or 'pad'. Defaults to 'pinv'.
         drop: Parts that may be omitted, as in ``read_plain``.
 
     Returns:
@@ -43,13 +43,13 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv',
                         ignored=dict(plain.ignored))
     own = backbone.state_dict()
     tensors = dict(plain.tensors)
-    if plain.family == 'HPViT':
+    if plain.is_hpvit:
         tensors = _regroup(tensors, backbone, report)
     _check_size(plain, backbone)
     _check_flags(plain, backbone, drop)
     _check_parts(plain, backbone)
     _fit_biases(tensors, own, plain, backbone)
-    if plain.family != 'HPViT' and backbone.rotary:
+    if not plain.is_hpvit and backbone.rotary:
         rotary = dict(ROTARY, **backbone.arch['rotary'])
         reorder_channels(tensors, backbone.arch['num_heads'],
                          rotary['order'], rotary['style'])
@@ -99,11 +99,10 @@ def _regroup(tensors: Dict[str, Tensor], backbone: nn.Module,
     stages = used_stages(tensors)
     kept = {n[len(KEPT):]: t for n, t in tensors.items() if n.startswith(KEPT)}
     tensors = {n: t for n, t in tensors.items() if not n.startswith(KEPT)}
-    if stages and (backbone.out_blocks or stages != len(backbone.pools) + 1):
-        report.family = f'HPViT of {stages} stage{"s" * (stages > 1)}'
-    elif not stages and not backbone.out_blocks:
-        report.family = 'HPViT with outputs of blocks'
-    if report.family != 'HPViT':
+    wanted = 0 if backbone.out_blocks else len(backbone.pools) + 1
+    if stages != wanted:
+        report.family += f' of {stages} stage{"s" * (stages > 1)}' \
+            if stages else ' with outputs of blocks'
         # Its last norm is that of all blocks; the others, and the poolings,
         # belong to outputs and stages that do not exist here.
         last = last_norm(tensors)
@@ -170,7 +169,7 @@ def _check_flags(plain: PlainViT, backbone: nn.Module,
                 f'{plain.source} is of a network with {name}={value}, but the '
                 f'backbone has {name}={own}: set {_suggestion(plain)}. '
                 f'{nothing}.')
-    if plain.family == 'HPViT' or not plain.num_layers:
+    if plain.is_hpvit or not plain.num_layers:
         return
     lacks = not flags['abs_pos']
     relative = any('relative position' in why
@@ -290,8 +289,8 @@ def _place_last_norm(tensors: Dict[str, Tensor], backbone: nn.Module,
                      report: LoadReport) -> None:
     """Use the plain ViT's last norm at the output behind all blocks.
 
-    For averaged features a fine-tuned ``fc_norm`` goes first; for maps, and
-    where there is only one of the two, the other. Outputs of blocks all
+    Averaged features prefer ``fc_norm``, maps prefer ``norm``; of a file with
+    only one of them, it is that one. The norms of the outputs of blocks all
     start from it, as in DINOv2's ``get_intermediate_layers``.
     """
     order = ('norm', 'fc_norm')
@@ -378,7 +377,7 @@ def _fit_prefix(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
 
 def _fill(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
           report: LoadReport) -> None:
-    """Fill in what a file may lack, because a value changes nothing.
+    """Report new poolings and output norms, and set absent biases to zero.
 
     A bias may be absent in all blocks, but not in one of them.
     """

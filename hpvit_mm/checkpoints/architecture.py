@@ -58,7 +58,10 @@ HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
 
 
 def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
-    """Return the flags that no tensor tells, as far as anything does.
+    """Return activation, rotary positions, post-norm and eps of the norms.
+
+    They are known by timm's name of the architecture, config.json, or the
+    names of the tensors. What none of these tells is omitted.
 
     Args:
         plain: The encoder.

@@ -69,10 +69,10 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
     content = read_checkpoint(checkpoint, sha256)
     plain = read_plain(content, str(checkpoint), prefix, drop)
     record = own_record(content)
-    if plain.family == 'HPViT' and stage_depths is None:  # copy its backbone
+    if plain.is_hpvit and stage_depths is None:  # copy its backbone
         check_finite(plain.tensors, plain.source)
-        report = LoadReport(plain.source, 'HPViT', used=list(plain.tensors),
-                            ignored=plain.ignored)
+        report = LoadReport(plain.source, plain.family, ignored=plain.ignored,
+                            used=list(plain.tensors))
         if out:
             write_checkpoint(plain.tensors, out, dict(
                 record, hpvit_mm=hpvit_mm.__version__))
@@ -114,9 +114,9 @@ def backbone_arguments(plain: PlainViT,
                        known: Union[str, dict, None] = None) -> dict:
     """Return the arguments of an HPViT that the file tells.
 
-    The architecture has a name where there is one for all its flags, or is
-    ``known``. ``with_cls_token`` and ``patch_size`` are those of
-    :func:`convert`; None leaves them to the architecture.
+    ``arch`` is ``known`` if it is given, else the name of the architecture
+    whose flags all match, else a dict. ``with_cls_token`` and ``patch_size``
+    are those of :func:`convert`; None leaves them to the architecture.
     """
     arch = arch_of(plain)
     flags = {name: arch.pop(name) for name in ARGUMENTS if name in arch}
@@ -184,7 +184,7 @@ def told_arguments(checkpoint: str, options: dict) -> dict:
     content = read_checkpoint(checkpoint, options.get('sha256'))
     plain = read_plain(content, str(checkpoint), options.get('prefix'),
                        options.get('drop', ()))
-    if plain.family == 'HPViT':
+    if plain.is_hpvit:
         kwargs = own_record(content).get('backbone')
         if not kwargs:
             raise UserError(f'{checkpoint} does not tell the arguments of '
@@ -291,7 +291,7 @@ def export(checkpoint: str, out: Optional[str], to: str,
         check_destination(out, force)
     content = read_checkpoint(checkpoint)
     plain = read_plain(content, str(checkpoint))
-    if plain.family != 'HPViT':
+    if not plain.is_hpvit:
         raise UserError(f'{checkpoint} is of the family {plain.family}: '
                         '--to takes checkpoints of HPViT.')
     record, target = own_record(content), TARGETS[to]
@@ -300,7 +300,7 @@ def export(checkpoint: str, out: Optional[str], to: str,
         raise UserError(f'{checkpoint} has no position embedding and does not '
                         'tell its rotary positions: give --arch.')
     arch = resolve_arch(arch) if arch else {}
-    report = LoadReport(plain.source, 'HPViT', ignored=plain.ignored)
+    report = LoadReport(plain.source, plain.family, ignored=plain.ignored)
     tensors = _to_mae(plain.tensors, record.get('plain', {}), report)
     if arch.get('rotary'):
         rotary = dict(ROTARY, **arch['rotary'])

@@ -49,7 +49,7 @@ def _encoder(content: dict, source: str, prefix: Optional[str]) -> dict:
                  patch_size=list(plain.patch_size),
                  in_channels=plain.in_channels,
                  feedforward_channels=plain.feedforward_channels)
-    if plain.family == 'HPViT':
+    if plain.is_hpvit:
         return dict(found, stages=used_stages(plain.tensors),
                     backbone=own_record(content).get('backbone'))
     ignored = Counter(plain.ignored.values())

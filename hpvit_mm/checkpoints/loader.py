@@ -46,8 +46,9 @@ def register_loaders() -> None:
 def load_from_hpvit_mm(filename: str, map_location: Any = None) -> dict:
     """Read a checkpoint, without what a run would execute or delete.
 
-    The tensors have memory of their own: an optimizer keeps those that it
-    resumes from, while a hook of mmengine overwrites checkpoints in place.
+    mmengine executes the text of a config in it, and deletes files that it
+    names. The tensors are copied, not mapped: mmengine may overwrite the file
+    while the optimizer uses them.
 
     Args:
         filename: As in ``read_checkpoint``.

@@ -12,6 +12,7 @@ from hpvit_mm.models.backbones.archs import resolve_arch
 from hpvit_mm.utils import shorten
 from .architecture import HIDDEN, hidden_flags
 from .families import FAMILIES, fuse_mlp, fuse_qkv, recognise, rename
+from .families.hpvit import FAMILY as HPVIT
 
 # Entries in which training code puts the weights, averaged ones first. (In
 # mmengine's files 'state_dict' holds the averaged ones already.)
@@ -99,6 +100,11 @@ class PlainViT:
     config: dict = field(default_factory=dict)
     structure: dict = field(default_factory=dict)
     told: dict = field(default_factory=dict)
+
+    @property
+    def is_hpvit(self) -> bool:
+        """Whether the file is of an HPViT."""
+        return self.family == HPVIT.name
 
     @property
     def embed_dims(self) -> int:
@@ -193,7 +199,7 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
     named = {rename(name, family.renames): tensor
              for name, tensor in tensors.items()}
     renamed = fuse_mlp(fuse_qkv(_mask_biases(named)))
-    if family.name == 'HPViT':
+    if plain.is_hpvit:
         plain.tensors = renamed
         plain.structure = _structure(plain, named)
         plain.told = _recorded(content)

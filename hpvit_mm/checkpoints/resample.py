@@ -20,9 +20,8 @@ def resample_patch_kernel(weight: Tensor, size: Tuple[int, int],
         method: 'pinv' solves for the kernel whose response to a resized patch
             is that of the old kernel to the patch itself, exactly so when
             patches grow (FlexiViT, arXiv 2212.08013, equation 5). 'enlarge'
-            answers to a patch as the old kernel does to the patch in its own
-            size: smaller patches see what they would see in an enlarged
-            image, at the same number of tokens. 'bilinear'
+            responds to a patch as the old kernel does to this patch resized
+            to the old size, as if the image were enlarged. 'bilinear'
             resizes the kernel as an image, scaled by the ratio of the areas.
             'pad' puts zeros around it: the same tokens from the same pixels;
             only for patches that grow.

@@ -78,8 +78,8 @@ def to_first(value: Any) -> Optional[List[Any]]:
 class AnyProcess:
     """Ask at each iteration whether something is true in any process.
 
-    To avoid a wait, the answer is that to the question of the iteration
-    before. It is the same in all processes.
+    The answer is that of the iteration before, so that no process waits for
+    the others. It is the same in all processes.
     """
 
     def __init__(self) -> None:

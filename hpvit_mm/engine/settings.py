@@ -34,7 +34,7 @@ def training_config(args: Namespace) -> Config:
     merge_options(cfg, args.cfg_options)
     if args.no_validate:  # after the options, which may be about validation
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
-    _settle(cfg)
+    settle(cfg)
     survival.ensure(cfg)
     if args.allow_drift:
         cfg.default_hooks.record.allow_drift = True
@@ -60,7 +60,7 @@ def test_config(args: Namespace) -> Config:
         outputs.set_out(cfg, args.out)
     if args.tta:
         outputs.set_tta(cfg)  # last, because it moves the model's entries
-    _settle(cfg)
+    settle(cfg)
     survival.ensure_tested(cfg)
     if args.amp or args.amp_dtype:
         set_test_amp(cfg, args.amp, args.amp_dtype)
@@ -218,7 +218,7 @@ def _make_room(cfg: Config, keys: List[str]) -> None:
         node = node[key]
 
 
-def _settle(cfg: Config) -> None:
+def settle(cfg: Config) -> None:
     """Drop DataLoader arguments that torch refuses or that have no use."""
     for name in DATALOADERS:
         loader = cfg.get(name)

@@ -7,8 +7,9 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, PARAM_SCHEDULERS
 from mmengine.runner import Runner, set_random_seed
+from mmpretrain.models import SwinTransformer
 
 from hpvit_mm.models.backbones import archs, hiera, hivit
 
@@ -29,6 +30,8 @@ NARROW = {
         embed_dims=CHANNELS, num_heads=1, feedforward_channels=2 * CHANNELS)),
     'hpvit_mm.HiViT': (hivit.ARCHS, dict(embed_dims=CHANNELS, num_heads=1)),
     'hpvit_mm.Hiera': (hiera.ARCHS, dict(embed_dims=4, num_heads=1)),
+    'mmpretrain.SwinTransformer': (SwinTransformer.arch_zoo, dict(
+        embed_dims=CHANNELS // 2, num_heads=[1] * 4)),
 }
 
 
@@ -85,8 +88,12 @@ def make_small(cfg: Config) -> None:
         narrow(cfg.model)
     backbone.arch = arch
     backbone.init_cfg = None
-    with torch.device('meta'):
-        channels = MODELS.build(backbone).out_channels
+    if backbone.type == 'mmpretrain.SwinTransformer':
+        network = MODELS.build(backbone)
+        channels = [network.num_features[i] for i in network.out_indices]
+    else:
+        with torch.device('meta'):
+            channels = MODELS.build(backbone).out_channels
     for name in ('neck', 'decode_head', 'head', 'auxiliary_head'):
         head = cfg.model.get(name)
         if head and 'in_channels' in head:
@@ -120,6 +127,25 @@ def narrow(node) -> None:
         node['out_channels'] = CHANNELS
     if node.get('type') == 'FCNHead' and node.get('num_convs') == 0:
         node['channels'] = CHANNELS * len(node['in_channels'])
+
+
+def learning_rates(cfg: Config, epoch_length: int) -> list:
+    """The base learning rate of every iteration."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))],
+                                cfg.optim_wrapper.optimizer.lr)
+    schedulers = [
+        PARAM_SCHEDULERS.build(dict(one), default_args=dict(
+            optimizer=optimizer, epoch_length=epoch_length))
+        for one in cfg.param_scheduler]
+    rates = []
+    for iteration in range(cfg.train_cfg.get('max_iters') or
+                           cfg.train_cfg.max_epochs * epoch_length):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()  # torch warns where a scheduler steps first
+        for one in schedulers:
+            if not one.by_epoch or (iteration + 1) % epoch_length == 0:
+                one.step()
+    return rates
 
 
 def build(model: dict) -> torch.nn.Module:

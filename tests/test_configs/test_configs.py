@@ -87,6 +87,11 @@ def test_the_name_tells_the_model(cfg):
     name = name_of(cfg)
     model, backbone = cfg.model, cfg.model.backbone
     family, size = re.match(r'(\w+?)-(\w+?)[-_]', name).groups()
+    if family == 'swin':
+        assert backbone.type == 'mmpretrain.SwinTransformer'
+        assert backbone.arch == size
+        assert backbone.window_size == (14 if '-w14-' in name else 7)
+        return
     assert backbone.type.lower() == f'hpvit_mm.{family}'.replace('.vit',
                                                                  '.hpvit')
     if family in ('hivit', 'hiera'):

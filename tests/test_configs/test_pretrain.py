@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from experiments import ROOT, on_samples, paths, read
+from experiments import ROOT, learning_rates, on_samples, paths, read
 from mmengine.registry import DATASETS, MODELS, DefaultScope, \
     init_default_scope
 
 from hpvit_mm.analysis.cost import input_size
-from hpvit_mm.analysis.schedule import learning_rates
 
 PRETRAIN = [path for path in paths() if '/pretrain/' in path]
 

@@ -5,10 +5,9 @@ from the sources is compared with what the optimizer really gets.
 """
 import pytest
 import torch
-from experiments import ROOT, configs
+from experiments import ROOT, configs, learning_rates
 from mmengine.config import Config
 
-from hpvit_mm.analysis.schedule import learning_rates
 from hpvit_mm.engine import LayerDecayOptimWrapperConstructor
 from hpvit_mm.models import HPViT
 

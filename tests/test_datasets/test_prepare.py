@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sample_data import imagenet as sample
 from scipy.io import savemat
 
-from hpvit_mm.datasets import imagenet as sample
 from hpvit_mm.datasets.prepare import coco, prepare
 from hpvit_mm.datasets.prepare.imagenet import FIRST_LABELS
 from hpvit_mm.datasets.rules.layouts import LAYOUTS, expected
@@ -348,6 +348,12 @@ def test_categories_with_one_name(copy):
     edit_coco(root, lambda content: content['categories'].insert(
         0, dict(id=0, name=content['categories'][0]['name'])))
     assert 'several categories with the name' in only('coco', root)
+
+
+def test_categories_in_another_order(copy):
+    root = copy('coco')
+    edit_coco(root, lambda content: content['categories'].reverse())
+    assert 'numbered by their order' in only('coco', root)
 
 
 @pytest.mark.parametrize('orientation', [3, 6])

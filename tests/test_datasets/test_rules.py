@@ -200,6 +200,23 @@ BOTH = ('train', 'val')
     (without('category_id'), 'have no category_id', BOTH, True),
     (thing(category_id=9), r'unknown category_id, first id 1 \(9\)', BOTH,
      True),
+    (thing(category_id='1'), r"unknown category_id, first id 1 \('1'\)", BOTH,
+     True),
+    (thing(image_id=[1]), 'have an unknown image_id', BOTH, True),
+    (thing(bbox=['4', '4', '10', '12']), 'no bbox of four numbers', BOTH,
+     True),
+    (thing(bbox=[4, 4, None, 12]), 'no bbox of four numbers', BOTH, True),
+    (thing(bbox=[float('nan'), 4, 10, 12]), 'no bbox of four numbers', BOTH,
+     True),
+    (thing(area='9'), 'an area that is not a number', BOTH, True),
+    (thing(segmentation=[[[4, 4], [14, 4], [14, 16]]]),
+     'a polygon that is not a list of numbers', BOTH, True),
+    (thing(segmentation=[[4, 4, 14, 4, 14, 16, 9]]), 'or of an odd number',
+     ['val'], True),
+    (thing(segmentation=dict(size=None, counts=[1])), 'RLE mask of another',
+     BOTH, True),
+    (thing(segmentation=dict(size=[HEIGHT, WIDTH], counts=[10, 20])),
+     'counts do not sum', BOTH, True),
     (thing(image_id=9), 'have an unknown image_id', BOTH, True),
     # pycocotools needs it, mmdet's data set does not
     (without('iscrowd'), 'have no iscrowd', ['val'], True),
@@ -246,6 +263,8 @@ def test_boxes_beyond_the_image(box, beyond, coco, capsys):
     (dict(width=None), 'images of .*a.json have no width, first id 1'),
     (dict(height=None), 'have no height'),
     (dict(file_name=None), 'have no file_name'),
+    (dict(width='32'), 'width or height that is not a number'),
+    (dict(id=[1]), 'have an id that is no number or text'),
     (dict(width=WIDTH - 8), 'have another size than their image, .*a.jpg '
      fr'\({WIDTH - 8} x {HEIGHT}, not {WIDTH} x {HEIGHT}\)'),
     (dict(file_name='b.jpg'), 'b.jpg does not exist'),
@@ -263,7 +282,7 @@ def test_an_empty_set_of_training(coco):
 
 
 @pytest.mark.parametrize('text, says', [
-    ('{', 'is not a COCO file'), ('[]', 'is not a COCO file'),
+    ('{', 'is not a COCO file'), ('[]', 'it has no list of images'),
     ('{"images": []}', r'is not a COCO file \(it has no list of categories'),
     ('{"images": [], "categories": []}', 'lists no images')])
 def test_no_coco_file(text, says, tmp_path):
@@ -358,6 +377,7 @@ def folders(tmp_path):
 
 @pytest.mark.parametrize('classes, expected', [
     (('cat', 'dog'), VALID), (('tabby', 'hound'), VALID),
+    (('Cat', 'Dog'), VALID), (('Dog', 'Cat'), refused('another order')),
     (('dog', 'cat'), refused(
         r'the classes \(dog, cat\) are in another order than the folders .*'
         r'\(cat, dog\).*alphabetical'))])
@@ -398,9 +418,11 @@ def test_classes_of_training_and_validation(tmp_path):
 
 def test_hidden_folders(folders, tmp_path):
     (tmp_path / 'train/.ipynb_checkpoints').mkdir(parents=True)
-    with refused('the hidden folder .ipynb_checkpoints, which counts as a '
-                 'class; delete it'):
+    with refused('the folder .ipynb_checkpoints, which counts as a class; '
+                 'delete it'):
         folders(dict(train=('cat', 'dog')))
+    with refused('val holds the folder __MACOSX'):  # before train is compared
+        folders(dict(train=('cat', 'dog'), val=('__MACOSX', 'cat', 'dog')))
 
 
 @pytest.mark.parametrize('suffix, remedy', [
@@ -498,11 +520,14 @@ MAP = dict(type='hpvit_mm.MapLabels', mapping={11: 255})
     (ids(0, 1, size=(HEIGHT, WIDTH)), refused('another size'), {}),
     (None, refused('label maps .* are missing, first .*a.png'), {}),
     # two classes as black and white
-    (ids(0, 255), refused('hold only 0, 255, and 255 is ignored, so that '
-                          r'there is one class.*MapLabels.*\{255: 1\}'), {}),
+    (ids(0, 255), refused('hold only the ids 0, 255, of which one is a class '
+                          r'.*MapLabels.*\{255: 1\}'), {}),
+    (ids(0, 255), refused('none is a class .*reduce_zero_label is True'),
+     dict(reduce_zero_label=True)),
+    (ids(257, 514, dtype=np.uint16), refused('ids of 8 bits'), {}),
     (ids(0, 255), VALID, dict(more_transforms=[
         dict(type='hpvit_mm.MapLabels', mapping={255: 1})])),
-    (ids(0), refused('there is one class to learn'), {}),
+    (ids(0), refused('of which one is a class'), {}),
     (ids(0), VALID, dict(kind='val')),  # of a few images it may be so
     (ids(0), VALID, dict(classes=('a', ))),
     # CamVid ignores 11
@@ -581,6 +606,10 @@ def test_what_the_head_ignores(label_map):
     label_map(ids(0, 1, 7), model=Head())
     with refused(r'and 7 \(ignored.*\(255\)'):
         label_map(ids(0, 1, 255), model=Head())
+    # a class that is not learnt, as the background may be
+    head = Head()
+    head.ignore_index = 0
+    label_map(ids(0, 1), model=head)
 
 
 @pytest.mark.parametrize('orientation', range(2, 9))
@@ -625,6 +654,12 @@ def test_maplabels_maps():
     assert found['gt_seg_map'].tolist() == [[1, 1, 255, 255]]
     with pytest.raises(ValueError, match='ids from 0 to 255'):
         TRANSFORMS.build(dict(type='hpvit_mm.MapLabels', mapping={256: 0}))
+
+
+def test_a_wrong_mapping_is_named(label_map):
+    with refused('ids from 0 to 255'):
+        label_map(ids(0, 1), more_transforms=[
+            dict(type='hpvit_mm.MapLabels', mapping={255: 300})])
 
 
 # ----------------------------------------------------------------- images

@@ -138,7 +138,7 @@ def test_files(tmp_path):
 
 @pytest.mark.parametrize('kwargs, says', [
     (dict(arch='giant'), 'arch must be one of'),
-    (dict(arch=dict(ARCH, depths=(1, 2))), 'depths being four numbers'),
+    (dict(arch=dict(ARCH, depths=(1, 2))), 'depths being 4 numbers'),
     (dict(arch=ARCH, num_pools=1), 'num_pools')])
 def test_bad_arguments(kwargs, says):
     with pytest.raises(UserError, match=says):

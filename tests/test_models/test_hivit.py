@@ -192,7 +192,7 @@ def test_sizes_of_the_paper():
 
 @pytest.mark.parametrize('kwargs, says', [
     (dict(arch='huge'), 'arch must be one of'),
-    (dict(arch=dict(ARCH, depths=(1, 2))), 'depths being three numbers'),
+    (dict(arch=dict(ARCH, depths=(1, 2))), 'depths being 3 numbers'),
     (dict(arch=ARCH, attention=('global', )), 'attention has 1 entries'),
     (dict(arch=ARCH, out_indices=4), 'out_indices'),
     (dict(arch=ARCH, window_size=0), 'window_size must be at least 1')])

@@ -241,6 +241,8 @@ def test_a_bias_of_the_keys_cannot_be_trained():
     ('giant', 'there is no arch'),
     (dict(MINI, rotary=dict(kind='centre')), 'rotary of arch has no entry'),
     (dict(MINI, rotary=dict(coords='polar')), 'coords of rotary'),
+    (dict(MINI, rotary=dict(coords='index', order='xy', learned=True)),
+     "order of rotary must be 'yx'"),
     (dict(MINI, act='relu'), 'act of arch'),
     (dict(MINI, heads=3), "arch has no entry 'heads'"),
     (dict(base='dinov4-base'), "'dinov3-base'"),

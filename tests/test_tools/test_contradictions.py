@@ -57,6 +57,17 @@ def ade(sample_data, tmp_path):
     ('classification', 'model.data_preprocessor.num_classes=12 '
      'model.data_preprocessor.to_onehot=True',
      ['data_preprocessor.num_classes is 12', 'head.num_classes is 10']),
+    ('classification', 'model.head.cal_acc=True model.head.topk=(1,50)',
+     ['model.head.topk is (1, 50)', '10 classes']),
+    ('classification', 'model.data_preprocessor.num_classes=None '
+     'model.train_cfg=dict(augments=dict(type="Mixup",alpha=0.8))',
+     ['data_preprocessor.num_classes is missing', 'set it to 10']),
+    ('segmentation', 'train_cfg=dict(_delete_=True,max_epochs=1,'
+     'type="EpochBasedTrainLoop") '
+     'train_dataloader.sampler=dict(type="InfiniteSampler")',
+     ['InfiniteSampler', 'never ends']),
+    ('classification', 'val_dataloader.batch_size=1000 '
+     'val_dataloader.drop_last=True', ['val_dataloader has no batch']),
     ('classification', 'train_dataloader.batch_size=1000 '
      'train_dataloader.drop_last=True', ['no batch', 'batch_size=1000']),
     ('classification', 'visualizer.vis_backends=[dict(type="NoneVisBackend")]',
@@ -64,7 +75,7 @@ def ade(sample_data, tmp_path):
     ('classification', 'visualizer.vis_backends=[dict(type="AimVisBackend")]',
      ['visualizer.vis_backends.0', 'aim', 'not installed']),
     ('classification', 'model.backbone.in_channels=4',
-     ['data_preprocessor.mean', '3 channels', 'in_channels is 4']),
+     ['with 3 channels', 'takes 4', 'model.backbone.in_channels']),
     ('segmentation', 'train_dataloader.batch_size=1',
      ['batch_size is 1', 'model.decode_head', 'norm_cfg']),
     ('segmentation', f'{SEG_HEAD}.loss_decode.class_weight=[1,2]',
@@ -99,6 +110,8 @@ def test_refused(kind, options, says, write_config, refused):
      'model.auxiliary_head.norm_cfg=dict(type="GN",num_groups=2)'),
     ('detection', 'train_dataloader.dataset.dataset.pipeline.1.poly2mask='
      'False'),
+    # which needs data samples, beside images
+    ('segmentation', 'model.data_preprocessor.test_cfg=dict(size_divisor=32)'),
     ('segmentation', 'model.test_cfg=dict(mode="slide",crop_size=(64,64),'
      'stride=(32,32))'),
     ('detection', 'model.test_cfg.rcnn.nms=dict(type="soft_nms",min_score=0.1,'
@@ -108,6 +121,12 @@ def test_accepted(kind, options, accepted):
     if 'Tensorboard' in options:
         pytest.importorskip('tensorboard')
     accepted(kind, *options.split())
+
+
+def test_label_maps_for_a_server(write_config, refused):
+    refused('test', write_config('segmentation'), '--untrained',
+            '--cfg-options', 'test_evaluator.format_only=True',
+            says=['test_evaluator.output_dir is missing'])
 
 
 def test_class_weights_without_ignored_labels(ade, accepted, refused,
@@ -127,16 +146,21 @@ def test_class_weights_without_ignored_labels(ade, accepted, refused,
             '--cfg-options', *weights, says=['label 255', '.jpg'])
 
 
-def test_another_label_to_ignore(ade, accepted):
+def test_another_label_to_ignore(ade, accepted, refused, write_config):
     """Data set, heads and padding may agree on another label to ignore."""
     folder = ade(lambda values: np.where(values == 0, 11, values - 1))
     heads = [f'model.{name}.ignore_index=11'
              for name in ('decode_head', 'auxiliary_head')]
-    accepted('segmentation', *heads, 'model.data_preprocessor.seg_pad_val=11',
-             'train_dataloader.dataset.ignore_index=11',
-             'train_dataloader.dataset.reduce_zero_label=False',
-             'val_dataloader.dataset.ignore_index=11',
-             'val_dataloader.dataset.reduce_zero_label=False', data=folder)
+    options = [*heads, 'model.data_preprocessor.seg_pad_val=11',
+               'train_dataloader.dataset.ignore_index=11',
+               'train_dataloader.dataset.reduce_zero_label=False',
+               'val_dataloader.dataset.ignore_index=11',
+               'val_dataloader.dataset.reduce_zero_label=False']
+    refused('train', write_config('segmentation', data=folder),
+            '--cfg-options', *options,
+            says=['val_evaluator.ignore_index is 255', 'hold 11'])
+    accepted('segmentation', *options, 'val_evaluator.ignore_index=11',
+             data=folder)
 
 
 def test_batches_of_different_sizes(ade, accepted, refused, write_config):

@@ -221,27 +221,6 @@ def test_the_state_of_a_training(tmp_path):
 # ---------------------------------------------------------------------- results
 
 
-def test_curves_of_a_resumed_training(tmp_path):
-    def write(name, rows, tail=''):
-        path = tmp_path / name / 'vis_data/scalars.json'
-        path.parent.mkdir(parents=True)
-        path.write_text('\n'.join(map(json.dumps, rows)) + '\n' + tail)
-
-    def row(step, loss=1.):
-        return dict(loss=loss, iter=step, step=step)
-
-    write('20260101_000000', [row(50), row(100), dict(mIoU=40., step=100),
-                              row(150), dict(mIoU=1., step=150)])
-    write('20260101_000500', [])  # stopped before it logged anything
-    # loops that count epochs log a validation under its epoch
-    write('20260101_001000', [row(150, 2.), row(200, float('nan')),
-                              dict(mIoU=50., step=2)], '{"loss": 1.0, "st')
-    curves = quickstart.read_curves(tmp_path, 'mIoU')
-    assert [step for step, _ in curves['loss']] == [50, 100, 150, 200]
-    assert dict(curves['loss'])[150] == 2.
-    assert curves['metric'] == [(100, 40.), (200, 50.)]
-
-
 def test_chance_level_agrees_with_mmseg(tmp_path):
     import torch
     from mmseg.evaluation import IoUMetric

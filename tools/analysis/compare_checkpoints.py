@@ -42,10 +42,8 @@ def score(cfg, checkpoint: str, data, num_classes: int):
 
 def settled(path: str, options: dict):
     """Load a config as tools/test.py does."""
-    import torch
-
     from hpvit_mm.engine.settings import (load_config, merge_options,
-                                          set_mmpretrain_loading)
+                                          set_mmpretrain_loading, settle)
     cfg = load_config(path)
     merge_options(cfg, options)
     if cfg.get('default_scope') not in ('mmpretrain', 'mmseg'):
@@ -55,11 +53,7 @@ def settled(path: str, options: dict):
             'not a sum over images')
     if cfg.default_scope == 'mmpretrain':
         set_mmpretrain_loading(cfg)
-    loader = cfg.test_dataloader
-    if not loader.get('num_workers'):
-        loader.persistent_workers = False
-    if not torch.cuda.is_available():
-        loader.pin_memory = False
+    settle(cfg)
     return cfg
 
 

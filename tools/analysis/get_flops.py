@@ -9,13 +9,10 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
-from hpvit_mm.errors import UserError  # noqa: E402
+from hpvit_mm.cli import parse_shape, run_tool  # noqa: E402
 
 environment.prepare()
 
-# torch's sizes overflow when there are many more pixels along a side.
-LARGEST = 2**16
 # Name, tokens, parameters and FLOPs of a part; None where not known.
 Row = Tuple[str, str, int, Optional[int]]
 
@@ -24,19 +21,6 @@ A MAC is a multiply-add of a matmul, a convolution or attention; papers on
 vision transformers call it a FLOP. Counted is what the code executes: padding
 of windows included, and less where the last linear layer of a block follows a
 pooling. Heads of regions get as many regions as are sampled in training."""
-
-
-def parse_shape(values: Sequence[str]) -> Tuple[int, int]:
-    """Convert one or two numbers to height and width."""
-    try:
-        size = [int(value) for value in values]
-    except ValueError:
-        size = []
-    if len(size) not in (1, 2) or min(size) < 1 or max(size) > LARGEST:
-        raise UserError(
-            f'--shape {" ".join(values)}: give the height and the width of an '
-            f'image in pixels, or one number for both, from 1 to {LARGEST}')
-    return size[0], size[-1]
 
 
 def rows_of(model, count) -> List[Row]:

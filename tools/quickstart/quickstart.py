@@ -26,6 +26,7 @@ from steps import (Runner, Screen, Step, StepFailed, clock,  # noqa: E402
                    sole_user)
 
 from hpvit_mm import environment  # noqa: E402
+from hpvit_mm.analysis.logs import read_curves  # noqa: E402
 from hpvit_mm.analysis.machine import describe, memory_gb  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 from hpvit_mm.utils import replacing, usable_cores  # noqa: E402
@@ -195,6 +196,7 @@ def conclude(records: dict, work_dir: Path, seconds: float) -> dict:
         untrained, train, test = experiment_steps(one, work_dir)
         trained = records[test.name]['metrics'][key]
         entry = samples[one.samples]
+        curves = read_curves(work_dir / one.name / 'train')
         experiments.append(dict(
             name=one.name, task=one.task, config=one.config,
             checkpoint=str(train.output), results=str(test.output),
@@ -207,7 +209,8 @@ def conclude(records: dict, work_dir: Path, seconds: float) -> dict:
             chance_means=one.chance_means, trained=trained, floor=one.floor,
             reached=trained >= one.floor,
             seconds=records[train.name]['seconds'],
-            curves=read_curves(work_dir / one.name / 'train', key)))
+            curves=dict(loss=sorted(curves.get('loss', {}).items()),
+                        metric=sorted(curves.get(key, {}).items()))))
         steps += [untrained, train, test]
     return dict(
         finished=time.strftime('%Y-%m-%d %H:%M'), seconds=seconds,
@@ -215,32 +218,6 @@ def conclude(records: dict, work_dir: Path, seconds: float) -> dict:
         steps=[dict(title=step.title, command=' '.join(step.command),
                     seconds=records[step.name]['seconds']) for step in steps],
         versions=environment.versions(), machine=describe())
-
-
-def read_curves(work_dir: Path, metric: str) -> dict:
-    """Loss and validation metric of a training, over iterations.
-
-    Each start of a training writes a log of its own. A resumed one repeats
-    what came after its checkpoint, which replaces what the log before says.
-    """
-    loss, values = {}, {}
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        step = None
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:  # cut off by a kill
-                continue
-            if 'loss' in row:
-                if step is None:
-                    loss, values = (
-                        {x: y for x, y in curve.items() if x < row['step']}
-                        for curve in (loss, values))
-                step = row['step']
-                loss[step] = row['loss']
-            elif metric in row and step:
-                values[step] = row[metric]
-    return dict(loss=sorted(loss.items()), metric=sorted(values.items()))
 
 
 def try_next(experiments: Sequence[dict]) -> List[tuple]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from string import Template
 from typing import List, Sequence
 
+from steps import clock
+
 TEMPLATE = Path(__file__).with_name('report.html')
 
 
@@ -162,8 +164,3 @@ def spread(items: Sequence, count: int) -> List:
     if len(items) <= count:
         return list(items)
     return [items[(i + 1) * len(items) // count - 1] for i in range(count)]
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss."""
-    return '{}:{:02d}'.format(*divmod(round(seconds), 60))

@@ -1,4 +1,4 @@
-"""What frozen features are worth: k-NN, class means and linear probes."""
+"""Evaluate frozen features: k-NN, class means and linear probes."""
 import time
 from pathlib import Path
 from typing import List, Sequence, Tuple
@@ -338,7 +338,7 @@ def overlap(predicted: np.ndarray, truth: np.ndarray,
 
 def features(budget: Budget, network: Network, root: Path,
              weights: Path) -> dict:
-    """How much the last map depends on where the patches begin, and maps.
+    """Measure how the last map changes when an image is shifted.
 
     Returns:
         For shifts of 0 to 16 pixels the mean cosine similarity between the

@@ -44,7 +44,7 @@ class Step(NamedTuple):
 
 
 def made_of(network: Network) -> dict:
-    """What decides the results of a network."""
+    """The settings that decide the results of a network."""
     return dict(backbone=network.backbone, scale=network.scale)
 
 

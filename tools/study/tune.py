@@ -261,7 +261,7 @@ def classify(cfg: Config, budget: Budget, network: Network, settings: dict,
 
 def test_classify(budget: Budget, config: Path, checkpoint: Path, root: Path,
                   folder: Path) -> dict:
-    """Whether each image was right."""
+    """Return for each test image whether it was classified right."""
     out = folder / 'predictions.pkl'
     out.unlink(missing_ok=True)
     run('test.py', config, checkpoint, '--work-dir', folder, '--out', out,

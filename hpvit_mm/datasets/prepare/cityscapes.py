@@ -9,7 +9,7 @@ from PIL import Image
 
 from hpvit_mm.utils import replacing
 
-from ..cityscapes import LABELS, Thing, draw
+from ..rules.cityscapes import LABELS, Thing, draw
 from ..rules.images import check_size
 from ..rules.label_maps import check_ids, ids_in, read_labels
 from ..rules.problems import AGAIN, Fault, examine

@@ -4,7 +4,7 @@ from typing import List
 from hpvit_mm.utils import shorten
 
 from ..rules import coco
-from ..rules.images import check_size, decode_whole
+from ..rules.images import check_depth, check_size, decode_whole
 from ..rules.problems import AGAIN, Fault, in_threads
 from .files import check_images, listing, note_rotated
 from .report import Report
@@ -24,7 +24,8 @@ def check(report: Report, split: str) -> None:
         report.wrong(f'{file} {fault.what} ({fault.detail})', AGAIN)
         return
     right = check_categories(report, content['categories'], file)
-    if report.add(coco.problems(content, file, coco.Use())) and right:
+    if report.add(coco.problems(content, file, coco.Use())) and right \
+            and same_categories(report, content['categories'], file):
         report.note('fine', f'{file}: {len(content["annotations"]):,} '
                     f'objects, {len(content["categories"])} categories')
         for problem in coco.boxes_beyond(content, file):
@@ -39,12 +40,27 @@ def check(report: Report, split: str) -> None:
 
     def work(path):
         decode_whole(path)
+        if path.suffix.lower() in ('.png', '.tif'):
+            check_depth(path)
         size = sizes[str(path.relative_to(report.root / where))]
         if None not in size:
             check_size(path, size, path)
 
     check_images(report, where, there, work)
     note_rotated(report, where, there, 'boxes and masks')
+
+
+def same_categories(report: Report, categories: List[dict],
+                    file: str) -> bool:
+    """Both files must have the categories in one order, as mmdet numbers."""
+    names = [str(one['name']) for one in categories]
+    first = report.categories = report.categories or names
+    if names != first:
+        report.wrong(
+            f'{file} has the categories {shorten(names)}, and the other file '
+            f'{shorten(first)}, but they are numbered by their order',
+            'give both files the same categories in one order')
+    return names == first
 
 
 def check_categories(report: Report, categories: List[dict],
@@ -55,7 +71,8 @@ def check_categories(report: Report, categories: List[dict],
     from hpvit_mm import environment
     environment.prepare()
     from mmdet.datasets import CocoDataset
-    pairs = [(one.get('id'), one.get('name')) for one in categories]
+    pairs = [(one.get('id'), one.get('name')) for one in categories
+             if isinstance(one, dict)]
     right = pairs == list(zip(IDS, CocoDataset.METAINFO['classes']))
     if not right:
         report.wrong(

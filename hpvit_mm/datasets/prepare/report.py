@@ -21,6 +21,7 @@ class Report:
         self.notes: List[Tuple[str, str]] = []
         self.problems: List[str] = []
         self.incomplete = False  # then the tree is shown
+        self.categories: List[str] = []  # of the first annotation file
 
     def note(self, kind: str, text: str) -> None:
         """Add a line that is 'fine', 'made' or to be looked at ('look')."""

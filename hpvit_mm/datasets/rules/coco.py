@@ -54,13 +54,12 @@ def load(path: Union[str, Path]) -> Dict[str, list]:
     try:
         with uncollected(), open(path, encoding='utf-8') as file:
             content = json.load(file)
-        missing = [key for key in ('images', 'categories')
-                   if not isinstance(content[key], list)] \
-            if {'images', 'categories'} <= content.keys() else sorted(
-                {'images', 'categories'} - content.keys())
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise Fault(path, 'is not a COCO file', FIX,
                     ' '.join(str(error).split())) from error
+    missing = [key for key in ('images', 'categories')
+               if not isinstance(content, dict)
+               or not isinstance(content.get(key), list)]
     if missing:
         raise Fault(path, 'is not a COCO file', FIX,
                     f'it has no list of {shorten(missing)}')
@@ -94,6 +93,17 @@ def _of_images(images: List[dict], file: str) -> Iterator[Problem]:
         yield from some(lacking, len(images), things, f'have no {key}', FIX)
         if lacking:
             return
+    strange = [(_name(one), f'{one["width"]!r} x {one["height"]!r}')
+               for one in images
+               if not are_numbers([one['width'], one['height']])]
+    yield from some(strange, len(images), things,
+                    'have a width or height that is not a number', FIX)
+    nested = [str(one['id']) for one in images
+              if isinstance(one['id'], (list, dict))]
+    yield from some(nested, len(images), things,
+                    'have an id that is no number or text', FIX)
+    if strange or nested:
+        return
     counts = Counter(one['id'] for one in images)
     yield from some([_name(one) for one in images if counts[one['id']] > 1],
                     len(images), things, "have another's id", FIX)
@@ -101,7 +111,8 @@ def _of_images(images: List[dict], file: str) -> Iterator[Problem]:
 
 def _of_categories(categories: List[dict], file: str,
                    classes: Optional[Sequence[str]]) -> Iterator[Problem]:
-    if not all(isinstance(one, dict) and {'id', 'name'} <= one.keys()
+    if not all(isinstance(one, dict) and one.get('name') is not None
+               and isinstance(one.get('id'), (int, float, str))
                for one in categories):
         yield Problem(f'there is a category of {file} without an id or a '
                       'name', FIX)
@@ -156,7 +167,7 @@ def _of_objects(content: Dict[str, list], file: str, use: Use
         what = _fault(one, sizes, wanted, use)
         if what:
             key = what[0].removeprefix('have an unknown ')
-            detail = str(one[key]) if key != what[0] else ''
+            detail = repr(one[key]) if key != what[0] else ''
             faults[what].append((_name(one), detail))
             continue
         if one['id'] in ids:
@@ -218,6 +229,8 @@ def _fault(one: Any, sizes: dict, wanted: Dict[int, bool], use: Use
     for key in ('id', 'image_id', 'category_id'):
         if one.get(key) is None:
             return f'have no {key}', ''
+        if isinstance(one[key], (list, dict)):
+            return f'have an unknown {key}', ''
     size = sizes.get(one['image_id'])
     if size is None:
         return 'have an unknown image_id', ''
@@ -226,11 +239,13 @@ def _fault(one: Any, sizes: dict, wanted: Dict[int, bool], use: Use
     if one.get('ignore') and not use.metrics:
         return None
     box = one.get('bbox')
-    if not isinstance(box, list) or len(box) != 4:
+    if not isinstance(box, list) or len(box) != 4 or not are_numbers(box):
         return 'have no bbox of four numbers (x, y, width, height)', ''
     if one.get('area') is None:
         return 'have no area', 'add it (width times height of the bbox will ' \
             'do), or export the file again'
+    if not are_numbers([one['area']]):
+        return 'have an area that is not a number', ''
     if not wanted[one['category_id']]:
         return None
     if use.metrics and one.get('iscrowd') is None:
@@ -250,15 +265,34 @@ def _fault_of_mask(mask: Any, size: Tuple[int, int], evaluated: bool
         if not {'size', 'counts'} <= mask.keys():
             return ('have a mask without size or counts', '') if evaluated \
                 else None  # mmdet ignores the object
-        if tuple(mask['size']) != size:
+        if mask['size'] != list(size):
             return 'have an RLE mask of another size than their image', ''
+        counts = mask['counts']
+        if isinstance(counts, list) and (
+                not are_numbers(counts) or sum(counts) != size[0] * size[1]):
+            return 'have an RLE mask whose counts do not sum to the pixels ' \
+                'of their image', ''
     elif not isinstance(mask[0], list):
         return 'have a polygon that is not in a list of polygons', \
             'write "segmentation": [[x, y, ...]]'
-    elif evaluated and any(len(polygon) < 6 for polygon in mask):
-        return 'have a polygon of fewer than six numbers', \
-            'delete such polygons, or their objects'
+    elif not all(isinstance(polygon, list) and are_numbers(polygon)
+                 for polygon in mask):
+        return 'have a polygon that is not a list of numbers', \
+            'write "segmentation": [[x, y, x, y, ...]]'
+    elif evaluated and any(len(polygon) < 6 or len(polygon) % 2
+                           for polygon in mask):
+        return 'have a polygon of fewer than six numbers, or of an odd ' \
+            'number', 'delete such polygons, or their objects'
     return None
+
+
+def are_numbers(values: list) -> bool:
+    """Return whether all values are numbers, none NaN or infinite."""
+    try:
+        total = sum(values)
+    except TypeError:
+        return False
+    return total - total == 0
 
 
 def _has_mask(mask: Any) -> bool:
@@ -296,4 +330,5 @@ def _name(one: Any) -> str:
         return str(one)
     if one.get('id') is not None:
         return f'id {one["id"]}'
-    return str(one.get('file_name', one))[:60]
+    name = str(one.get('file_name', one))
+    return name if len(name) <= 60 else f'{name[:57]}...'

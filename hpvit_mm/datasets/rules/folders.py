@@ -30,11 +30,13 @@ def problems(root: Union[str, Path], extensions: Sequence[str],
         yield Problem(f'{root} holds no folders of images, one per class',
                       'correct data_prefix, or set ann_file to a list')
         return
-    hidden = [name for name in folders if name.startswith('.')]
-    if hidden:
-        yield Problem(f'{root} holds the hidden folder {hidden[0]}, which '
-                      'counts as a class', 'delete it')
-    if classes and sorted(classes) == folders and list(classes) != folders:
+    strays = [name for name in folders if name.startswith(('.', '__'))]
+    if strays:
+        yield Problem(f'{root} holds the folder {strays[0]}, which counts as '
+                      'a class', 'delete it')
+    ours, theirs = ([name.lower() for name in names]
+                    for names in (classes or (), folders))
+    if ours != theirs and sorted(ours) == sorted(theirs):
         yield Problem(
             f'the classes ({shorten(classes)}) are in another order than the '
             f'folders of {root} ({shorten(folders)}), which are numbered in '

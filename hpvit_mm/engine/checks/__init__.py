@@ -19,11 +19,12 @@ from hpvit_mm.errors import UserError
 from .checkpoint import check_checkpoint
 from .datasets import (build_lazily, check_agreement, check_dataset,
                        head_classes, leaves)
-from .model import (check_batches, check_channels, check_pretrained,
-                    check_test_cfg, check_topk, check_training)
+from .model import (check_batches, check_pretrained, check_test_cfg,
+                    check_topk, check_training)
 from .parts import (build_hooks, build_loop, build_metrics, build_optimizer,
                     build_schedulers, build_skeleton, check_strategy_keys)
-from .values import check_lengths, check_log_level, check_seed
+from .values import (check_lengths, check_log_level, check_sampler,
+                     check_seed)
 from .work_dir import check_work_dir
 
 TRAINING = ('train_cfg', 'optim_wrapper', 'train_dataloader')
@@ -54,6 +55,7 @@ def check_run(cfg: Config, training: bool) -> Skeleton:
     check_log_level(cfg)
     if training:
         check_lengths(cfg)
+        check_sampler(cfg)
     check_host(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         return check_parts(cfg, training)
@@ -71,7 +73,6 @@ def check_parts(cfg: Config, training: bool) -> Skeleton:
         build_schedulers(cfg, optimizer)
     if training or not cfg.get('load_from'):
         check_pretrained(cfg, model)
-    check_channels(model)
     for kind in ('train', 'val') if training else ('test', ):
         loader, evaluator = f'{kind}_dataloader', f'{kind}_evaluator'
         if not cfg.get(loader) or cfg.get(f'{kind}_cfg') is None:

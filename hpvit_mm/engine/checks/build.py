@@ -148,7 +148,7 @@ def refused_key(text: str, entry: dict, function: Callable
         for key in keys[:-1]:
             node = node[key]
         del node[keys[-1]]
-        found = '.'.join(keys), value
+        found = '.'.join(map(str, keys)), value
         try:
             with quiet():
                 function(less)

@@ -40,14 +40,16 @@ def check_dataset(cfg: Config, loader: str, heads: List[Tuple[str, int]],
         check_paths(dataset, path)
         classes = class_names(dataset, path)
         check_heads(heads, classes, path)
-        check_agreement(cfg.get('train_dataloader'), 'train_dataloader',
-                        dataset, path)
         check_evaluators(cfg, loader, dataset)
         if not is_local(dataset):
+            check_agreement(cfg.get('train_dataloader'), 'train_dataloader',
+                            dataset, path)
             continue
         number = len(classes) if classes else heads[0][1] if heads else None
         samples = check_labels(dataset, path, number, metrics, training,
                                model)
+        check_agreement(cfg.get('train_dataloader'), 'train_dataloader',
+                        dataset, path)
         if not classes:  # the annotation file may name them
             check_heads(heads, class_names(dataset, path), path)
         check_samples(dataset, path, samples, model)
@@ -141,8 +143,8 @@ def check_paths(dataset: Any, path: str) -> None:
 def check_evaluators(cfg: Config, loader: str, dataset: Any) -> None:
     """Check that a metric reads the annotation file of the data set.
 
-    COCO's names a file of its own; who changes that of the data set alone
-    would learn it after the first validation.
+    CocoMetric has an ``ann_file`` of its own. If it is not that of the data
+    set, the run fails after the first validation.
     """
     for path, entry in metrics_of(cfg, loader):
         file, own = entry.get('ann_file'), getattr(dataset, 'ann_file', None)
@@ -216,7 +218,7 @@ def check_samples(dataset: Any, path: str, samples: List[dict],
             'nor can others; convert them to PNG, or restore them')
     samples, files = good, [one['img_path'] for one in good]
     refuse(examine(lambda file: check_depth(file, load), files,
-                   f'images of {path} looked at', paths=True), path)
+                   'images looked at', paths=True), path)
     for index, sample in enumerate(samples):
         try:
             with quiet():
@@ -226,6 +228,8 @@ def check_samples(dataset: Any, path: str, samples: List[dict],
             raise
         except Exception as error:
             text = ' '.join(str(error).split()) or 'no message'
+            if 'inv_scale' in text or 'dsize.empty' in text:
+                text = 'it would be resized to 0 pixels'
             size = '{} x {}'.format(*size_in_run(sample['img_path'], load))
             raise UserError(
                 f'{path}.pipeline cannot prepare {sample["img_path"]} ({size} '
@@ -254,9 +258,7 @@ def check_channels(model: nn.Module, image: torch.Tensor, file: str,
     try:
         channels = preprocessor.to('meta')(
             dict(inputs=[image]), training=False)['inputs'].shape[1]
-    except ValueError:  # mmpretrain's SelfSupDataPreprocessor needs labels
-        return
-    except (AssertionError, RuntimeError) as error:
+    except Exception as error:  # some need more than images
         mean = getattr(preprocessor, 'mean', None)
         if mean is None or image.shape[0] in (1, mean.numel()):
             return  # only the run itself can tell
@@ -269,7 +271,8 @@ def check_channels(model: nn.Module, image: torch.Tensor, file: str,
         raise UserError(
             f'{path}: {file} comes to the model with {channels} channels, but '
             f'model.backbone takes {first.in_channels}; correct color_type of '
-            'LoadImageFromFile, or model.backbone.in_channels')
+            'LoadImageFromFile (and mean and std of model.data_preprocessor), '
+            'or model.backbone.in_channels')
 
 
 def head_classes(model: nn.Module) -> List[Tuple[str, int]]:

@@ -177,8 +177,7 @@ def check_sizes(dataset: Any, files: List[str], place: str,
             if 'another size' in fault.what:  # damaged ones stop the run
                 raise
 
-    refuse(examine(work, files, f'images of {place} looked at', paths=True),
-           place)
+    refuse(examine(work, files, 'images looked at', paths=True), place)
     warn_of_rotated(files, load, place)
 
 
@@ -324,15 +323,16 @@ def check_label_maps(dataset: Any, path: str, num_classes: Optional[int],
                 '(data_prefix.seg_map_path), which this run needs; '
                 + WITHOUT_LABELS)
     elif num_classes:
-        check_maps(dataset, path, evenly(samples), num_classes, training,
-                   ignored)
+        check_maps(dataset, path, evenly(samples), num_classes, metrics,
+                   training, ignored)
         load = loader_of(dataset)
         warn_of_rotated(list(looked), load, path)
     return [looked[file] for file in few(list(looked))]
 
 
 def check_maps(dataset: Any, path: str, samples: List[dict],
-               num_classes: int, training: bool, ignored: set) -> None:
+               num_classes: int, metrics: List[dict], training: bool,
+               ignored: set) -> None:
     """Check some label maps."""
     load, final = loader_of(dataset), final_id(dataset)
     reader = next((one for one in transforms_of(dataset)
@@ -348,6 +348,12 @@ def check_maps(dataset: Any, path: str, samples: List[dict],
     rest = shorten(sorted(allowed - set(classes)), 10)
     seen = set()
 
+    def remedy(strange):
+        if max(strange, default=0) > 255:
+            return 'save label maps with ids of 8 bits'
+        return 'map ids on loading, such as ' + map_labels(
+            final(min(strange, default=0)), 255)
+
     def work(sample):
         file = sample['seg_map_path']
         found = ids_in(read_labels(file, sample['img_path'], load,
@@ -356,23 +362,43 @@ def check_maps(dataset: Any, path: str, samples: List[dict],
             file, found, allowed,
             f'{words} (the {num_classes} classes) and {rest} (ignored; '
             f'reduce_zero_label is {dataset.reduce_zero_label})',
-            'correct num_classes or reduce_zero_label, or map ids on loading, '
-            'such as ' + map_labels(
-                final(min(found - allowed, default=0)), 255))
+            'correct num_classes or reduce_zero_label, or '
+            + remedy(found - allowed))
         seen.update(found)
 
-    refuse(examine(work, samples, f'label maps of {path} looked at',
-                   paths=True), path)
-    learnt = {final(number) for number in seen} - ignored
+    refuse(examine(work, samples, 'label maps looked at', paths=True), path)
+    loaded = {final(number) for number in seen}
+    check_ignored(path, loaded - set(range(num_classes)), metrics)
+    learnt = loaded & set(range(num_classes))
     if len(learnt) < min(2, num_classes) and (training or len(seen) > 1):
-        text = (f'{path}: all label maps looked at hold only '
-                f'{shorten(sorted(seen), 10)}, and {rest} is ignored, so that '
-                f'there is {"one class" if learnt else "nothing"} to learn; '
-                'if the ignored id is a class, map it on loading, such as '
-                + map_labels(255, 1))
+        text = (f'{path}: the label maps looked at hold only the ids '
+                f'{shorten(sorted(seen), 10)}, of which '
+                f'{"one is a class" if learnt else "none is a class"} after '
+                f'loading (reduce_zero_label is {dataset.reduce_zero_label});'
+                ' if others are classes, correct reduce_zero_label, or map '
+                'them on loading, such as ' + map_labels(255, 1))
         if training:
             raise UserError(text)
         print(f'warning: {text}', file=sys.stderr, flush=True)
+
+
+def check_ignored(path: str, others: set, metrics: List[dict]) -> None:
+    """Check that mIoU ignores the labels of no class.
+
+    Args:
+        path: The place of the data set.
+        others: Labels outside of the classes.
+        metrics: The configs of the metrics.
+    """
+    evaluator = path.split('.')[0].replace('dataloader', 'evaluator')
+    for metric in metrics:
+        ignored = metric.get('ignore_index', 255)
+        if metric.get('type') == 'IoUMetric' and others - {ignored}:
+            raise UserError(
+                f'{evaluator}.ignore_index is {ignored}, but the label maps '
+                f'of {path} hold {shorten(sorted(others - {ignored}))}, which '
+                'is no class; set it to that, as in the heads, or map such '
+                'ids to 255 on loading')
 
 
 def map_labels(old: int, new: int) -> str:

@@ -28,6 +28,9 @@ def check_training(cfg: Config, model: nn.Module) -> None:
     """Check what fails, or is wrong without a word, in training only."""
     check_batch_norm(cfg, model)
     check_mixing(model)
+    head = getattr(model, 'head', None)
+    check_topk(head, 'model.head', [('head', head.num_classes)]
+               if hasattr(head, 'num_classes') else [])
     if cfg.get('default_scope') == 'mmseg':
         check_segmentation_losses(cfg, model)
 
@@ -47,20 +50,6 @@ def check_pretrained(cfg: Config, model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, BaseBackbone):
             module.check_pretrained()
-
-
-def check_channels(model: nn.Module) -> None:
-    """Check that the images have the channels of the backbone."""
-    mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
-    backbone = getattr(model, 'backbone', None)
-    if not isinstance(backbone, BaseBackbone) or mean is None:
-        return
-    channels = backbone.in_channels
-    if mean.numel() not in (1, channels):
-        raise UserError(
-            f'model.data_preprocessor.mean is of images with {mean.numel()} '
-            f'channels, but model.backbone.in_channels is {channels}; '
-            'correct one of them')
 
 
 # ---------------------------------------------------------------- training
@@ -116,6 +105,10 @@ def check_mixing(model: nn.Module) -> None:
     preprocessor = getattr(model, 'data_preprocessor', None)
     number = getattr(preprocessor, 'num_classes', None)
     own = getattr(getattr(model, 'head', None), 'num_classes', None)
+    if own and not number and getattr(preprocessor, 'batch_augments', None):
+        raise UserError(
+            'model.data_preprocessor.num_classes is missing, which the '
+            f'augments of model.train_cfg need; set it to {own}')
     if getattr(preprocessor, 'to_onehot', False) and number and own \
             and number != own:
         raise UserError(
@@ -159,16 +152,19 @@ def check_loss(cfg: Config, model: nn.Module, path: str,
         raise UserError(
             f'{path}.loss_decode cannot be computed for {len(classes)} '
             f'classes ({error}); correct its arguments, such as '
-            'class_weight, one per class')
+            'class_weight, one per class, or use a loss that this machine '
+            'can compute')
     padding = getattr(model.data_preprocessor, 'seg_pad_val', 255)
     for label in sorted({255, padding, head.ignore_index} - set(classes)):
         error = loss_error(head, [*classes, label])
         file = first_with(cfg, label) if error is not None else None
         if file:
-            remedy = f'set {path}.ignore_index to it' \
-                if label != head.ignore_index else \
-                'remove class_weight, or use a loss that allows both, such ' \
-                'as FocalLoss on a GPU'
+            remedy = 'remove class_weight, or use a loss that allows both, ' \
+                'such as FocalLoss on a GPU'
+            if label != head.ignore_index:
+                remedy = f'set {path}.ignore_index to it, or, where it is ' \
+                    'of padding alone, model.data_preprocessor.seg_pad_val ' \
+                    f'to {head.ignore_index}'
             raise UserError(
                 f'{path}.loss_decode fails on the label {label} '
                 f'({type(error).__name__}: {error}), which training gives '
@@ -277,9 +273,10 @@ def check_nms(entry: dict, path: str) -> None:
 
 
 def check_topk(metric: Any, path: str, heads: List[Tuple[str, int]]) -> None:
-    """Check that there are as many classes as a metric ranks."""
+    """Check that there are as many classes as a metric, or a head, ranks."""
     topk = getattr(metric, 'topk', None)
-    if type(metric).__name__ != 'Accuracy' or not topk:
+    if not topk or not (type(metric).__name__ == 'Accuracy'
+                        or getattr(metric, 'cal_acc', False)):
         return
     for name, number in heads:
         if max(topk) > number:

@@ -137,7 +137,11 @@ def build_metrics(cfg: Config, name: str) -> List[Tuple[str, BaseMetric]]:
     place = f'{name}.metrics' if 'metrics' in cfg[name] else name
     metrics = []
     for path, entry in entries(cfg, place):
-        entry.pop('output_dir', None)  # IoUMetric creates it
+        # IoUMetric creates it
+        if not entry.pop('output_dir', None) and entry.get('format_only') \
+                and entry.get('type') == 'IoUMetric':
+            raise UserError(f'{path}.output_dir is missing, which format_only '
+                            'needs; set it to a folder for the label maps')
         metrics.append((path, build(METRICS.build, entry, path)))
     return metrics
 

@@ -18,6 +18,17 @@ def check_lengths(cfg: Config) -> None:
                             'number of at least 1; correct it')
 
 
+def check_sampler(cfg: Config) -> None:
+    """Check that an epoch ends."""
+    sampler = cfg.train_dataloader.get('sampler') or {}
+    if cfg.train_cfg.get('max_epochs') \
+            and sampler.get('type') == 'InfiniteSampler':
+        raise UserError(
+            'train_cfg counts epochs, but train_dataloader.sampler is an '
+            'InfiniteSampler, whose epoch never ends; use '
+            "dict(type='DefaultSampler', shuffle=True)")
+
+
 def check_seed(cfg: Config) -> None:
     """Check that numpy, whose range is the smallest, takes the seed."""
     seed = (cfg.get('randomness') or {}).get('seed')

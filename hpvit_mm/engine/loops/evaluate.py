@@ -7,6 +7,7 @@ from mmengine.device import get_device
 from mmengine.runner import TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
+from hpvit_mm.errors import UserError
 from hpvit_mm.registry import LOOPS
 
 from ..bfloat16 import box_makers, exact_boxes
@@ -23,6 +24,10 @@ class Guarded:
         if isinstance(dataloader, dict):
             dataloader = guarded(dataloader, self.loader)
         super().__init__(runner, dataloader, *args, **kwargs)
+        if not len(self.dataloader):
+            raise UserError(
+                f'{self.loader} has no batch: drop_last drops the only one; '
+                'use a smaller batch_size, or drop_last=False')
 
     def run(self) -> dict:
         """Evaluate."""

@@ -219,6 +219,9 @@ def _check_rotary(rotary: dict, head_dims: int) -> None:
         if rotary.get(name, ROTARY[name]) not in choices:
             raise UserError(f'{name} of rotary must be one of {choices}, but '
                             f'it is {rotary[name]!r}.')
+    if rotary.get('learned') and rotary.get('order', 'yx') != 'yx':
+        raise UserError("order of rotary must be 'yx' with learned=True: "
+                        'learned frequencies have a direction of their own.')
     if head_dims % 4:
         raise UserError(f'rotary positions need heads of a multiple of 4 '
                         f'channels, but those of arch have {head_dims}.')

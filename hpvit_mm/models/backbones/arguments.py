@@ -1,5 +1,5 @@
 """Checks of the arguments of the backbones."""
-from typing import Optional, Sequence, Tuple, Union
+from typing import Dict, Optional, Sequence, Tuple, Union
 
 from torch import nn
 
@@ -130,3 +130,23 @@ def check_with_cp(with_cp: Union[bool, Sequence[bool]],
             f'with_cp has {len(with_cp)} entries, but stage_depths has '
             f'{num_stages} stages: give one value, or one per stage.')
     return with_cp
+
+
+def check_sizes(arch: Union[str, dict], archs: Dict[str, dict],
+                stages: int) -> dict:
+    """Return the entries of ``arch``, a name in ``archs`` or a dict."""
+    if isinstance(arch, str):
+        check_choice('arch', arch, tuple(archs))
+        return archs[arch]
+    keys = set(archs['base'])
+    if not isinstance(arch, dict) or set(arch) != keys or len(
+            arch['depths']) != stages or min(arch['depths']) < 1:
+        raise UserError(
+            f'arch must be one of {tuple(archs)} or a dict with exactly the '
+            f'keys {sorted(keys)}, depths being {stages} numbers from 1 on, '
+            f'but it is {arch}.')
+    if arch['embed_dims'] % arch['num_heads']:
+        raise UserError(
+            f'embed_dims={arch["embed_dims"]} of arch must be a multiple of '
+            f'num_heads={arch["num_heads"]}.')
+    return dict(arch)

@@ -17,7 +17,7 @@ from ..layers.masking import check_sides, select_units, visible_units
 from ..layers.mlp import Mlp
 from ..layers.norm import build_norm
 from .arguments import (OUT_TYPES, check_choice, check_norm,
-                        check_out_indices, check_rate, pair)
+                        check_out_indices, check_rate, check_sizes, pair)
 from .base import BaseBackbone, Stage
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Hiera(BaseBackbone):
                  frozen_stages: int = -1,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
-        arch = _check_arch(arch)
+        arch = check_sizes(arch, ARCHS, 4)
         dims, heads, depths = (
             arch[key] for key in ('embed_dims', 'num_heads', 'depths'))
         check_choice('out_type', out_type, OUT_TYPES)
@@ -361,21 +361,3 @@ class Hiera(BaseBackbone):
 def _pool(x: Tensor) -> Tensor:
     """(B, N, t, C) -> (B, N, t / 4, C), the maximum of 2x2 neighbours."""
     return x.unflatten(2, (4, -1)).amax(dim=2)
-
-
-def _check_arch(arch: Union[str, dict]) -> dict:
-    if isinstance(arch, str):
-        check_choice('arch', arch, tuple(ARCHS))
-        return ARCHS[arch]
-    keys = set(ARCHS['base'])
-    if not isinstance(arch, dict) or set(arch) != keys or len(
-            arch['depths']) != 4 or min(arch['depths']) < 1:
-        raise UserError(
-            f'arch must be one of {tuple(ARCHS)} or a dict with exactly the '
-            f'keys {sorted(keys)}, depths being four numbers from 1 on, but '
-            f'it is {arch}.')
-    if arch['embed_dims'] % arch['num_heads']:
-        raise UserError(
-            f'embed_dims={arch["embed_dims"]} of arch must be a multiple of '
-            f'num_heads={arch["num_heads"]}.')
-    return dict(arch)

@@ -18,7 +18,7 @@ from ..layers.mlp import Mlp
 from ..layers.masking import check_sides, select_units, visible_units
 from ..layers.norm import build_norm
 from .arguments import (OUT_TYPES, check_choice, check_norm,
-                        check_out_indices, check_rate, pair)
+                        check_out_indices, check_rate, check_sizes, pair)
 from .base import BaseBackbone, Stage
 
 if TYPE_CHECKING:
@@ -171,7 +171,10 @@ class HiViT(BaseBackbone):
                  frozen_stages: int = -1,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
-        arch = _check_arch(arch)
+        arch = check_sizes(arch, ARCHS, 3)
+        if arch['embed_dims'] % 4:
+            raise UserError(f'embed_dims={arch["embed_dims"]} of arch must be '
+                            'a multiple of 4.')
         dims, depths = arch['embed_dims'], arch['depths']
         check_choice('out_type', out_type, OUT_TYPES)
         check_rate('drop_path_rate', drop_path_rate)
@@ -428,24 +431,6 @@ def _tables(name: str, table: Tensor, grid: Tuple[int, int]
         return None
     side = round(count**0.5)
     return ((side, side), target) if side * side == count else None
-
-
-def _check_arch(arch: Union[str, dict]) -> dict:
-    if isinstance(arch, str):
-        check_choice('arch', arch, tuple(ARCHS))
-        return ARCHS[arch]
-    keys = set(ARCHS['base'])
-    if not isinstance(arch, dict) or set(arch) != keys or len(
-            arch['depths']) != 3 or min(arch['depths']) < 1:
-        raise UserError(
-            f'arch must be one of {tuple(ARCHS)} or a dict with exactly the '
-            f'keys {sorted(keys)}, depths being three numbers from 1 on, but '
-            f'it is {arch}.')
-    if arch['embed_dims'] % arch['num_heads'] or arch['embed_dims'] % 4:
-        raise UserError(
-            f'embed_dims={arch["embed_dims"]} of arch must be a multiple of '
-            f'num_heads={arch["num_heads"]} and of 4.')
-    return dict(arch)
 
 
 def _check_attention(attention: Union[str, Sequence[str]],

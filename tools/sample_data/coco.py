@@ -32,17 +32,17 @@ def kind_of(index, split):
     return 'bar' if index % 10 == 1 else 'plain'
 
 
-def write(root, sources, split, count, size, seed):
-    """Write one split; see :func:`hpvit_mm.datasets.imagenet.write`."""
+def write(root, sources, split, count, size):
+    """Write one split; see :func:`imagenet.write`."""
     folder = root / f'{split}2017'
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     # Ids rise with gaps, and those of the splits do not overlap.
-    rng = scenes.make_rng(seed, _SET, SPLITS.index(split))
+    rng = scenes.make_rng(_SET, SPLITS.index(split))
     ids = np.cumsum(rng.integers(1, 200, count))
     offset = 0 if split == 'train' else 300_000
     for index, image_id in enumerate((ids + offset).tolist()):
-        rng = scenes.make_rng(seed, _SET, SPLITS.index(split), index)
+        rng = scenes.make_rng(_SET, SPLITS.index(split), index)
         scene, found = _compose(rng, sources, kind_of(index, split), size,
                                 scenes.class_in_turn(index))
         name = f'{image_id:012d}.jpg'

@@ -25,7 +25,7 @@ def kind_of(index):
     return first.get(index) or later.get(index % 100, 'plain')
 
 
-def write(root, sources, split, count, size, seed):
+def write(root, sources, split, count, size):
     """Write one split.
 
     Args:
@@ -38,7 +38,7 @@ def write(root, sources, split, count, size, seed):
         tuple[str, dict]: Path below ``root`` and what was used.
     """
     numbers = np.array(sorted(sources.digits))
-    rng = scenes.make_rng(seed, _SET, SPLITS.index(split))
+    rng = scenes.make_rng(_SET, SPLITS.index(split))
     numbers = numbers[rng.permutation(len(numbers))]
     labels = np.array([sources.labels[number] for number in numbers])
     rank = np.zeros(len(numbers), int)
@@ -52,7 +52,7 @@ def write(root, sources, split, count, size, seed):
         name = f'ILSVRC2012_val_{index + 1:08d}.JPEG'
         if split == 'train':
             name = f'{WNIDS[label]}/{WNIDS[label]}_{number}.JPEG'
-        rng = scenes.make_rng(seed, _SET, SPLITS.index(split), index)
+        rng = scenes.make_rng(_SET, SPLITS.index(split), index)
         image, used = _compose(rng, sources, number, size // 2)
         path = root / split / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The real pixels: handwritten digits, photographs and textures.
 
 All of them ship inside the wheels of scikit-learn and scikit-image, so nothing
-is downloaded. Each belongs to one split, whatever the seed.
+is downloaded. Each belongs to one split.
 """
 import gzip
 import importlib.util

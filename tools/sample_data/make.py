@@ -10,7 +10,7 @@ from hpvit_mm.errors import UserError
 from . import ade20k, cityscapes, coco, imagenet
 from .sources import PHOTOS, SPLITS, TEXTURES, Sources
 
-# Increases when the same size and seed give other bytes.
+# Increases when the same size gives other bytes.
 FORMAT_VERSION = 7
 NAME = 'hpvit_mm sample data'
 SETS = dict(
@@ -24,8 +24,8 @@ README = """# Sample data of hpvit_mm
 Four small data sets in the folder structures of ImageNet, COCO 2017, ADE20K
 and Cityscapes, composed from real handwritten digits and real photographs.
 Results on them say nothing about results on the real data sets. Made by
-`python tools/make_sample_data.py --size {size} --seed {seed}` (counts:
-{counts}); the same size and seed give the same bytes.
+`python tools/make_sample_data.py --size {size}` (counts: {counts});
+the same size gives the same bytes.
 
 No digit and no photograph occurs in both splits; of the three textures,
 training shows the left side and validation the right side. `provenance.json`
@@ -50,8 +50,7 @@ ADE20K's label maps, 255 in Cityscapes'.
 """
 
 
-def make_samples(out, size=128, seed=0, counts='default', force=False,
-                 progress=None):
+def make_samples(out, size=128, counts='default', force=False, progress=None):
     """Build the four sample data sets, deterministically and offline.
 
     Args:
@@ -60,7 +59,6 @@ def make_samples(out, size=128, seed=0, counts='default', force=False,
         size (int): Nominal side of the dense scenes in pixels, a multiple of
             32 from 64 to 512. Classification images are half as large,
             Cityscapes ones 0.75 x 1.5 times.
-        seed (int): The same seed and size give the same bytes.
         counts (str): 'default', or 'tiny': about 20 images per split.
         force (bool): Replace older sample data at ``out``; anything else is
             never replaced.
@@ -77,10 +75,7 @@ def make_samples(out, size=128, seed=0, counts='default', force=False,
     if not isinstance(size, int) or not 64 <= size <= 512 or size % 32:
         raise UserError('the size must be a multiple of 32 from 64 to 512 '
                         f'pixels, not {size}')
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise UserError(
-            f'the seed must be an integer from 0 to 2**32 - 1, not {seed}')
-    wanted = dict(size=size, seed=seed, counts=counts)
+    wanted = dict(size=size, counts=counts)
     # The target of a link (to a larger disk, say) is replaced, not the link.
     target = Path(os.path.realpath(out))
     try:
@@ -123,9 +118,9 @@ def _check_same(out, summary, wanted):
                         'replaces them')
     if {key: summary[key] for key in wanted} != wanted:
         raise UserError(
-            f'{out} holds other sample data (size {summary["size"]}, seed '
-            f'{summary["seed"]}, counts {summary["counts"]}): give another '
-            '--out, or --force to replace them')
+            f'{out} holds other sample data (size {summary["size"]}, '
+            f'counts {summary["counts"]}): give another --out, or --force to '
+            'replace them')
 
 
 def _read_summary(root):
@@ -146,7 +141,7 @@ def _build(root, sources, wanted, progress):
                 sources[split].digits)
             entry[split] = count
             written = module.write(root / folder, sources[split], split,
-                                   count, wanted['size'], wanted['seed'])
+                                   count, wanted['size'])
             for done, (path, used) in enumerate(written, 1):
                 provenance[f'{folder}/{path}'] = dict(split=split, **used)
                 if progress is not None:

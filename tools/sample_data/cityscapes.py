@@ -5,28 +5,15 @@
 ``_labelTrainIds``, drawn from the polygons alone, in their order.
 """
 import json
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from hpvit_mm.datasets.rules.cityscapes import Thing, draw
+
 from . import scenes
 from .sources import SPLITS
 
-# Name, id and trainId: the original's table.
-LABELS = (
-    ('unlabeled', 0, 255), ('ego vehicle', 1, 255),
-    ('rectification border', 2, 255), ('out of roi', 3, 255),
-    ('static', 4, 255), ('dynamic', 5, 255), ('ground', 6, 255),
-    ('road', 7, 0), ('sidewalk', 8, 1), ('parking', 9, 255),
-    ('rail track', 10, 255), ('building', 11, 2), ('wall', 12, 3),
-    ('fence', 13, 4), ('guard rail', 14, 255), ('bridge', 15, 255),
-    ('tunnel', 16, 255), ('pole', 17, 5), ('polegroup', 18, 255),
-    ('traffic light', 19, 6), ('traffic sign', 20, 7), ('vegetation', 21, 8),
-    ('terrain', 22, 9), ('sky', 23, 10), ('person', 24, 11),
-    ('rider', 25, 12), ('car', 26, 13), ('truck', 27, 14), ('bus', 28, 15),
-    ('caravan', 29, 255), ('trailer', 30, 255), ('train', 31, 16),
-    ('motorcycle', 32, 17), ('bicycle', 33, 18), ('license plate', -1, -1))
 # The classes that these streets show; the other eleven of the nineteen are
 # absent, and mmseg's mIoU omits absent classes.
 CLASSES = ('road', 'sidewalk', 'building', 'pole', 'traffic sign',
@@ -39,21 +26,14 @@ COUNTS = dict(default=dict(train=300, val=60), tiny=dict(train=20, val=12))
 _SET = 4
 
 
-@dataclass
-class Thing:
-    """A polygon with a label; points are whole pixels, x and y."""
-    label: str
-    points: list
-
-
-def write(root, sources, split, count, size, seed):
-    """Write one split; see :func:`hpvit_mm.datasets.imagenet.write`.
+def write(root, sources, split, count, size):
+    """Write one split; see :func:`imagenet.write`.
 
     The images are 2:1, three quarters of ``size`` high.
     """
     cities = CITIES[split]
     for index in range(count):
-        rng = scenes.make_rng(seed, _SET, SPLITS.index(split), index)
+        rng = scenes.make_rng(_SET, SPLITS.index(split), index)
         scene, things = _compose(rng, sources, 3 * size // 4, 3 * size // 2)
         # Whole cities one after the other, as the original counts frames.
         city = cities[index * len(cities) // count]
@@ -76,28 +56,6 @@ def write(root, sources, split, count, size, seed):
             draw(things, height, width,
                  kind).save(f'{truth}_gtFine_{kind}.png')
         yield (f'leftImg8bit/{split}/{name}_leftImg8bit.png', scene.used)
-
-
-def draw(things, height, width, kind):
-    """Draw a label map from polygons, later ones over earlier ones.
-
-    Args:
-        things (list[Thing]): The polygons.
-        kind (str): 'labelIds' or 'labelTrainIds'.
-
-    Returns:
-        Image: Mode L.
-    """
-    column = dict(labelIds=1, labelTrainIds=2)[kind]
-    table = {row[0]: row for row in LABELS}
-    image = Image.new('L', (width, height), table['unlabeled'][column])
-    pen = ImageDraw.Draw(image)
-    for thing in things:
-        row = table.get(thing.label) or table[
-            thing.label.removesuffix('group')]
-        if row[1] >= 0:  # a licence plate belongs to its car
-            pen.polygon([tuple(p) for p in thing.points], row[column])
-    return image
 
 
 # ---------------------------------------------------------------- streets

@@ -2,9 +2,8 @@
 import json
 
 import numpy as np
-
-from hpvit_mm.datasets import sources
-from hpvit_mm.datasets.sources import PHOTOS, Sources
+from sample_data import sources
+from sample_data.sources import PHOTOS, Sources
 
 
 def test_digits_are_those_of_scikit_learn():

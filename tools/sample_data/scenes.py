@@ -45,8 +45,8 @@ class Scene:
 
 
 def make_rng(*key):
-    """A generator for one image, from seed, set, split and number."""
-    return np.random.default_rng(key)
+    """A generator for one image, from set, split and number."""
+    return np.random.default_rng((0, *key))
 
 
 def uniform(rng, low, high):

@@ -2,9 +2,8 @@
 import numpy as np
 import pytest
 from pycocotools import mask as mask_api
-
-from hpvit_mm.datasets import coco, scenes
-from hpvit_mm.datasets.sources import Sources
+from sample_data import coco, scenes
+from sample_data.sources import Sources
 
 
 @pytest.fixture(scope='module')

@@ -19,15 +19,15 @@ TEXTURES = dict(brick=((110, 62, 48), 300), gravel=((92, 92, 96), 330),
 _SET = 3
 
 
-def write(root, sources, split, count, size, seed):
-    """Write one split; see :func:`hpvit_mm.datasets.imagenet.write`."""
+def write(root, sources, split, count, size):
+    """Write one split; see :func:`imagenet.write`."""
     long_name = dict(train='training', val='validation')[split]
     images = root / 'images' / long_name
     labels = root / 'annotations' / long_name
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)
     for index in range(count):
-        rng = scenes.make_rng(seed, _SET, SPLITS.index(split), index)
+        rng = scenes.make_rng(_SET, SPLITS.index(split), index)
         scene, label = _compose(rng, sources, size,
                                 scenes.class_in_turn(index))
         name = f'ADE_{split}_{index + 1:08d}'

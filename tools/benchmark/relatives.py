@@ -1,9 +1,10 @@
 #!/usr/bin/env python
-"""Time and memory of a step of masked pre-training, on any device.
+"""Time and memory of a step of pre-training and fine-tuning, on any device.
 
-Five networks in turn, several times over, so that a busy machine slows all of
+All networks in turn, several times over, so that a busy machine slows all of
 them: MAE of ViT-B on the visible patches and, to compare, on all patches; MAE
-of HiViT-B; GreenMIM and mmpretrain's SimMIM of Swin-B.
+of HPViT-B and HiViT-B; GreenMIM and mmpretrain's SimMIM of Swin-B; and the
+classifiers that are fine-tuned from them.
 """
 import argparse
 import sys
@@ -27,12 +28,21 @@ from hpvit_mm.engine.settings import load_config  # noqa: E402
 from hpvit_mm.models.layers.masking import (select_units,  # noqa: E402
                                             visible_units)
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs/pretrain'
-MAES = {
-    'MAE, ViT-B': 'mae_vit-base_8xb512-400e_in1k.py',
-    'MAE, ViT-B on all patches': 'mae_vit-base_8xb512-400e_in1k.py',
-    'MAE, HiViT-B': 'mae_hivit-base_8xb512-400e_in1k.py',
-    'GreenMIM, Swin-B': 'greenmim_swin-base_8xb256-800e_in1k.py',
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+MODELS_OF = {
+    'MAE, ViT-B': 'pretrain/mae_vit-base_8xb512-400e_in1k.py',
+    'MAE, ViT-B on all patches': 'pretrain/mae_vit-base_8xb512-400e_in1k.py',
+    'MAE, HPViT-B': 'pretrain/mae_hpvit-base-conv-mae_8xb128x4-20e_in1k.py',
+    'MAE, HiViT-B': 'pretrain/mae_hivit-base_8xb512-400e_in1k.py',
+    'GreenMIM, Swin-B': 'pretrain/greenmim_swin-base_8xb256-800e_in1k.py',
+    'SimMIM, Swin-B': None,  # mmpretrain's
+    'fine-tuning, ViT-B': 'imagenet/vit-base-mae_8xb128-100e_in1k.py',
+    'fine-tuning, HPViT-B, conv':
+        'imagenet/hpvit-base-conv-mae_8xb128-100e_in1k.py',
+    'fine-tuning, HPViT-B, avg':
+        'imagenet/hpvit-base-avg-mae_8xb128-100e_in1k.py',
+    'fine-tuning, HiViT-B': 'imagenet/hivit-base-mae_8xb128-100e_in1k.py',
+    'fine-tuning, Swin-B': 'imagenet/swin-base-greenmim_8xb128-100e_in1k.py',
 }
 SIMMIM = dict(
     type='SimMIM',
@@ -48,15 +58,17 @@ SIMMIM = dict(
 def build(name: str) -> torch.nn.Module:
     """The model of a case, in training mode."""
     init_default_scope('mmpretrain')
-    cfg = SIMMIM if name not in MAES else \
-        load_config(str(CONFIGS / MAES[name])).model
+    path = MODELS_OF[name]
+    cfg = load_config(str(CONFIGS / path)).model if path else SIMMIM
     return MODELS.build(cfg).train()
 
 
 def loss_of(name: str, model: torch.nn.Module,
             images: torch.Tensor) -> torch.Tensor:
-    """The loss of a batch of images (B, 3, 224, 224)."""
-    if name not in MAES:
+    """The loss of a batch of images (B, 3, 224, 224); of scores the mean."""
+    if 'fine-tuning' in name:
+        return model.head(model.extract_feat(images)).mean()
+    if MODELS_OF[name] is None:
         units = torch.rand(len(images), 7, 7, device=images.device) < 0.6
         # units of 32 pixels -> patches of 4
         mask = units.float().repeat_interleave(8, 1).repeat_interleave(8, 2)
@@ -107,7 +119,7 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
     torch.manual_seed(0)
     images = torch.randn(args.batch, 3, 224, 224, device=args.device)
-    names = [*MAES, 'SimMIM, Swin-B']
+    names = list(MODELS_OF)
     models = {name: build(name).to(args.device) for name in names}
     memory = {name: peak(name, models[name], images) for name in names}
     times = {name: [] for name in names}

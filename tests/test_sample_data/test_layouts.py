@@ -5,9 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from sample_data import ade20k, cityscapes, coco, imagenet
+from sample_data.sources import load_digits
 
-from hpvit_mm.datasets import ade20k, cityscapes, coco, imagenet
-from hpvit_mm.datasets.sources import load_digits
+from hpvit_mm.datasets.rules.cityscapes import LABELS
 
 SPLITS = ('train', 'val')
 
@@ -290,8 +291,8 @@ def test_mmseg_reads_cityscapes(sample_data, summary, split):
 
 def test_label_maps_are_drawn_from_the_polygons(sample_data):
     """As the original's tools do it, written here a second time."""
-    ids = {name: i for name, i, _ in cityscapes.LABELS}
-    train_ids = {i: t for _, i, t in cityscapes.LABELS}
+    ids = {name: i for name, i, _ in LABELS}
+    train_ids = {i: t for _, i, t in LABELS}
     labels_seen = set()
     for path in sorted((sample_data / 'cityscapes').rglob('*.json')):
         data = json.loads(path.read_text())
@@ -321,7 +322,7 @@ def test_label_maps_are_drawn_from_the_polygons(sample_data):
 
 def test_label_table_agrees_with_mmseg():
     from mmseg.datasets import CityscapesDataset
-    rows = sorted((t, name) for name, _, t in cityscapes.LABELS
+    rows = sorted((t, name) for name, _, t in LABELS
                   if 0 <= t < 255)
     assert [name for _, name in rows] == list(
         CityscapesDataset.METAINFO['classes'])

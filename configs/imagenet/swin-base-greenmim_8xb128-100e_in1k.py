@@ -1,0 +1,23 @@
+"""Swin-B from its GreenMIM pre-training, fine-tuned on ImageNet-1K.
+
+Recipe    the official one, see the schedule's file. Train the checkpoint by
+          configs/pretrain/greenmim_swin-base_8xb256-800e_in1k.py.
+Command   bash tools/dist_train.sh \
+              configs/imagenet/swin-base-greenmim_8xb128-100e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      ...
+Result    not yet trained; published: 83.8 % top-1 (LayneH/GreenMIM)
+"""
+_base_ = [
+    '../_base_/models/swin_classifier.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/imagenet_swin-100e.py',
+    '../_base_/default_runtime/mmpretrain.py',
+]
+
+model = dict(
+    backbone=dict(
+        init_cfg=dict(
+            type='Pretrained',
+            prefix='backbone.',
+            checkpoint='checkpoints/greenmim_swin_base_800e.pth')))
