@@ -100,7 +100,8 @@ def make_small(cfg: Config) -> None:
             several = isinstance(head.in_channels, (list, tuple))
             if several and len(channels) > 1:
                 head.in_channels = list(channels)
-            elif name == 'neck' or cfg.model.get('neck') is None:
+            elif name == 'neck' or not (
+                    cfg.model.get('neck') or {}).get('in_channels'):
                 head.in_channels = [channels[-1]] if several else \
                     channels[head.get('in_index', -1)]
 
@@ -141,7 +142,8 @@ def learning_rates(cfg: Config, epoch_length: int) -> list:
     for iteration in range(cfg.train_cfg.get('max_iters') or
                            cfg.train_cfg.max_epochs * epoch_length):
         rates.append(optimizer.param_groups[0]['lr'])
-        optimizer.step()  # torch warns where a scheduler steps first
+        if not iteration:  # or a warning says that a scheduler steps first
+            optimizer.step()
         for one in schedulers:
             if not one.by_epoch or (iteration + 1) % epoch_length == 0:
                 one.step()

@@ -18,11 +18,10 @@ VARIANTS = ('-tiny-', '-small-', '-large-', '-huge-', '-1182-', '-1191-',
             'base-dinov3_linear', 'base-dinov3-frozen_m', '-frozen_mask2f',
             'base-dinov3-frozen_u', 'avg-dinov3-frozen_u',
             'mask2former_8xb2-9', 'vit-base-dinov3_dino',
-            'vit-base-mae_cascade', '8xb2x4-bf16',
+            'vit-base-mae_cascade',
             '/vit-base-mae_upernet_8xb2-80k_cityscapes')
 RECIPES = [name for name in configs()
            if not any(part in name for part in VARIANTS)
-           or 'large-conv-mae_mask-rcnn_8xb8-bf16' in name
            or '/hiera-' in name]
 
 

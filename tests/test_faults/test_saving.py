@@ -161,10 +161,8 @@ def full_disk(number: int):
     return prepare
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('number, processes', [
-    pytest.param(1, 1, marks=pytest.mark.faults), (3, 1),
-    pytest.param(2, 2, marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize('number, processes', [(1, 1), (3, 1), (2, 2)])
 def test_full_disk(number, processes, experiment, left_alone, fault_table):
     """The run ends, says so, keeps what was there, and can be resumed."""
     full = experiment('segmentation', FEW)

@@ -79,9 +79,8 @@ custom_hooks = custom_hooks + [dict(type='EMAHook', momentum=0.1)]
 '''
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('processes', [
-    1, pytest.param(2, marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize('processes', [1, 2])
 def test_within_an_update(processes, experiment, left_alone):
     """Gradients of each process that wait for others, and averaged weights."""
     asked = experiment('classification', WITHIN)
@@ -179,9 +178,9 @@ default_hooks.update(preemption=dict(grace=3))
 '''
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize('processes, where', [
-    pytest.param(1, 'evaluate', marks=pytest.mark.faults), (2, 'process')])
+    (1, 'evaluate'), (2, 'process')])
 def test_in_a_validation(processes, where, experiment, left_alone):
     """It is left, and done again; also the last one, and its metrics."""
     asked = experiment('classification', SLOW_VALIDATION)
