@@ -51,6 +51,12 @@ def test_the_host_s_network_is_the_same(networks, options, relative_position):
         networks.check_outputs(ours, host, x)
 
 
+def test_dinov3_is_timms(importable):
+    import networks
+    theirs, ours = networks.dinov3s()
+    networks.check_outputs(ours, theirs, torch.randn(1, 3, 48, 64))
+
+
 @pytest.mark.parametrize('suite', ['cls', 'dense', 'train'])
 def test_networks(suite, networks):
     from timing import Options

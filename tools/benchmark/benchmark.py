@@ -17,7 +17,7 @@ from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
 
-SUITES = ('cls', 'dense', 'train')
+SUITES = ('cls', 'dense', 'train', 'dinov3')
 
 
 def positive(text: str) -> int:

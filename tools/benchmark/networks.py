@@ -1,4 +1,4 @@
-"""The suites cls, dense and train: networks, ours and the hosts'."""
+"""The suites: networks, ours and the hosts'."""
 from contextlib import suppress
 from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
@@ -17,6 +17,7 @@ from hpvit_mm.models import HPViT
 FORWARD = dict(cpu=2, cuda=256)
 TRAIN = dict(cpu=1, cuda=128)
 DENSE = dict(cpu={512: 1}, cuda={512: 32, 1024: 8})
+DINOV3 = dict(cpu={224: 2, 512: 1}, cuda={224: 256, 512: 32})
 # Parts of parameter names, of ours and of mmpretrain's blocks.
 HOST_NAMES = (('norm1', 'ln1'), ('norm2', 'ln2'),
               ('mlp.fc1', 'ffn.layers.0.0'), ('mlp.fc2', 'ffn.layers.1'))
@@ -82,6 +83,45 @@ def run_train(options: Options) -> List[dict]:
     return compare(
         f'classification, forward and backward, 224, batch {len(x)}',
         variants(models, x, options, train=True), options)
+
+
+def run_dinov3(options: Options) -> List[dict]:
+    """A forward pass of the plain DINOv3-B, timm's and ours, to a map."""
+    rows = []
+    for size, batch in DINOV3[options.device].items():
+        x = torch.randn(batch, 3, size, size)
+        theirs, ours = dinov3s()
+        check_outputs(ours, theirs, x[:1])
+        rows += compare(
+            f'DINOv3-B, forward, {size}, batch {batch}',
+            variants({"timm's": theirs, 'ours': ours}, x, options), options)
+    return rows
+
+
+def dinov3s() -> Tuple[nn.Module, HPViT]:
+    """timm's DINOv3-B and ours, with the same weights."""
+    import timm
+
+    class Patches(nn.Module):
+        """timm's network, without its prefix tokens."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = timm.create_model('vit_base_patch16_dinov3',
+                                         num_classes=0)
+
+        def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+            tokens = self.net.forward_features(x)[:, 5:]  # cls and registers
+            # (B, h * w, C) -> (B, C, h * w) -> (B, C, h, w)
+            return tokens.transpose(1, 2).unflatten(
+                2, (x.shape[2] // 16, x.shape[3] // 16)),
+
+    torch.manual_seed(0)
+    theirs = Patches().eval()
+    ours = HPViT('dinov3-base', patch_stride=16, stage_depths=(12, )).eval()
+    state, _ = ours.fit_checkpoint(theirs.net.state_dict(), "timm's")
+    ours.load_state_dict(state)
+    return theirs, ours
 
 
 def hpvit(window_size: int, attention: str, **options: Any) -> HPViT:
