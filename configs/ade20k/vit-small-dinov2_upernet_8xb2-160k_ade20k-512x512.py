@@ -1,0 +1,29 @@
+"""UperNet with DINOv2's plain ViT-S on ADE20K: the baseline.
+
+Recipe    that of MAE's weights, from which it inherits, with layer decay 0.7,
+          ViT-Adapter's for DINOv2 on COCO: no recipe that fine-tunes DINOv2
+          under UperNet has been found. The kernel of 14 pixels is resized to
+          16, as ViT-Adapter and EoMT do: strides of 4 to 32 need it.
+Command   bash tools/dist_train.sh \
+              configs/ade20k/vit-small-dinov2_upernet_8xb2-160k_ade20k-512x512.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      ...
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov2-small.py',
+    './hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    neck=dict(type='hpvit_mm.SimpleFeaturePyramid', in_channels=384),
+    decode_head=dict(in_channels=[256, 256, 256, 256]),
+    auxiliary_head=dict(in_channels=256),
+    backbone=dict(
+        patch_stride=16,
+        stage_depths=(12, ),
+        attention='global',
+        **_base_.backbone))
+
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.7))

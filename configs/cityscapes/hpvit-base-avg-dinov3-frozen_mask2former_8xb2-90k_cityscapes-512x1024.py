@@ -1,0 +1,30 @@
+"""Mask2Former on a frozen HPViT-B from DINOv3 on Cityscapes.
+
+Recipe    mmsegmentation's for Mask2Former. Nothing of the backbone is trained,
+          its norms included, so pooling is the average; DINOv3 itself freezes
+          it under an adapter.
+Command   bash tools/dist_train.sh \
+              configs/cityscapes/hpvit-base-avg-dinov3-frozen_mask2former_8xb2-90k_cityscapes-512x1024.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      ...
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov3-base.py',
+    '../_base_/models/mask2former_hpvit_mmseg.py',
+    '../_base_/datasets/cityscapes_512x1024.py',
+    '../_base_/schedules/cityscapes_mask2former-90k.py',
+    '../_base_/default_runtime/mmseg.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=(512, 1024), **_base_.normalization),
+    decode_head=dict(
+        num_classes=19,
+        loss_cls=dict(class_weight=[1.0] * 19 + [0.1])),
+    backbone=dict(
+        pooling='avg',
+        drop_path_rate=0.,
+        window_size=16,
+        frozen_stages=4,
+        **_base_.backbone))

@@ -1,0 +1,17 @@
+"""Mask2Former with DINOv2's plain ViT-L on Cityscapes: the baseline.
+
+Recipe    that of HPViT, from which it inherits. The levels come from ViTDet's
+          simple feature pyramid.
+Command   bash tools/dist_train.sh \
+              configs/cityscapes/vit-large-dinov2_mask2former_8xb2-90k_cityscapes-512x1024.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      ...
+Result    not yet trained
+"""
+_base_ = './hpvit-large-conv-dinov2_mask2former_8xb2-90k_cityscapes-512x1024.py'
+
+model = dict(
+    backbone=dict(
+        patch_stride=16, stage_depths=(24, ), attention='global'),
+    neck=dict(type='hpvit_mm.SimpleFeaturePyramid', in_channels=1024),
+    decode_head=dict(in_channels=[256, 256, 256, 256]))

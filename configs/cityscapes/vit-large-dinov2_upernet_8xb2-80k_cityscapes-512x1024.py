@@ -1,0 +1,29 @@
+"""UperNet with DINOv2's plain ViT-L on Cityscapes: the baseline.
+
+Recipe    that of MAE's weights, from which it inherits, with layer decay 0.8,
+          ViT-Adapter's for DINOv2 on COCO: no recipe that fine-tunes DINOv2
+          under UperNet has been found. The kernel of 14 pixels is resized to
+          16, as ViT-Adapter and EoMT do: strides of 4 to 32 need it.
+Command   bash tools/dist_train.sh \
+              configs/cityscapes/vit-large-dinov2_upernet_8xb2-80k_cityscapes-512x1024.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      ...
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov2-large.py',
+    './hpvit-large-conv-mae_upernet_8xb2-80k_cityscapes-512x1024.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    neck=dict(type='hpvit_mm.SimpleFeaturePyramid', in_channels=1024),
+    decode_head=dict(in_channels=[256, 256, 256, 256]),
+    auxiliary_head=dict(in_channels=256),
+    backbone=dict(
+        patch_stride=16,
+        stage_depths=(24, ),
+        attention='global',
+        **_base_.backbone))
+
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))

@@ -1,0 +1,20 @@
+"""Linear probing of a converted DINOv3 ViT-L on ImageNet-1K.
+
+Recipe    that of MAE's weights, from which it inherits: the average of the
+          patches. DINOv3 itself adds the cls token and searches the rate.
+Command   bash tools/dist_train.sh \
+              configs/imagenet/hpvit-large-avg-dinov3_linear-8xb512x4-90e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      ...
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov3-large.py',
+    './hpvit-base-avg-mae_linear-8xb512x4-90e_in1k.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    neck=dict(input_features=1024),
+    head=dict(in_channels=1024),
+    backbone=_base_.backbone)

@@ -1,0 +1,22 @@
+"""Linear probing of a converted DINOv2 ViT-S on ImageNet-1K.
+
+Recipe    that of MAE's weights, from which it inherits: the average of the
+          patches. DINOv2 itself adds the cls token and searches the rate. The
+          kernel of 14 pixels is resized to 16, as ViT-Adapter and EoMT do:
+          strides of 4 to 32 need it.
+Command   bash tools/dist_train.sh \
+              configs/imagenet/hpvit-small-avg-dinov2_linear-8xb512x4-90e_in1k.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      ...
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov2-small.py',
+    './hpvit-base-avg-mae_linear-8xb512x4-90e_in1k.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    neck=dict(input_features=384),
+    head=dict(in_channels=384),
+    backbone=_base_.backbone)
