@@ -48,7 +48,9 @@ model = dict(
         rpn=dict(sampler=dict(num=64)),
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
         rcnn=dict(sampler=dict(num=64))),
-    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)))
+    # a scene has fewer than 30 digits
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100),
+                  rcnn=dict(max_per_img=30)))
 
 image_size = (128, 128)
 train_pipeline = [

@@ -6,7 +6,7 @@ file, which vit-mini_1xb64-300e_sample-imagenet.py trained. Make the data with
 tools/make_sample_data.py.
 
 Command   python tools/train.py \
-              configs/quickstart/hpvit-mini_upernet_1xb8-300i_sample-ade20k.py
+              configs/quickstart/hpvit-mini_upernet_1xb8-260i_sample-ade20k.py
 """
 _base_ = [
     '../_base_/models/upernet_hpvit.py',
@@ -87,7 +87,7 @@ val_dataloader = dict(
     num_workers=1, dataset=dict(pipeline=test_pipeline, **dataset))
 test_dataloader = val_dataloader
 
-max_iters = 300
+max_iters = 260
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
     # nothing is pre-trained here that early layers would have to keep
@@ -103,8 +103,8 @@ param_scheduler = [
         end=max_iters,
         by_epoch=False),
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=150)
+train_cfg = dict(max_iters=max_iters, val_interval=130)
 default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=150))
+    logger=dict(interval=10), checkpoint=dict(interval=130))
 auto_scale_lr = dict(base_batch_size=8)
 randomness = dict(seed=0)

@@ -7,7 +7,7 @@ vit-mini_1xb64-300e_sample-imagenet.py trained. Make the data with
 tools/make_sample_data.py.
 
 Command   python tools/train.py \
-              configs/quickstart/hpvit-mini_upernet_1xb8-200i_sample-cityscapes.py
+              configs/quickstart/hpvit-mini_upernet_1xb8-160i_sample-cityscapes.py
 """
 _base_ = [
     '../_base_/models/upernet_hpvit.py',
@@ -66,7 +66,7 @@ val_dataloader = dict(
     dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-max_iters = 200
+max_iters = 160
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
     # nothing is pre-trained here that early layers would have to keep
@@ -82,8 +82,8 @@ param_scheduler = [
         end=max_iters,
         by_epoch=False),
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=100)
+train_cfg = dict(max_iters=max_iters, val_interval=80)
 default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=100))
+    logger=dict(interval=10), checkpoint=dict(interval=80))
 auto_scale_lr = dict(base_batch_size=8)
 randomness = dict(seed=0)
