@@ -12,7 +12,7 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List
+from typing import Callable, Dict, Iterable, List, Optional
 
 import yaml
 
@@ -92,6 +92,10 @@ FAMILIES = {
         'Hiera: A Hierarchical Vision Transformer without the '
         'Bells-and-Whistles', 'https://arxiv.org/abs/2306.00989',
         'backbones/hiera'),
+    'SwinTransformer': (
+        'Swin Transformer: Hierarchical Vision Transformer using Shifted '
+        'Windows', 'https://arxiv.org/abs/2103.14030',
+        'pretraining/greenmim'),
     'MaskedSwin': (
         'Green Hierarchical Vision Transformer for Masked Image Modeling',
         'https://arxiv.org/abs/2205.13515', 'pretraining/greenmim'),
@@ -153,10 +157,9 @@ def fresh(root: Path) -> Dict[str, str]:
         for one in ones:
             made[one.path] = with_cost(read(root / one.path), one)
     made[PAGE] = with_tables(read(root / PAGE), PAGE, tables)
-    if (root / RELATIVES_PAGE).exists():
-        made[RELATIVES_PAGE] = BLOCK.sub(
-            lambda match: match[1] + relatives(tables) + match[3],
-            read(root / RELATIVES_PAGE))
+    made[RELATIVES_PAGE] = with_tables(
+        read(root / RELATIVES_PAGE), RELATIVES_PAGE, {'relatives': tables},
+        relatives)
     return made
 
 
@@ -186,14 +189,16 @@ def experiments(folder: str, root: Path) -> List[Experiment]:
 # --------------------------------------------------------------- the tables
 
 
-def with_tables(text: str, path: str,
-                tables: Dict[str, List[Experiment]]) -> str:
+def with_tables(text: str, path: str, tables: dict,
+                make: Optional[Callable] = None) -> str:
     """The text of a page with fresh tables between its markers.
 
     Args:
         text: The page.
         path: Where it lies, relative to the repository.
-        tables: Word behind ``begin`` in a marker -> rows of its table.
+        tables: Word behind ``begin`` in a marker -> experiments.
+        make: Makes a table of them and of the path. Defaults to
+            :func:`table`.
     """
     found = sorted(name for _, name, _ in BLOCK.findall(text))
     if found != sorted(tables):
@@ -202,9 +207,8 @@ def with_tables(text: str, path: str,
             for name in tables)
         raise UserError(f'{path} must have, each once and each with a later '
                         f'<!-- model_zoo:end -->: {begin}')
-    return BLOCK.sub(
-        lambda match: match[1] + table(tables[match[2]], path) + match[3],
-        text)
+    return BLOCK.sub(lambda match: match[1] + (make or table)(
+        tables[match[2]], path) + match[3], text)
 
 
 def table(ones: Iterable[Experiment], page: str) -> str:
@@ -232,17 +236,17 @@ def table(ones: Iterable[Experiment], page: str) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def relatives(tables: Dict[str, List[Experiment]]) -> str:
+def relatives(tables: Dict[str, List[Experiment]], page: str) -> str:
     """A table of the networks and their pre-training."""
     ones = {one.name: one for table in tables.values() for one in table}
     lines = [
-        '| network | weights of a plain ViT | parameters, M | GMACs '
+        '| network | takes the weights of plain ViTs | parameters, M | GMACs '
         '| GiB a GPU | fine-tuning, GPU hours | pre-training, GPU hours '
         '| top-1 |', '|---|---|--:|--:|--:|--:|--:|---|']
     for network, tuning, training, reused in RELATIVES:
         tuned, trained = (
             f'[{number(ones[name].cost.gpu_hours(bf16=True))}]'
-            f'({os.path.relpath(ones[name].path, "docs")})'
+            f'({os.path.relpath(ones[name].path, Path(page).parent)})'
             for name in (tuning, training))
         cost = ones[tuning].cost
         cells = (network, reused, number(cost.parameters / 1e6),

@@ -1,8 +1,9 @@
 """Mask R-CNN with Swin-B from its GreenMIM pre-training on COCO.
 
 Recipe    that of HPViT with the layer decay of GreenMIM's fine-tuning, 0.9; that of
-          its own detection is not published. Train the checkpoint by
-          configs/pretrain/greenmim_swin-base_8xb256-800e_in1k.py.
+          its own detection is not published. Train
+          configs/pretrain/greenmim_swin-base_8xb256-800e_in1k.py, and copy its
+          epoch_800.pth to checkpoints/greenmim_swin_base_800e.pth.
 Command   bash tools/dist_train.sh \
               configs/coco/swin-base-greenmim_mask-rcnn_8xb2-ms-3x_coco.py 8 \
               --amp --amp-dtype bfloat16
@@ -23,6 +24,7 @@ model = dict(
         arch='base',
         img_size=224,
         window_size=7,
+        pad_small_map=True,
         out_indices=(0, 1, 2, 3),
         drop_path_rate=0.1,
         init_cfg=dict(

@@ -1,7 +1,9 @@
 """Swin-B from its GreenMIM pre-training, fine-tuned on ImageNet-1K.
 
-Recipe    the official one, see the schedule's file. Train the checkpoint by
-          configs/pretrain/greenmim_swin-base_8xb256-800e_in1k.py.
+Recipe    the official one with batches of 1,024 instead of 768 (see the
+          schedule's file) and MAE's start of the head. Train
+          configs/pretrain/greenmim_swin-base_8xb256-800e_in1k.py, and copy its
+          epoch_800.pth to checkpoints/greenmim_swin_base_800e.pth.
 Command   bash tools/dist_train.sh \
               configs/imagenet/swin-base-greenmim_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16

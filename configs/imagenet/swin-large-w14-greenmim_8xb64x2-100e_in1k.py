@@ -2,8 +2,8 @@
 
 Recipe    the official one (LayneH/GreenMIM, ft_configs): that of Swin-B with
           lr = 1e-3 * 1024 / 512 = 2e-3, layer decay 0.8 and drop path 0.3. Train
-          the checkpoint by
-          configs/pretrain/greenmim_swin-large-w14_8xb256-800e_in1k.py.
+          configs/pretrain/greenmim_swin-large-w14_8xb256-800e_in1k.py, and copy
+          its epoch_800.pth to checkpoints/greenmim_swin_large_w14_800e.pth.
 Command   bash tools/dist_train.sh \
               configs/imagenet/swin-large-w14-greenmim_8xb64x2-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16

@@ -163,6 +163,8 @@ GROUPED = [dict(id=0, name='cat'), *CATEGORIES]
     ([dict(id=0, name='pets'), *CATEGORIES], ('cat', 'dog'), VALID),
     ([*GROUPED, dict(id=8, name='dog')], ('dog', ), refused('name dog')),
     (GROUPED, ('dog', ), VALID),
+    ([*CATEGORIES, dict(CATEGORIES[0], name='cow')], ('cat', 'dog'),
+     refused('several categories with one id .*cow')),
 ])
 @pytest.mark.parametrize('kind', ['train', 'val'])
 def test_categories(categories, classes, expected, kind, coco):
@@ -202,7 +204,7 @@ BOTH = ('train', 'val')
      True),
     (thing(category_id='1'), r"unknown category_id, first id 1 \('1'\)", BOTH,
      True),
-    (thing(image_id=[1]), 'have an unknown image_id', BOTH, True),
+    (thing(image_id=[1]), 'an image_id that is not a number', BOTH, True),
     (thing(bbox=['4', '4', '10', '12']), 'no bbox of four numbers', BOTH,
      True),
     (thing(bbox=[4, 4, None, 12]), 'no bbox of four numbers', BOTH, True),
@@ -211,8 +213,10 @@ BOTH = ('train', 'val')
     (thing(area='9'), 'an area that is not a number', BOTH, True),
     (thing(segmentation=[[[4, 4], [14, 4], [14, 16]]]),
      'a polygon that is not a list of numbers', BOTH, True),
-    (thing(segmentation=[[4, 4, 14, 4, 14, 16, 9]]), 'or of an odd number',
-     ['val'], True),
+    (thing(segmentation=[[4, 4, 14, 4, 14, 16, 9]]), None, ['val'], True),
+    (thing(segmentation=5), 'have no segmentation', BOTH, True),
+    (thing(segmentation=dict(size=[HEIGHT, WIDTH], counts=None)),
+     'counts do not sum', BOTH, True),
     (thing(segmentation=dict(size=None, counts=[1])), 'RLE mask of another',
      BOTH, True),
     (thing(segmentation=dict(size=[HEIGHT, WIDTH], counts=[10, 20])),
@@ -264,7 +268,8 @@ def test_boxes_beyond_the_image(box, beyond, coco, capsys):
     (dict(height=None), 'have no height'),
     (dict(file_name=None), 'have no file_name'),
     (dict(width='32'), 'width or height that is not a number'),
-    (dict(id=[1]), 'have an id that is no number or text'),
+    (dict(id=[1]), 'have an id that is not a number or text'),
+    (dict(file_name=3), 'have a file_name that is not text'),
     (dict(width=WIDTH - 8), 'have another size than their image, .*a.jpg '
      fr'\({WIDTH - 8} x {HEIGHT}, not {WIDTH} x {HEIGHT}\)'),
     (dict(file_name='b.jpg'), 'b.jpg does not exist'),
@@ -378,12 +383,19 @@ def folders(tmp_path):
 @pytest.mark.parametrize('classes, expected', [
     (('cat', 'dog'), VALID), (('tabby', 'hound'), VALID),
     (('Cat', 'Dog'), VALID), (('Dog', 'Cat'), refused('another order')),
+    ((0, 1), VALID),
     (('dog', 'cat'), refused(
         r'the classes \(dog, cat\) are in another order than the folders .*'
         r'\(cat, dog\).*alphabetical'))])
 def test_class_folders(classes, expected, folders):
     with expected:
         folders(dict(train=('cat', 'dog')), classes)
+
+
+def test_folders_of_both_cases(folders):
+    with refused('another order'):
+        folders(dict(train=('A', 'B', 'a', 'b')), ('a', 'b', 'A', 'B'))
+    folders(dict(train=('__background__', 'cat')), ('__background__', 'cat'))
 
 
 @pytest.mark.parametrize('train, expected', [

@@ -129,7 +129,7 @@ def test_it_is_costed():
 
 @pytest.mark.parametrize('shape, says', [
     ((3, 16, 16), r'shape \(B, 3, H, W\), but got \(3, 16, 16\)'),
-    ((1, 3, 0, 16), r'at least one pixel, but got .* \(1, 3, 0, 16\)'),
+    ((1, 3, 0, 16), r'no pixels, \(1, 3, 0, 16\)'),
     ((1, 4, 16, 16), 'have 4 channels, but the backbone has in_channels=3')])
 def test_other_inputs_are_refused(shape, says):
     with pytest.raises(UserError, match=says):
@@ -137,5 +137,5 @@ def test_other_inputs_are_refused(shape, says):
 
 
 def test_images_that_are_not_normalised():
-    with pytest.raises(UserError, match='normalised images .* torch.uint8'):
+    with pytest.raises(UserError, match='torch.uint8: normalise them'):
         ToyBackbone()(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))

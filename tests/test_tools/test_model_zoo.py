@@ -43,7 +43,8 @@ def test_every_config_is_in_the_metafiles():
     names = [model.name for model in index.models]
     assert sorted(names) == sorted(Path(path).stem for path in configs())
     papers = dict(vit='2111.06377', hpvit='2211.01785', hivit='2205.14949',
-                  hiera='2306.00989', greenmim_swin='2205.13515')
+                  hiera='2306.00989', swin='2103.14030',
+                  greenmim_swin='2205.13515')
     for model in index.models:
         family = model.name.removeprefix('mae_').split('-')[0]
         full = model.full_model
@@ -99,6 +100,8 @@ def small(tmp_path, monkeypatch):
 
     monkeypatch.setattr(model_zoo, 'cost_of', cost_of)
     monkeypatch.setattr(model_zoo, 'SETS', dict(imagenet='ImageNet-1k'))
+    monkeypatch.setattr(model_zoo, 'RELATIVES', (
+        ('ours', Path(PARENT).stem, Path(CHILD).stem, 'yes'), ))
     shutil.copytree(ROOT / 'configs/_base_', tmp_path / 'configs/_base_')
     (tmp_path / 'configs/imagenet').mkdir()
     (tmp_path / 'docs').mkdir()
@@ -107,6 +110,8 @@ def small(tmp_path, monkeypatch):
     (tmp_path / README).write_text('Above\n' + MARKERS.format('') + 'Below\n')
     (tmp_path / model_zoo.PAGE).write_text(
         '# Page\n' + MARKERS.format(' imagenet'))
+    (tmp_path / model_zoo.RELATIVES_PAGE).write_text(
+        MARKERS.format(' relatives'))
     model_zoo.write(tmp_path)
     return tmp_path
 
@@ -126,6 +131,8 @@ def test_what_is_written(small):
         '| 0.00075 | 30.0 | 46.9 | 104 | not yet trained |')
     page = (small / model_zoo.PAGE).read_text()
     assert row.replace('](', '](../configs/imagenet/') in page
+    relatives = (small / model_zoo.RELATIVES_PAGE).read_text()
+    assert '| ours | yes | 86.6 | 61.5 | 30.0 | [104](../' in relatives
     head = (small / PARENT).read_text()
     assert ('\nCost      (123 + 0.0015 + 243) GFLOPs (backbone, heads, '
             'backward pass) x\n          1,281,167 images x 100 epochs = 46.9 '

@@ -31,7 +31,8 @@ def check(report: Report, split: str) -> None:
         for problem in coco.boxes_beyond(content, file):
             report.note('look', '; '.join(problem))
     sizes = {one['file_name']: (one.get('width'), one.get('height'))
-             for one in content['images'] if 'file_name' in one}
+             for one in content['images'] if isinstance(one, dict)
+             and isinstance(one.get('file_name'), str)}
     names = set(listing(report.root / where, EXTENSIONS))
     there = sorted(sizes.keys() & names)
     report.count(where, len(there), split)
@@ -43,7 +44,7 @@ def check(report: Report, split: str) -> None:
         if path.suffix.lower() in ('.png', '.tif'):
             check_depth(path)
         size = sizes[str(path.relative_to(report.root / where))]
-        if None not in size:
+        if None not in size and coco.are_numbers(size):
             check_size(path, size, path)
 
     check_images(report, where, there, work)
@@ -52,15 +53,17 @@ def check(report: Report, split: str) -> None:
 
 def same_categories(report: Report, categories: List[dict],
                     file: str) -> bool:
-    """Both files must have the categories in one order, as mmdet numbers."""
-    names = [str(one['name']) for one in categories]
+    """Categories of both files must be in one order: mmdet numbers by it."""
+    names = [one['name'] for one in categories]
     first = report.categories = report.categories or names
-    if names != first:
+    ours, theirs = ([name for name in one if name in other]
+                    for one, other in ((names, first), (first, names)))
+    if ours != theirs:
         report.wrong(
-            f'{file} has the categories {shorten(names)}, and the other file '
-            f'{shorten(first)}, but they are numbered by their order',
-            'give both files the same categories in one order')
-    return names == first
+            f'{file} has the categories in the order {shorten(ours)}, and '
+            f'the training file in the order {shorten(theirs)}, by which '
+            'they are numbered', 'give both files one order')
+    return ours == theirs
 
 
 def check_categories(report: Report, categories: List[dict],

@@ -101,8 +101,12 @@ def _of_images(images: List[dict], file: str) -> Iterator[Problem]:
     nested = [str(one['id']) for one in images
               if isinstance(one['id'], (list, dict))]
     yield from some(nested, len(images), things,
-                    'have an id that is no number or text', FIX)
-    if strange or nested:
+                    'have an id that is not a number or text', FIX)
+    unnamed = [(_name(one), repr(one['file_name'])) for one in images
+               if not isinstance(one['file_name'], str)]
+    yield from some(unnamed, len(images), things,
+                    'have a file_name that is not text', FIX)
+    if strange or nested or unnamed:
         return
     counts = Counter(one['id'] for one in images)
     yield from some([_name(one) for one in images if counts[one['id']] > 1],
@@ -111,7 +115,8 @@ def _of_images(images: List[dict], file: str) -> Iterator[Problem]:
 
 def _of_categories(categories: List[dict], file: str,
                    classes: Optional[Sequence[str]]) -> Iterator[Problem]:
-    if not all(isinstance(one, dict) and one.get('name') is not None
+    if not all(isinstance(one, dict)
+               and isinstance(one.get('name'), (int, str))
                and isinstance(one.get('id'), (int, float, str))
                for one in categories):
         yield Problem(f'there is a category of {file} without an id or a '
@@ -120,6 +125,12 @@ def _of_categories(categories: List[dict], file: str,
     names = [one['name'] for one in categories]
     if not names:
         yield Problem(f'{file} has no categories', FIX)
+    ids = Counter(one['id'] for one in categories)
+    shared = [one['name'] for one in categories if ids[one['id']] > 1]
+    if shared:
+        yield Problem(f'{file} has several categories with one id '
+                      f'({shorten(shared)}), and objects of all of them would '
+                      'become one class', 'give each an id of its own')
     wanted = names if classes is None else \
         [name for name in names if name in set(classes)]
     counts = Counter(wanted)
@@ -230,7 +241,8 @@ def _fault(one: Any, sizes: dict, wanted: Dict[int, bool], use: Use
         if one.get(key) is None:
             return f'have no {key}', ''
         if isinstance(one[key], (list, dict)):
-            return f'have an unknown {key}', ''
+            return f'have an {key} that is not a number or text' \
+                if key != 'category_id' else 'have an unknown category_id', ''
     size = sizes.get(one['image_id'])
     if size is None:
         return 'have an unknown image_id', ''
@@ -258,7 +270,7 @@ def _fault(one: Any, sizes: dict, wanted: Dict[int, bool], use: Use
 
 def _fault_of_mask(mask: Any, size: Tuple[int, int], evaluated: bool
                    ) -> Optional[Tuple[str, str]]:
-    if not mask:
+    if not mask or not isinstance(mask, (list, dict)):
         return 'have no segmentation', 'add masks, or use a detector without '\
             'a mask head, with_mask=False and metric=["bbox"]'
     if isinstance(mask, dict):
@@ -268,8 +280,9 @@ def _fault_of_mask(mask: Any, size: Tuple[int, int], evaluated: bool
         if mask['size'] != list(size):
             return 'have an RLE mask of another size than their image', ''
         counts = mask['counts']
-        if isinstance(counts, list) and (
-                not are_numbers(counts) or sum(counts) != size[0] * size[1]):
+        if not isinstance(counts, str) and (
+                not isinstance(counts, list) or not are_numbers(counts)
+                or sum(counts) != size[0] * size[1]):
             return 'have an RLE mask whose counts do not sum to the pixels ' \
                 'of their image', ''
     elif not isinstance(mask[0], list):
@@ -279,10 +292,9 @@ def _fault_of_mask(mask: Any, size: Tuple[int, int], evaluated: bool
                  for polygon in mask):
         return 'have a polygon that is not a list of numbers', \
             'write "segmentation": [[x, y, x, y, ...]]'
-    elif evaluated and any(len(polygon) < 6 or len(polygon) % 2
-                           for polygon in mask):
-        return 'have a polygon of fewer than six numbers, or of an odd ' \
-            'number', 'delete such polygons, or their objects'
+    elif evaluated and any(len(polygon) < 6 for polygon in mask):
+        return 'have a polygon of fewer than six numbers', \
+            'delete such polygons, or their objects'
     return None
 
 

@@ -7,6 +7,8 @@ from hpvit_mm.utils import shorten
 
 from .problems import Problem, some
 
+# Folders that other programs leave behind.
+STRAYS = ('__MACOSX', '__pycache__')
 # Extensions of images that mmpretrain skips by default.
 SKIPPED = {'.avif', '.gif', '.heic', '.jp2', '.tiff', '.webp'}
 
@@ -30,13 +32,17 @@ def problems(root: Union[str, Path], extensions: Sequence[str],
         yield Problem(f'{root} holds no folders of images, one per class',
                       'correct data_prefix, or set ann_file to a list')
         return
-    strays = [name for name in folders if name.startswith(('.', '__'))]
+    classes = [str(name) for name in classes or ()]
+    strays = [name for name in folders if name not in classes
+              and (name.startswith('.') or name in STRAYS)]
     if strays:
         yield Problem(f'{root} holds the folder {strays[0]}, which counts as '
                       'a class', 'delete it')
     ours, theirs = ([name.lower() for name in names]
-                    for names in (classes or (), folders))
-    if ours != theirs and sorted(ours) == sorted(theirs):
+                    for names in (classes, folders))
+    if classes != folders and (
+            sorted(classes) == folders
+            or ours != theirs and sorted(ours) == sorted(theirs)):
         yield Problem(
             f'the classes ({shorten(classes)}) are in another order than the '
             f'folders of {root} ({shorten(folders)}), which are numbered in '

@@ -375,8 +375,10 @@ def check_maps(dataset: Any, path: str, samples: List[dict],
                 f'{shorten(sorted(seen), 10)}, of which '
                 f'{"one is a class" if learnt else "none is a class"} after '
                 f'loading (reduce_zero_label is {dataset.reduce_zero_label});'
-                ' if others are classes, correct reduce_zero_label, or map '
-                'them on loading, such as ' + map_labels(255, 1))
+                ' if others are classes, '
+                + ('set reduce_zero_label=False, and '
+                   if dataset.reduce_zero_label else '')
+                + 'map them on loading, such as ' + map_labels(255, 1))
         if training:
             raise UserError(text)
         print(f'warning: {text}', file=sys.stderr, flush=True)
@@ -395,8 +397,8 @@ def check_ignored(path: str, others: set, metrics: List[dict]) -> None:
         ignored = metric.get('ignore_index', 255)
         if metric.get('type') == 'IoUMetric' and others - {ignored}:
             raise UserError(
-                f'{evaluator}.ignore_index is {ignored}, but the label maps '
-                f'of {path} hold {shorten(sorted(others - {ignored}))}, which '
+                f'ignore_index of IoUMetric in {evaluator} is {ignored}, but '
+                f'the label maps of {path} hold {shorten(sorted(others - {ignored}))}, which '
                 'is no class; set it to that, as in the heads, or map such '
                 'ids to 255 on loading')
 

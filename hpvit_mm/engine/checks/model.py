@@ -27,7 +27,7 @@ DRAWS = 16  # samples that are read to see labels, or sizes
 def check_training(cfg: Config, model: nn.Module) -> None:
     """Check what fails, or is wrong without a word, in training only."""
     check_batch_norm(cfg, model)
-    check_mixing(model)
+    check_mixing(cfg, model)
     head = getattr(model, 'head', None)
     check_topk(head, 'model.head', [('head', head.num_classes)]
                if hasattr(head, 'num_classes') else [])
@@ -100,15 +100,20 @@ def check_batch_norm(cfg: Config, model: nn.Module) -> None:
         return
 
 
-def check_mixing(model: nn.Module) -> None:
+def check_mixing(cfg: Config, model: nn.Module) -> None:
     """Check the number of classes of Mixup's and CutMix's soft labels."""
     preprocessor = getattr(model, 'data_preprocessor', None)
     number = getattr(preprocessor, 'num_classes', None)
     own = getattr(getattr(model, 'head', None), 'num_classes', None)
     if own and not number and getattr(preprocessor, 'batch_augments', None):
-        raise UserError(
-            'model.data_preprocessor.num_classes is missing, which the '
-            f'augments of model.train_cfg need; set it to {own}')
+        sample = {'gt_score': 'unknown'}
+        with quiet(), contextlib.suppress(Exception):  # other checks
+            sample = DATASETS.build(cfg.train_dataloader.dataset)[0][
+                'data_samples']
+        if 'gt_score' not in sample and 'num_classes' not in sample:
+            raise UserError(
+                'model.data_preprocessor.num_classes is missing, which Mixup '
+                f'and CutMix need; set it to {own}')
     if getattr(preprocessor, 'to_onehot', False) and number and own \
             and number != own:
         raise UserError(
@@ -162,9 +167,9 @@ def check_loss(cfg: Config, model: nn.Module, path: str,
             remedy = 'remove class_weight, or use a loss that allows both, ' \
                 'such as FocalLoss on a GPU'
             if label != head.ignore_index:
-                remedy = f'set {path}.ignore_index to it, or, where it is ' \
-                    'of padding alone, model.data_preprocessor.seg_pad_val ' \
-                    f'to {head.ignore_index}'
+                remedy = f'set {path}.ignore_index to it, or, if only ' \
+                    'padding has it, model.data_preprocessor.seg_pad_val to ' \
+                    f'{head.ignore_index}'
             raise UserError(
                 f'{path}.loss_decode fails on the label {label} '
                 f'({type(error).__name__}: {error}), which training gives '

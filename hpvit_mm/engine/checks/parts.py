@@ -3,6 +3,7 @@ import contextlib
 import copy
 import importlib.util
 import inspect
+import tempfile
 import uuid
 from functools import partial
 from types import SimpleNamespace
@@ -137,11 +138,14 @@ def build_metrics(cfg: Config, name: str) -> List[Tuple[str, BaseMetric]]:
     place = f'{name}.metrics' if 'metrics' in cfg[name] else name
     metrics = []
     for path, entry in entries(cfg, place):
-        # IoUMetric creates it
-        if not entry.pop('output_dir', None) and entry.get('format_only') \
-                and entry.get('type') == 'IoUMetric':
-            raise UserError(f'{path}.output_dir is missing, which format_only '
-                            'needs; set it to a folder for the label maps')
+        out = entry.pop('output_dir', None)  # IoUMetric creates it
+        if entry.get('type') == 'IoUMetric':
+            if entry.get('format_only') and not out:
+                raise UserError(
+                    f'{path}.output_dir is missing, which format_only needs; '
+                    'set it to a folder for the label maps')
+        elif out:  # CityscapesMetric needs one, and deletes it
+            entry['output_dir'] = tempfile.mkdtemp()
         metrics.append((path, build(METRICS.build, entry, path)))
     return metrics
 

@@ -24,10 +24,11 @@ class Guarded:
         if isinstance(dataloader, dict):
             dataloader = guarded(dataloader, self.loader)
         super().__init__(runner, dataloader, *args, **kwargs)
-        if not len(self.dataloader):
+        if self.dataloader.drop_last and not len(self.dataloader):
             raise UserError(
-                f'{self.loader} has no batch: drop_last drops the only one; '
-                'use a smaller batch_size, or drop_last=False')
+                f'{self.loader} has no batch: drop_last drops the only one, '
+                f'of {len(self.dataloader.dataset)} images; use a smaller '
+                'batch_size, or drop_last=False')
 
     def run(self) -> dict:
         """Evaluate."""

@@ -91,10 +91,12 @@ class BaseBackbone(BaseModule):
                 f'{type(self).__name__} takes images of shape (B, '
                 f'{self.in_channels}, H, W), but got {tuple(x.shape)}: add '
                 'the missing dimensions, such as that of the batch.')
-        if min(x.shape[-2:]) < 1 or not x.is_floating_point():
-            raise UserError(
-                f'{type(self).__name__} takes normalised images of at least '
-                f'one pixel, but got {x.dtype} of shape {tuple(x.shape)}.')
+        if min(x.shape[-2:]) < 1:
+            raise UserError(f'the images have no pixels, {tuple(x.shape)}: '
+                            'correct their resizing.')
+        if not x.is_floating_point():
+            raise UserError(f'the images are of type {x.dtype}: normalise '
+                            'them first (data_preprocessor).')
         if x.shape[1] != self.in_channels:
             raise UserError(
                 f'the images have {x.shape[1]} channels, but the backbone '
