@@ -353,7 +353,7 @@ def test_categories_with_one_name(copy):
 def test_categories_in_another_order(copy):
     root = copy('coco')
     edit_coco(root, lambda content: content['categories'].reverse())
-    assert 'numbered by their order' in only('coco', root)
+    assert 'by which they are numbered' in only('coco', root)
 
 
 @pytest.mark.parametrize('orientation', [3, 6])

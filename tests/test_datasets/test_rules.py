@@ -395,6 +395,9 @@ def test_class_folders(classes, expected, folders):
 def test_folders_of_both_cases(folders):
     with refused('another order'):
         folders(dict(train=('A', 'B', 'a', 'b')), ('a', 'b', 'A', 'B'))
+
+
+def test_an_unusual_name_of_a_class(folders):
     folders(dict(train=('__background__', 'cat')), ('__background__', 'cat'))
 
 

@@ -158,7 +158,7 @@ def test_another_label_to_ignore(ade, accepted, refused, write_config):
                'val_dataloader.dataset.reduce_zero_label=False']
     refused('train', write_config('segmentation', data=folder),
             '--cfg-options', *options,
-            says=['val_evaluator.ignore_index is 255', 'hold 11'])
+            says=['val_evaluator is 255', 'hold 11'])
     accepted('segmentation', *options, 'val_evaluator.ignore_index=11',
              data=folder)
 
