@@ -7,7 +7,9 @@ Recipe    the official one with batches of 1,024 instead of 768 (see the
 Command   bash tools/dist_train.sh \
               configs/imagenet/swin-base-greenmim_8xb128-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      ...
+Cost      (30.9 + 0.002 + 61.7) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 11.9 EFLOPs, 26.3 GPU hours at 125
+          TFLOP/s in bf16; 19.5 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained; published: 83.8 % top-1 (LayneH/GreenMIM)
 """
 _base_ = [

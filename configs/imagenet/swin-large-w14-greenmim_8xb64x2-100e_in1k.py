@@ -7,7 +7,9 @@ Recipe    the official one (LayneH/GreenMIM, ft_configs): that of Swin-B with
 Command   bash tools/dist_train.sh \
               configs/imagenet/swin-large-w14-greenmim_8xb64x2-100e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      ...
+Cost      (71.6 + 0.0031 + 143) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 27.5 EFLOPs, 61.1 GPU hours at 125
+          TFLOP/s in bf16; 24.7 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained; published: 85.1 % top-1 (LayneH/GreenMIM)
 """
 _base_ = './swin-base-greenmim_8xb128-100e_in1k.py'

@@ -155,8 +155,8 @@ def test_a_result_is_copied_from_the_head(small):
     path.write_text(path.read_text().replace(
         'Result    not yet trained',
         'Result    99.9 % top-1\n          (work_dirs/x.log)'))
-    with pytest.raises(UserError, match='README.md, docs/model_zoo.md are '
-                       'out of date; run tools/model_zoo.py --write'):
+    with pytest.raises(UserError, match='README.md, docs/model_zoo.md, '
+                       'docs/relatives.md are out of date; run tools/model_zoo.py --write'):
         model_zoo.check(small)
     model_zoo.write(small)
     assert '| 99.9 % top-1 (work_dirs/x.log) |' in (small / README).read_text()
@@ -167,7 +167,8 @@ def test_a_changed_config_is_noticed(small):
     text = path.read_text()
     path.write_text(text.replace("pooling='avg'",
                                  "pooling='avg', with_cp=True"))
-    assert set(model_zoo.stale(small)) == {README, CHILD, model_zoo.PAGE}
+    assert set(model_zoo.stale(small)) == {
+        README, CHILD, model_zoo.PAGE, model_zoo.RELATIVES_PAGE}
     model_zoo.write(small)
     assert '+ 300) GFLOPs' in path.read_text()
     path.write_text(text)
