@@ -156,7 +156,8 @@ def test_a_result_is_copied_from_the_head(small):
         'Result    not yet trained',
         'Result    99.9 % top-1\n          (work_dirs/x.log)'))
     with pytest.raises(UserError, match='README.md, docs/model_zoo.md, '
-                       'docs/relatives.md are out of date; run tools/model_zoo.py --write'):
+                       'docs/relatives.md are out of date; run '
+                       'tools/model_zoo.py --write'):
         model_zoo.check(small)
     model_zoo.write(small)
     assert '| 99.9 % top-1 (work_dirs/x.log) |' in (small / README).read_text()

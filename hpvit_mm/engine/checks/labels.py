@@ -395,12 +395,13 @@ def check_ignored(path: str, others: set, metrics: List[dict]) -> None:
     evaluator = path.split('.')[0].replace('dataloader', 'evaluator')
     for metric in metrics:
         ignored = metric.get('ignore_index', 255)
-        if metric.get('type') == 'IoUMetric' and others - {ignored}:
+        counted = shorten(sorted(others - {ignored}))
+        if metric.get('type') == 'IoUMetric' and counted:
             raise UserError(
                 f'ignore_index of IoUMetric in {evaluator} is {ignored}, but '
-                f'the label maps of {path} hold {shorten(sorted(others - {ignored}))}, which '
-                'is no class; set it to that, as in the heads, or map such '
-                'ids to 255 on loading')
+                f'the label maps of {path} hold {counted}, which is no class; '
+                'set it to that, as in the heads, or map such ids to 255 on '
+                'loading')
 
 
 def map_labels(old: int, new: int) -> str:
