@@ -150,6 +150,9 @@ def backbone_arguments(plain: PlainViT,
         default = base.get(name, ARGUMENTS[name])
         if name == 'qkv_bias' and default == 'qv' and not flags[name]:
             continue
+        if name == 'norm_cfg' and name not in plain.told \
+                and flags[name]['type'] == default['type']:
+            continue  # the eps is that of the architecture
         if flags[name] != default and not (
                 name == 'layer_scale_init_value' and default
                 and flags[name]):

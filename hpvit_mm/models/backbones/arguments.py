@@ -72,6 +72,9 @@ def check_ascending(name: str, numbers: Union[int, Sequence[int]],
                      what: str, count: int, where: str) -> Tuple[int, ...]:
     """Return positive numbers of outputs."""
     given = (numbers, ) if isinstance(numbers, int) else tuple(numbers)
+    if not all(type(i) is int for i in given):
+        raise UserError(f'{name} must be whole numbers, but it is '
+                        f'{numbers!r}.')
     positive = tuple(i + count if i < 0 else i for i in given)
     if not positive or list(positive) != sorted(set(positive)) or not (
             0 <= positive[0] and positive[-1] < count):
