@@ -103,7 +103,7 @@ class PlainViT:
 
     @property
     def is_hpvit(self) -> bool:
-        """Whether the file is of an HPViT."""
+        """Return whether the file holds an HPViT."""
         return self.family == HPVIT.name
 
     @property
