@@ -21,6 +21,21 @@ MIXED = dict(
     float16='AmpOptimWrapper', bfloat16='hpvit_mm.BFloat16OptimWrapper')
 
 
+class RunConfig(Config):
+    """A config whose text is formatted once.
+
+    A run asks for it five times, and each time yapf takes about a second.
+    """
+    _formatted = ('', '')  # the content that was formatted last, and its text
+
+    @property
+    def pretty_text(self) -> str:
+        content = repr(dict(self.items()))
+        if RunConfig._formatted[0] != content:
+            RunConfig._formatted = content, super().pretty_text
+        return RunConfig._formatted[1]
+
+
 def training_config(args: Namespace) -> Config:
     """Return the config of tools/train.py with all flags applied."""
     cfg = load_config(args.config)
@@ -68,7 +83,7 @@ def test_config(args: Namespace) -> Config:
     return cfg
 
 
-def load_config(path: str) -> Config:
+def load_config(path: str) -> RunConfig:
     """Read a config file, which is executed as Python.
 
     Raises:
@@ -92,6 +107,7 @@ def load_config(path: str) -> Config:
         text = f'{type(error).__name__}: {error}'.rstrip(': ')
         raise UserError(f'the config {path} cannot be read: {text}; correct '
                         'the file') from error
+    object.__setattr__(cfg, '__class__', RunConfig)
     return cfg
 
 

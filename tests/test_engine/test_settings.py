@@ -1,4 +1,6 @@
 """Flags into the config of a run."""
+import copy
+
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
@@ -35,6 +37,21 @@ def test_work_dir(train_config):
     in_config = "work_dir = 'mine'"
     assert train_config(more=in_config).work_dir == 'mine'
     assert train_config('--work-dir', 'x', more=in_config).work_dir == 'x'
+
+
+def test_its_text_is_formatted_once(train_config, monkeypatch):
+    """Until it changes; copies have the same text."""
+    cfg, formatted = train_config(), []
+    cfg.experiment_name = 'mine'
+    plain = Config(dict(cfg.items())).pretty_text
+    original = Config.pretty_text.fget
+    monkeypatch.setattr(Config, 'pretty_text', property(
+        lambda self: formatted.append(self) or original(self)))
+    texts = {cfg.pretty_text, copy.deepcopy(cfg).pretty_text, cfg.dump()}
+    assert texts == {plain}
+    assert len(formatted) == 1
+    cfg.model.type = 'Another'
+    assert "type='Another'" in cfg.pretty_text
 
 
 def test_options_are_applied_last(train_config):
