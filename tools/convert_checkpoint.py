@@ -72,7 +72,8 @@ def main(argv=None) -> int:
     args = parse(argv)
 
     def run():
-        from hpvit_mm.checkpoints.convert import config_line, convert, export
+        from hpvit_mm.checkpoints.convert import config_line, convert
+        from hpvit_mm.checkpoints.export import export
         options = dict(vars(args))
         to = options.pop('to')
         if options.pop('dry_run'):

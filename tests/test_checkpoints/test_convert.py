@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from hpvit_mm.checkpoints import load_pretrained, read_checkpoint
-from hpvit_mm.checkpoints.convert import convert, export
+from hpvit_mm.checkpoints.convert import convert
+from hpvit_mm.checkpoints.export import export
 from hpvit_mm.checkpoints.write import write_checkpoint
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
@@ -278,9 +279,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, ending, monkeypatch):
 @pytest.mark.parametrize('to, options, says', [
     ('mae', dict(with_cls_token=False, num_registers=1), 'reg_token'),
     ('mae', dict(layer_scale_init_value=1.), 'ls1.gamma'),
-    ('hf', dict(pre_norm=True), 'norm_pre'),
+    ('hf', dict(pre_norm=True), 'activation: give --arch'),
     ('mmpretrain', dict(num_registers=1, with_cls_token=True), 'reg_token'),
-    ('hf', {}, 'no cls token'),
+    ('hf', {}, 'activation: give --arch'),
 ])
 def test_formats_without_a_place_for_something(tmp_path, to, options, says):
     model = hierarchical(**options)

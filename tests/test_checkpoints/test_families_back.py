@@ -2,8 +2,10 @@
 import pytest
 import torch
 
-from hpvit_mm.checkpoints.convert import convert, export, own_record
+from hpvit_mm.checkpoints.convert import convert, own_record
+from hpvit_mm.checkpoints.export import export
 from hpvit_mm.errors import UserError
+from hpvit_mm.models import HPViT
 
 SIZES = dict(embed_dim=64, depth=2, num_heads=2)
 OWN = dict(embed_dims=64, num_layers=2, num_heads=2)
@@ -67,25 +69,53 @@ BASE = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
                             hidden_act='silu')),
     ('Dinov2Model', {}),
     ('Dinov2Model', dict(use_swiglu_ffn=True)),
-    ('Dinov2WithRegistersModel', dict(num_register_tokens=4))])
+    ('Dinov2WithRegistersModel', dict(num_register_tokens=4)),
+    ('ViTModel', dict(qkv_bias=False)), ('DeiTModel', {}),
+    ('IJepaModel', {}),
+    ('CLIPVisionModel', {}), ('CLIPVisionModel', dict(hidden_act='gelu')),
+    ('SiglipVisionModel', dict(vision_use_head=False)),
+    ('Aimv2VisionModel', dict(use_head=False)),
+    ('BeitModel', dict(use_absolute_position_embeddings=True)),
+    ('BeitModel', dict(use_mean_pooling=False,
+                       use_absolute_position_embeddings=True))])
 @torch.no_grad()
 def test_transformers_reads_what_goes_back(cls, options, tmp_path):
     import transformers
+    # the pooling before their heads is not of the encoder
+    more = dict(add_pooling_layer=False) if cls in (
+        'ViTModel', 'DeiTModel') else {}
     cls = getattr(transformers, cls)
     torch.manual_seed(0)
-    model = cls(cls.config_class(**dict(BASE, **options))).eval()
+    model = cls(cls.config_class(**dict(BASE, **options)), **more).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     model.save_pretrained(tmp_path / 'hf')
     convert(tmp_path / 'hf', tmp_path / 'own.pth', stage_depths=(1, 1),
             with_cls_token=True)
     export(tmp_path / 'own.pth', tmp_path / 'back', 'hf')
-    again, info = cls.from_pretrained(tmp_path / 'back',
-                                      output_loading_info=True)
+    again, info = cls.from_pretrained(
+        tmp_path / 'back', output_loading_info=True, **more)
     assert not info['missing_keys'] and not info['unexpected_keys']
     x = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(again(x).last_hidden_state,
                                model(x).last_hidden_state)
+
+
+@pytest.mark.parametrize('arch, says', [
+    (dict(base='clip-base', **OWN, with_cls_token=False), 'no cls_token'),
+    (dict(base='clip-base', **OWN, qk_norm=True), 'no model of transformers'),
+    (dict(base='eva02-tiny', **OWN, rotary=None), 'SwiGLU'),
+    (dict(base='dinov2-giant', **OWN, patch_size=16, img_size=64,
+          feedforward_channels=100),
+     'MLPs of width 100'),
+    (dict(base='deit-base', **OWN, num_registers=2), 'reg_token')])
+def test_networks_that_transformers_has_not(arch, says, tmp_path):
+    arch = dict(dict(feedforward_channels=128), **arch)
+    model = HPViT(arch=arch, patch_size=16, stage_depths=(1, 1))
+    torch.save(model.state_dict(), tmp_path / 'own.pth')
+    with pytest.raises(UserError, match=says):
+        export(tmp_path / 'own.pth', tmp_path / 'back', 'hf', arch=arch)
+    assert not (tmp_path / 'back').exists()
 
 
 def test_formats_without_rotary_positions(tmp_path):

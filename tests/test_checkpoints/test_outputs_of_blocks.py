@@ -4,7 +4,7 @@ import timm
 import torch
 
 from hpvit_mm.checkpoints import load_pretrained
-from hpvit_mm.checkpoints.convert import export
+from hpvit_mm.checkpoints.export import export
 from hpvit_mm.models import HPViT
 
 ARCH = dict(embed_dims=48, num_layers=6, num_heads=3, feedforward_channels=96)

@@ -7,7 +7,8 @@ from peers import ARCH, DEPTH, PEERS, WIDTH
 from written_files import WRITTEN
 
 from hpvit_mm.checkpoints import load_pretrained
-from hpvit_mm.checkpoints.convert import convert, export
+from hpvit_mm.checkpoints.convert import convert
+from hpvit_mm.checkpoints.export import export
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 

@@ -94,7 +94,7 @@ def test_the_arguments_told_are_those_that_load(training, tmp_path):
     path, _ = training
     plain = hpvit(stage_depths=(4, ), patch_stride=16, with_cls_token=True)
     torch.save(plain.state_dict(), tmp_path / 'own.pth')
-    from hpvit_mm.checkpoints.convert import export
+    from hpvit_mm.checkpoints.export import export
     export(tmp_path / 'own.pth', tmp_path / 'mae.pth', 'mae')
     encoder = describe(tmp_path / 'mae.pth')['encoder']
     assert encoder['grid'] == [4, 4]

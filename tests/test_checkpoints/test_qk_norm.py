@@ -7,7 +7,8 @@ from torch import nn
 
 from hpvit_mm.checkpoints import load_pretrained, read_plain
 from hpvit_mm.checkpoints.architecture import arch_of
-from hpvit_mm.checkpoints.convert import convert, export
+from hpvit_mm.checkpoints.convert import convert
+from hpvit_mm.checkpoints.export import export
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 

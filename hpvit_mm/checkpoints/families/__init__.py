@@ -18,12 +18,14 @@ FAMILIES = (
         hugging_face, openmmlab, aimv2, clip, vitdet, dinov3, beit, dinov2,
         deit3, mae)))
 # What `convert_checkpoint.py --to` takes.
-TARGETS = dict(mae=mae.TARGET, timm=mae.TIMM, mmpretrain=openmmlab.TARGET,
-               hf=hugging_face.TARGET)
-# Models of transformers but ViT, by the model_type of their config.json.
+TARGETS = dict(mae=mae.TARGET, timm=mae.TIMM, mmpretrain=openmmlab.TARGET)
+# Models of transformers, by the model_type of their config.json.
 HUGGING_FACE = dict(
-    dinov3_vit=dinov3.TARGET, dinov2=hugging_face.DINOV2,
-    dinov2_with_registers=hugging_face.DINOV2)
+    vit=hugging_face.VIT, deit=hugging_face.DEIT, ijepa=hugging_face.IJEPA,
+    beit=beit.TARGET, dinov2=hugging_face.DINOV2,
+    dinov2_with_registers=hugging_face.DINOV2_REGISTERS,
+    dinov3_vit=dinov3.TARGET, clip_vision_model=clip.TARGET,
+    siglip_vision_model=clip.SIGLIP, aimv2_vision_model=aimv2.TARGET)
 
 
 def recognise(names: Iterable[str]) -> Optional[Family]:

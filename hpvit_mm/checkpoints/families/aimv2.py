@@ -1,5 +1,5 @@
 """apple/ml-aim: AIMv2, and transformers' Aimv2VisionModel."""
-from .base import Family
+from .base import Family, Target
 from .mae import RENAMES
 
 FAMILY = Family('AIMv2', r'preprocessor\.patchifier\.proj', (
@@ -27,3 +27,17 @@ HUGGING_FACE = Family(
         (r'\.ffn\.', '.mlp.'),
         *RENAMES,
     ))
+# Aimv2VisionModel of transformers
+TARGET = Target(renames=(
+    (r'\.attn\.(q|k|v)(uery|ey|alue)\.', r'.attention.\1_proj.'),
+    (r'\.attn\.proj\.', '.attention.out_proj.'),
+    (r'\.mlp\.(gate|up)\.', r'.ffn.\1_proj.'),
+    (r'\.mlp\.fc2\.', '.ffn.down_proj.'),
+    (r'\.norm([12])\.', r'.rms_norm\1.'),
+    (r'^blocks\.', 'encoder.layers.'),
+    (r'^patch_embed\.proj\.', 'embeddings.patch_embed.'),
+    (r'^norm_patches\.', 'embeddings.rms_norm.'),
+    (r'^pos_embed$', 'embeddings.position_embedding.weight'),
+    (r'^norm\.', 'rms_norm.'),
+), lacks=('ls1.gamma', 'reg_token', 'dist_token', 'cls_token', 'norm_pre',
+          'norm1.bias'), needs=('pos_embed', ), model='Aimv2VisionModel')

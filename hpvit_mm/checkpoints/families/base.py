@@ -6,6 +6,8 @@ from typing import Dict, Iterable, Tuple
 import torch
 from torch import Tensor
 
+from hpvit_mm.errors import UserError
+
 Renames = Tuple[Tuple[str, str], ...]
 
 
@@ -50,12 +52,35 @@ class Target:
         renames: Regular expressions and replacements that lead from MAE's
             names to those of the format.
         lacks: Parts of names that the format has no place for.
-        needs_cls: Whether its models always have a cls token.
+        needs: Names of tensors that its models always have.
+        model: Class of transformers that reads it; '' for files.
     """
-    entry: str
+    entry: str = ''
     renames: Renames = ()
     lacks: Tuple[str, ...] = ()
-    needs_cls: bool = False
+    needs: Tuple[str, ...] = ()
+    model: str = ''
+
+    def check(self, tensors: Iterable[str], source: str, what: str) -> None:
+        """Refuse tensors that the format cannot hold.
+
+        Args:
+            tensors: Their names, as MAE's.
+            source: Name of the file, for the message.
+            what: The format, for the message.
+
+        Raises:
+            UserError: If there is one that it lacks, or lacks one that it
+                needs.
+        """
+        for part in self.lacks:
+            if any(part in name for name in tensors):
+                raise UserError(f'{source} has {part}, which {what} has no '
+                                'place for: use --to timm.')
+        for name in self.needs:
+            if name not in tensors:
+                raise UserError(f'{source} has no {name}, which {what} always '
+                                'has: use --to timm.')
 
 
 def fuse_qkv(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:

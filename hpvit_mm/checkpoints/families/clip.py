@@ -1,5 +1,5 @@
 """CLIP, OpenCLIP and PE; transformers' CLIP and SigLIP (image towers)."""
-from .base import Family
+from .base import Family, Target
 
 FAMILY = Family('CLIP', r'conv1', (r'transformer\.resblocks\.', ), (
     (r'^conv1\.', 'patch_embed.proj.'),
@@ -30,3 +30,24 @@ HUGGING_FACE = Family(
         (r'\.self_attn\.([qkv])_proj\.', r'.attn.\1.'),
         (r'\.self_attn\.out_proj\.', '.attn.proj.'),
     ))
+# CLIPVisionModel and SiglipVisionModel of transformers
+RENAMES = (
+    (r'\.attn\.(q|k|v)(uery|ey|alue)\.', r'.self_attn.\1_proj.'),
+    (r'\.attn\.proj\.', '.self_attn.out_proj.'),
+    (r'\.norm([12])\.', r'.layer_norm\1.'),
+    (r'^blocks\.', 'encoder.layers.'),
+    (r'^patch_embed\.proj\.', 'embeddings.patch_embedding.'),
+    (r'^cls_token$', 'embeddings.class_embedding'),
+    (r'^pos_embed$', 'embeddings.position_embedding.weight'),
+    (r'^norm_pre\.', 'pre_layrnorm.'),
+    (r'^(fc_)?norm\.', 'post_layernorm.'),
+    ('^', 'vision_model.'),
+)
+NEEDS = ('pos_embed', 'blocks.0.attn.qkv.bias', 'blocks.0.mlp.fc1.bias')
+LACKS = ('ls1.gamma', 'reg_token', 'dist_token')
+TARGET = Target(
+    renames=RENAMES, lacks=(*LACKS, 'patch_embed.proj.bias'),
+    needs=(*NEEDS, 'norm_pre.weight', 'cls_token'), model='CLIPVisionModel')
+SIGLIP = Target(
+    renames=RENAMES, lacks=(*LACKS, 'norm_pre', 'cls_token'),
+    needs=(*NEEDS, 'patch_embed.proj.bias'), model='SiglipVisionModel')

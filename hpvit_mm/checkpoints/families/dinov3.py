@@ -16,7 +16,7 @@ HUGGING_FACE = Family(
         *RENAMES,
     ))
 # As transformers writes published files.
-TARGET = Target('', (
+TARGET = Target(renames=(
     (r'\.attn\.(q|k|v)(uery|ey|alue)\.', r'.attention.\1_proj.'),
     (r'\.attn\.proj\.', '.attention.o_proj.'),
     (r'\.mlp\.gate\.', '.mlp.gate_proj.'),
@@ -27,4 +27,5 @@ TARGET = Target('', (
     (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.'),
     (r'^reg_token$', 'embeddings.register_tokens'),
     (r'^(cls_token|mask_token)$', r'embeddings.\1'),
-), lacks=('norm_pre', ), needs_cls=True)
+), lacks=('norm_pre', 'dist_token'), needs=('cls_token', ),
+    model='DINOv3ViTModel')

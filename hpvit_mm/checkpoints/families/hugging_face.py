@@ -26,29 +26,41 @@ FAMILY = Family('Hugging Face ViT',
     *RENAMES,
 ))
 # Names as in published files, which any version of transformers reads.
-TARGET = Target('', (
+EMBEDDINGS = (
+    (r'^blocks\.', 'encoder.layer.'),
+    (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.projection.'),
+    (r'^pos_embed$', 'embeddings.position_embeddings'),
+    (r'^dist_token$', 'embeddings.distillation_token'),
+    (r'^reg_token$', 'embeddings.register_tokens'),
+    (r'^(cls_token|mask_token)$', r'embeddings.\1'),
+)
+BLOCKS = (
     (r'\.attn\.(query|key|value)\.', r'.attention.attention.\1.'),
     (r'\.attn\.proj\.', '.attention.output.dense.'),
+)
+MLP = (
     (r'\.mlp\.fc1\.', '.intermediate.dense.'),
     (r'\.mlp\.fc2\.', '.output.dense.'),
     (r'\.norm1\.', '.layernorm_before.'),
     (r'\.norm2\.', '.layernorm_after.'),
-    (r'^blocks\.', 'encoder.layer.'),
-    (r'^pos_embed$', 'embeddings.position_embeddings'),
-    (r'^cls_token$', 'embeddings.cls_token'),
-    (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.projection.'),
-    (r'^(fc_)?norm\.', 'layernorm.'),
-), lacks=('ls1.gamma', 'reg_token', 'dist_token', 'norm_pre'),
-    needs_cls=True)
-# Dinov2Model and Dinov2WithRegistersModel
-DINOV2 = Target('', (
-    (r'\.attn\.(query|key|value)\.', r'.attention.attention.\1.'),
-    (r'\.attn\.proj\.', '.attention.output.dense.'),
-    (r'\.ls([12])\.gamma$', r'.layer_scale\1.lambda1'),
-    (r'^blocks\.', 'encoder.layer.'),
-    (r'^pos_embed$', 'embeddings.position_embeddings'),
-    (r'^reg_token$', 'embeddings.register_tokens'),
-    (r'^(cls_token|mask_token)$', r'embeddings.\1'),
-    (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.projection.'),
-    (r'^(fc_)?norm\.', 'layernorm.'),
-), lacks=('norm_pre', 'dist_token'), needs_cls=True)
+)
+NORM = ((r'^(fc_)?norm\.', 'layernorm.'), )
+LACKS = ('ls1.gamma', 'reg_token', 'norm_pre')
+NEEDS = ('pos_embed', 'blocks.0.mlp.fc1.bias')
+VIT = Target(
+    renames=(*BLOCKS, *MLP, *EMBEDDINGS, *NORM), model='ViTModel',
+    lacks=(*LACKS, 'dist_token'), needs=(*NEEDS, 'cls_token'))
+DEIT = Target(
+    renames=VIT.renames, model='DeiTModel', lacks=LACKS,
+    needs=(*NEEDS, 'cls_token', 'dist_token'))
+IJEPA = Target(
+    renames=VIT.renames, model='IJepaModel',
+    lacks=(*LACKS, 'dist_token', 'cls_token'), needs=NEEDS)
+DINOV2 = Target(
+    renames=(*BLOCKS, (r'\.ls([12])\.gamma$', r'.layer_scale\1.lambda1'),
+             *EMBEDDINGS, *NORM), model='Dinov2Model',
+    lacks=('norm_pre', 'dist_token', 'reg_token'),
+    needs=(*NEEDS, 'cls_token', 'blocks.0.ls1.gamma'))
+DINOV2_REGISTERS = Target(
+    renames=DINOV2.renames, model='Dinov2WithRegistersModel',
+    lacks=DINOV2.lacks[:2], needs=(*DINOV2.needs, 'reg_token'))

@@ -20,5 +20,5 @@ RENAMES = (
 )
 FAMILY = Family('MAE or timm ViT', ANCHOR, (r'blocks\.', ), RENAMES)
 TARGET = Target('model', lacks=('ls1.gamma', 'reg_token', 'norm_pre'),
-                needs_cls=True)
-TIMM = Target('')
+                needs=('cls_token', ))
+TIMM = Target()

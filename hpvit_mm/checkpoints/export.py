@@ -1,0 +1,150 @@
+"""Convert HPViT's checkpoints back to those of plain ViTs."""
+import re
+from pathlib import Path
+from typing import Dict, Optional, Union
+
+import torch
+from torch import Tensor
+
+from hpvit_mm.errors import UserError
+from hpvit_mm.models.backbones.archs import ROTARY, resolve_arch
+from .adapt import KEPT, last_norm, reorder_channels
+from .architecture import HIDDEN
+from .convert import own_record
+from .families import (TARGETS, fuse_qkv, rename, split_bias, split_mlp,
+                       split_qkv)
+from .hugging_face import for_transformers, write_folder
+from .plain import read_plain
+from .read import read_checkpoint
+from .report import LoadReport
+from .write import check_destination, write_checkpoint
+
+
+def export(checkpoint: str, out: Optional[str], to: str,
+           force: bool = False,
+           arch: Union[str, dict, None] = None) -> LoadReport:
+    """Write an HPViT's checkpoint in the format of a plain ViT.
+
+    Where nothing was resampled or trained, the encoder's tensors are bit for
+    bit those that were converted.
+
+    Args:
+        checkpoint: An HPViT's checkpoint, alone or in a larger model's.
+        out: The file to write, for 'hf' the folder; None writes nothing.
+        to: A key of ``TARGETS``: 'mae', 'timm', 'mmpretrain' or 'hf'.
+        force: Whether ``out`` may be replaced. Defaults to False.
+        arch: The architecture, for files that do not tell their rotary
+            positions. Defaults to None: as the file tells.
+
+    Returns:
+        The report.
+
+    Raises:
+        UserError: If the checkpoint is not an HPViT's, or has parts that the
+            format has no place for.
+    """
+    if out:
+        check_destination(out, force)
+    content = read_checkpoint(checkpoint)
+    plain = read_plain(content, str(checkpoint))
+    if not plain.is_hpvit:
+        raise UserError(f'{checkpoint} is of the family {plain.family}: '
+                        '--to takes checkpoints of HPViT.')
+    record = own_record(content)
+    arch = arch or record.get('backbone', {}).get('arch')
+    flags = plain.structure
+    if arch is None and not flags['abs_pos']:
+        raise UserError(f'{checkpoint} has no position embedding and does not '
+                        'tell its rotary positions: give --arch.')
+    if arch is None and to == 'hf' and (flags['pre_norm'] or not (
+            flags['with_cls_token'])):  # CLIP, SigLIP
+        raise UserError(f'{checkpoint} does not tell its activation: give '
+                        '--arch.')
+    arch = resolve_arch(arch) if arch else {}
+    report = LoadReport(plain.source, plain.family, ignored=plain.ignored)
+    tensors = _to_mae(plain.tensors, record.get('plain', {}), report)
+    if arch.get('rotary'):
+        rotary = dict(ROTARY, **arch['rotary'])
+        reorder_channels(tensors, arch['num_heads'], rotary['order'],
+                         rotary['style'], inverse=True)
+    if plain.structure['qkv_bias'] == 'qv':
+        tensors = split_bias(tensors)
+    if to == 'hf':
+        tensors, config = for_transformers(
+            tensors, arch, record.get('backbone', {}), plain.source)
+    elif to == 'timm':
+        tensors = _timm_names(tensors, arch)
+    else:
+        if any(arch.get(name) not in (None, False, 'gelu') for name in (
+                *HIDDEN, 'attn_norm', 'mlp_norm', 'qk_norm', 'patch_norm')):
+            raise UserError(
+                f'{plain.source} is of a network that the format {to!r} has '
+                'no place for (rotary positions, another activation or other '
+                'norms): use --to timm.')
+        TARGETS[to].check(tensors, plain.source, f'the format {to!r}')
+        tensors = {rename(name, TARGETS[to].renames): tensor
+                   for name, tensor in tensors.items()}
+    report.used = list(tensors)
+    if out and to == 'hf':
+        write_folder(tensors, config, Path(out))
+    elif out:
+        write_checkpoint(tensors, out, {}, TARGETS[to].entry)
+    return report
+
+
+def _timm_names(tensors: Dict[str, Tensor], arch: dict
+                ) -> Dict[str, Tensor]:
+    """Return tensors by timm's names, which depend on the family.
+
+    timm's ``Eva`` has the rotary families. Its B and L of EVA-02 keep
+    queries, keys and values apart; all SwiGLU but EVA-02's Ti and S and
+    DINOv2's g keep gate and value apart.
+    """
+    rotary = arch.get('rotary')
+    if arch.get('act') == 'swiglu' and (
+            arch['mlp_norm'] or not arch['abs_pos'] or not arch['bias']):
+        tensors = split_mlp(tensors, 'fc1_g', 'fc1_x')
+    if rotary and arch['mlp_norm']:
+        tensors = {name.replace('.qkv.', '.'): tensor for name, tensor in
+                   split_qkv(fuse_qkv(tensors)).items()}
+        tensors = {re.sub(r'\.(q|k|v)(uery|ey|alue)\.', r'.\1_proj.', name):
+                   tensor for name, tensor in tensors.items()
+                   if not re.search(r'\.key\.bias$', name)}
+    renames = [(r'^norm_patches\.', 'patch_embed.norm.'),
+               (r'^rotary\.freqs$', 'rope.freqs')]
+    if rotary:
+        renames.append((r'\.ls([12])\.gamma$', r'.gamma_\1'))
+    return {rename(name, renames): tensor
+            for name, tensor in tensors.items()}
+
+
+def _to_mae(tensors: Dict[str, Tensor], record: dict,
+            report: LoadReport) -> Dict[str, Tensor]:
+    """Return an HPViT's tensors by MAE's names, with one position embedding.
+    """
+    last = last_norm(tensors)
+    plain = {}
+    for name, tensor in tensors.items():
+        if name.startswith(last) and record.get('last_norm', '') is None:
+            report.ignored[name] = 'the plain ViT had no last norm'
+        elif name.startswith(last):
+            norm = record.get('last_norm') or 'norm'
+            plain.setdefault(name.replace(last, f'{norm}.'), tensor)
+        elif name.startswith(('norms.', 'pools.')):
+            report.ignored[name] = 'a plain ViT has no such part'
+        elif name.startswith(KEPT):
+            plain[name[len(KEPT):]] = tensor
+        else:
+            plain[name] = tensor
+    prefix = plain.pop('prefix_pos_embed', None)
+    rows = record.get('position_rows')
+    if rows is None:
+        rows = int('cls_token' in plain)
+    if prefix is not None and rows:
+        plain['pos_embed'] = torch.cat(
+            [prefix[:, :rows], plain['pos_embed']], dim=1)
+    if record.get('dist_token'):
+        plain['dist_token'] = plain.pop('reg_token')
+    return plain
+
+
