@@ -23,7 +23,7 @@ SAMPLES = {
 }
 DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
           'eight', 'nine')
-CHANNELS = 16  # of small models
+CHANNELS, QUERIES = 16, 20  # of small models
 # Type of a backbone -> its architectures, and a narrow one's entries.
 NARROW = {
     'hpvit_mm.HPViT': (archs.ARCHS, dict(
@@ -122,6 +122,8 @@ def narrow(node) -> None:
             node[key] = CHANNELS // 2
         elif key == 'num_groups' and value:
             node[key] = 1
+        elif key == 'num_queries':
+            node[key] = QUERIES
         else:
             narrow(value)
     if node.get('type') == 'hpvit_mm.SimpleFeaturePyramid':

@@ -19,7 +19,8 @@ VARIANTS = ('-tiny-', '-small-', '-large-', '-huge-', '-1182-', '-1191-',
             'base-dinov3-frozen_u', 'avg-dinov3-frozen_u',
             'mask2former_8xb2-9', 'vit-base-dinov3_dino',
             'vit-base-mae_cascade',
-            '/vit-base-mae_upernet_8xb2-80k_cityscapes')
+            '/vit-base-mae_upernet_8xb2-80k_cityscapes',
+            '_cityscapes-512x1024')
 RECIPES = [name for name in configs()
            if not any(part in name for part in VARIANTS)
            or '/hiera-' in name]
