@@ -328,6 +328,28 @@ def test_a_complete_environment_is_only_verified(tmp_path, monkeypatch):
         setup_env.set_up(env, None, False, True)
 
 
+def test_a_quiet_run_imports_nothing_unless_packages_changed(
+        tmp_path, monkeypatch):
+    env = setup_env.Environment(tmp_path / 'v')
+    packages, verified = ['a==1'], []
+    monkeypatch.setattr(env, 'packages', lambda: packages)
+    monkeypatch.setattr(setup_env, 'verify',
+                        lambda env, quiet: verified.append(quiet) or True)
+    env.record = dict(state='complete', stack='official', python=[3, 11],
+                      digest=setup_env.digest('official'))
+    for packages, quiet, times in ((packages, True, 1), (packages, True, 1),
+                                   (packages, False, 2), (['a==2'], True, 3),
+                                   (['a==2'], True, 3), (None, True, 4)):
+        setup_env.set_up(env, None, False, quiet)
+        assert len(verified) == times
+
+
+def test_what_is_installed_is_told(tmp_path):
+    env = setup_env.Environment(tmp_path)
+    env.python = sys.executable
+    assert any(one.startswith('torch==') for one in env.packages())
+
+
 # -- tools/run_tests.sh
 
 

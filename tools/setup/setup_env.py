@@ -2,7 +2,8 @@
 
 Each run asks the environment what it has, pip installs what is missing, and
 at the end everything is imported. A small file in the environment records
-whether the last run succeeded. Needs only the standard library.
+whether the last run succeeded, and what was installed; with --quiet nothing is
+imported until that changes. Needs only the standard library.
 """
 import argparse
 import csv
@@ -163,6 +164,12 @@ class Environment:
     def pip(self, title, *arguments, **variables):
         self.run(title, self.python, '-m', 'pip', 'install', *arguments,
                  **variables)
+
+    def packages(self):
+        """Names and versions of all that is installed."""
+        return self.ask('from importlib.metadata import distributions; '
+                        'print(json.dumps(sorted(f"{one.name}=={one.version}"'
+                        ' for one in distributions())))')
 
     def ask(self, code):
         """Run Python code in it; return its last line as JSON, or None."""
@@ -348,7 +355,11 @@ def set_up(env, wanted, python_given, quiet):
             and record['digest'] == digest(stack) and (
                 not python_given
                 or record['python'] == list(sys.version_info[:2]))):
+        packages = env.packages()
+        if quiet and packages and packages == record.get('packages'):
+            return  # nothing has changed since everything was imported
         if verify(env, quiet):
+            env.record = dict(record, packages=packages)
             return
         print('not complete any more: repairing')
     facts = make_venv(env, python_given)
@@ -360,7 +371,7 @@ def set_up(env, wanted, python_given, quiet):
         raise Stop(f'the environment is not complete: remove {env.folder} and '
                    f'run again, or see {env.log}')
     env.record = dict(env.record, state='complete', digest=digest(stack),
-                      python=facts['version'])
+                      python=facts['version'], packages=env.packages())
     print(f'ready after {(time.monotonic() - began) / 60:.0f} min; to use it '
           f'by hand: source {env.folder}/bin/activate')
 
