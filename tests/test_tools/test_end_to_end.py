@@ -97,7 +97,8 @@ def test_augmented_test(kind, trained, inside, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', [
+    pytest.param('classification', marks=pytest.mark.faults), *KINDS[1:]])
 def test_augmented_test_in_two_processes(kind, trained, inside, forks,
                                          tmp_path):
     config, checkpoint = trained(kind)
