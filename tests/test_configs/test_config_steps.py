@@ -20,8 +20,8 @@ VARIANTS = ('-tiny-', '-small-', '-large-', '-huge-', '-1182-', '-1191-',
             'mask2former_8xb2-9', 'vit-base-dinov3_dino',
             'vit-base-mae_cascade',
             '/vit-base-mae_upernet_8xb2-80k_cityscapes',
-            '_cityscapes-512x1024', '8xb2x4-bf16-lsj', '-mae_mask-rcnn_8xb2-ms-3x',
-            '-mae_upernet_8xb2-160k_ade20k-640x640')
+            '_cityscapes-512x1024', '8xb2x4-bf16-lsj',
+            '-mae_mask-rcnn_8xb2-ms-3x', '8xb2-160k_ade20k-640x640')
 RECIPES = [name for name in configs()
            if not any(part in name for part in VARIANTS)
            or '/hiera-' in name]
