@@ -208,19 +208,22 @@ def _check_flags(plain: PlainViT, backbone: nn.Module,
             raise UserError(
                 f'{plain.source} has {name}={flags[name]}, but the backbone '
                 f'has {arch[name]}: set {_suggestion(plain)}. {nothing}.')
-    if plain.told or arch['act'] or 'rotary_position' in drop:
+    if 'act' in plain.told or arch['act'] or 'rotary_position' in drop:
         return
+    # named, as one whose weights were not trained with timm's activation
+    named = 'post_norm' in plain.told
     names = plain.tensors.keys() | plain.ignored.keys()
     pooling = any(name.startswith('attn_pool.') for name in names)
     no_norm = not any(re.match(r'(fc_)?norm\.', name) for name in names)
     if flags['pre_norm'] and not arch['rotary'] and (
+            'rotary' not in plain.told) and (
             pooling or no_norm and plain.family != 'OpenMMLab ViT'):
         raise UserError(
             f'{plain.source} has a norm before the blocks and '
             f'{"an attention pooling" if pooling else "none behind them"}, '
             'like PE, which has rotary positions: set '
             f'{_suggestion(plain)}; {remedy("rotary_position")}. {nothing}.')
-    if flags['pre_norm'] or pooling and not plain.prefix_tokens:
+    if named or flags['pre_norm'] or pooling and not plain.prefix_tokens:
         like = "CLIP: OpenAI's weights have QuickGELU, most of OpenCLIP GELU" \
             if flags['pre_norm'] else \
             'SigLIP, which has the tanh approximation of GELU'

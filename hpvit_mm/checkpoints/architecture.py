@@ -116,6 +116,8 @@ def _told_by_names(plain: 'PlainViT', flags: dict) -> dict:
             or 'norm.weight' not in names):
         return dict(HIDDEN, norm_cfg=LN5, rotary=dict(
             PE_POSITIONS, offset=float(flags['with_cls_token'])))
+    if plain.family == 'CLIP':
+        return dict(rotary=None)  # OpenAI's or OpenCLIP's
     if flags['act'] == 'swiglu' and flags['abs_pos']:
         if flags['norm'] == 'RMS':
             return dict(HIDDEN, norm_cfg=LN5)  # AIMv2

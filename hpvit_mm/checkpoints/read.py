@@ -1,5 +1,6 @@
 """Read checkpoints without executing anything in them."""
 import os
+import re
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -54,7 +55,10 @@ def read_checkpoint(checkpoint: Union[str, Path],
                             'a file in it, or omit sha256.')
         return read_folder(Path(path), map_location, lazy)
     if not os.path.isfile(path):
-        raise UserError(f'there is no checkpoint file {name}: check the path.')
+        on_hub = f', or name hf://{name} if it is a model of Hugging Face' \
+            if re.fullmatch(r'[\w.-]+/[\w.-]+', name) else ''
+        raise UserError(f'there is no checkpoint file {name}: check the path'
+                        f'{on_hub}.')
     if sha256 and shown == name:
         check_sha256(path, sha256, 'copy or download it again')
     return read_file(path, shown, map_location, lazy, verify)

@@ -7,6 +7,7 @@ from torch import nn
 from hpvit_mm.analysis.count import count_step, peak_memory
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
+from hpvit_mm.models.backbones.archs import ARCHS
 
 C, HIDDEN, HEADS = 32, 96, 2
 ARCH = dict(embed_dims=C, num_layers=4, num_heads=HEADS,
@@ -82,6 +83,24 @@ def test_a_step():
     memory = peak_memory(model, (256, 256), 5) - peak_memory(
         model, (256, 256), 4)
     assert kept <= memory <= 1.5 * kept
+
+
+@pytest.mark.parametrize('name, kept', [
+    ('mae-base', 36), ('dinov2-base', 40), ('dinov3-base', 44),
+    ('dinov3-small-plus', 60)])
+def test_what_the_blocks_of_a_family_keep(name, kept):
+    """Bytes per token and channel, as docs/model_zoo.md says."""
+
+    def of_an_image(layers):
+        model = on_meta(
+            arch=dict(base=name, num_layers=layers), img_size=128,
+            patch_size=16, patch_stride=16, stage_depths=(layers, ),
+            with_cls_token=False, num_registers=0)
+        return peak_memory(model, (128, 128), 9) - peak_memory(
+            model, (128, 128), 8)
+
+    block = (of_an_image(4) - of_an_image(3)) / 64 / ARCHS[name]['embed_dims']
+    assert block == pytest.approx(kept, abs=1.5)
 
 
 def test_checkpointing_computes_again_and_keeps_less():

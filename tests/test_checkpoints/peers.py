@@ -316,7 +316,7 @@ TIMM = [
     timm_peer('BEiT fine-tuned on averages', 'BEiT', cls='beit.Beit',
               init_values=0.1, use_fc_norm=True),
     hub_peer('vit_tiny_patch16_224'),
-    hub_peer('vit_base_patch16_siglip_256'),
+    hub_peer('vit_base_patch16_siglip_256', 'looks like SigLIP'),
     hub_peer('vit_so400m_patch16_siglip_256', 'act=gelu_tanh'),
     hub_peer('vit_base_patch32_clip_quickgelu_224', 'act=quick_gelu'),
     hub_peer('vit_base_patch16_rpn_224', 'post_norm=True'),

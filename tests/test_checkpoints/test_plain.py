@@ -1,4 +1,6 @@
 """Finding the encoder in a file, and refusing what is none."""
+import re
+
 import pytest
 import torch
 
@@ -198,6 +200,46 @@ def test_what_looks_like_another_family_is_asked_for(extra, says):
     with pytest.raises(UserError, match=says):
         fit(backbone(**options), plain(tensors))
     fit(backbone(arch=dict(ARCH, act='gelu_tanh'), **options), plain(tensors))
+
+
+@pytest.mark.parametrize('architecture, says', [
+    ('vit_base_patch16_siglip_gap_224.v2_webli', 'looks like SigLIP'),
+    ('vit_base_patch16_clip_224.openai', 'looks like CLIP')])
+def test_weights_that_were_trained_with_another_activation(architecture,
+                                                           says):
+    """timm's name tells the family, and timm computes GELU."""
+    from hpvit_mm.checkpoints import fit
+    tensors, options = encoder(), {}
+    if 'clip' in architecture:
+        options = dict(pre_norm=True)
+        tensors.update({'norm_pre.weight': torch.ones(32),
+                        'norm_pre.bias': torch.ones(32)})
+    file = plain(dict(state_dict=tensors, config=dict(
+        architecture=architecture)))
+    with pytest.raises(UserError, match=says):
+        fit(backbone(**options), file)
+    fit(backbone(arch=dict(ARCH, act='quick_gelu'), **options), file)
+
+
+def test_a_file_of_clip_has_no_rotary_positions():
+    """Though PE has the same names."""
+    from hpvit_mm.checkpoints import fit
+    renames = (('^blocks', 'transformer.resblocks'), ('norm([12])', r'ln_\1'),
+               ('attn.proj', 'attn.out_proj'), ('attn.qkv.', 'attn.in_proj_'),
+               ('mlp.fc1', 'mlp.c_fc'), ('mlp.fc2', 'mlp.c_proj'),
+               ('^norm', 'ln_post'), ('^patch_embed.proj', 'conv1'),
+               ('^cls_token', 'class_embedding'),
+               ('^pos_embed', 'positional_embedding'))
+    tensors = {'ln_pre.weight': torch.ones(32), 'ln_pre.bias': torch.ones(32)}
+    for name, tensor in encoder().items():
+        for pattern, new in renames:
+            name = re.sub(pattern, new, name)
+        tensors[name] = tensor
+    file = plain(tensors)
+    assert file.family == 'CLIP' and 'act' not in file.told
+    arch = dict(ARCH, act='gelu', rotary=dict(coords='index', base=10000.))
+    with pytest.raises(UserError, match='rotary=None'):
+        fit(backbone(arch=arch, pre_norm=True), file)
 
 
 # ------------------------------------------- parts that HPViT does not have

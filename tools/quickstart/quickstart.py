@@ -158,8 +158,12 @@ def load_config(path: str) -> dict:
 
 
 def lanes(work_dir: Path) -> List[List[Step]]:
-    """The steps of the experiments."""
-    return [experiment_steps(one, work_dir) for one in EXPERIMENTS]
+    """The steps of the experiments.
+
+    Tests of untrained networks depend on nothing, and fill up the end.
+    """
+    steps = [experiment_steps(one, work_dir) for one in EXPERIMENTS]
+    return [one[1:] for one in steps] + [one[:1] for one in steps]
 
 
 # -------------------------------------------------------------- the conclusion
