@@ -128,8 +128,8 @@ def _check_size(plain: PlainViT, backbone: nn.Module) -> None:
             plain.num_layers not in (depth, built)):
         raise UserError(
             f'{plain.source} is a {plain.size_name}, but the backbone has '
-            f'{depth} blocks of width {backbone.embed_dims}: set arch (and '
-            'stage_depths) to those of the checkpoint. Nothing was loaded.')
+            f'{depth} blocks of width {backbone.embed_dims}: set '
+            f'{_suggestion(plain)}, and stage_depths. Nothing was loaded.')
     heads = backbone.blocks[0].attn.num_heads if built else None
     if plain.num_heads and heads and plain.num_heads != heads:
         raise UserError(

@@ -58,7 +58,8 @@ def create_backbone(arch: Union[str, dict, None] = None,
         kwargs['init_cfg'] = dict(options, type='Pretrained',
                                   checkpoint=str(checkpoint))
     backbone = HPViT(**kwargs)
-    backbone.init_weights()
+    if checkpoint is not None:
+        backbone.init_weights()
     outputs = [f'norms.{name}' for name in backbone.norms]
     backbone.feature_info = FeatureInfo(
         dict(num_chs=channels, reduction=stride, module=module)

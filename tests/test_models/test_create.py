@@ -88,3 +88,8 @@ def test_every_name_can_be_built(name):
     with torch.device('meta'):
         backbone = HPViT(name)
     assert backbone.strides == (4, 8, 16, 32)
+
+
+def test_a_random_backbone_is_made_without_a_word(capfd):
+    hpvit_mm.create_backbone('tiny')
+    assert capfd.readouterr() == ('', '')

@@ -238,6 +238,8 @@ def test_a_bias_of_the_keys_cannot_be_trained():
 
 @pytest.mark.parametrize('arch, says', [
     ('dinov3-bas', "nearest ones are 'dinov3-base'"),
+    ('DINOv3-Base', "nearest ones are 'dinov3-base'"),
+    ('vit_base_patch16_dinov3', "nearest ones are 'dinov3-base'"),
     ('giant', 'there is no arch'),
     (dict(MINI, rotary=dict(kind='centre')), 'rotary of arch has no entry'),
     (dict(MINI, rotary=dict(coords='polar')), 'coords of rotary'),

@@ -1,5 +1,6 @@
 """Named architectures of plain ViTs: the flags of each family."""
 import difflib
+import re
 from typing import Union
 
 from hpvit_mm.errors import UserError
@@ -200,7 +201,10 @@ def resolve_arch(arch: Union[str, dict]) -> dict:
 
 def _check_name(name: str) -> str:
     if name not in ARCHS:
-        near = difflib.get_close_matches(name, ARCHS, 4, 0.5)
+        words = re.split(r'[-_./]', name.lower())  # timm's names, too
+        near = [one for one in ARCHS if '-' in one
+                and set(one.split('-')) <= set(words)] or \
+            difflib.get_close_matches(name.lower(), ARCHS, 4, 0.5)
         families = (*SIZES, *(f'{family}-*' for family in FAMILIES))
         raise UserError(
             f'there is no arch {name!r}: '
