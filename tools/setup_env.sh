@@ -15,7 +15,8 @@ time: it repairs and completes what is missing, and changes nothing else.
   --stack    official: the releases of OpenMMLab (default).
              onedl: the maintained forks, in an environment of their own.
              Without it, an environment keeps the stack that it has.
-  --quiet    say nothing where there is nothing to do.
+  --quiet    compare names and versions only where it was complete, and say
+             nothing where nothing has changed. Without it everything is imported.
 
 Environment variables:
   HPVIT_VENV   the environment's folder instead of .venv; an existing virtual or

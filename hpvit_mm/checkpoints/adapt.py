@@ -129,7 +129,8 @@ def _check_size(plain: PlainViT, backbone: nn.Module) -> None:
         raise UserError(
             f'{plain.source} is a {plain.size_name}, but the backbone has '
             f'{depth} blocks of width {backbone.embed_dims}: set '
-            f'{_suggestion(plain)}, and stage_depths. Nothing was loaded.')
+            f'{_suggestion(plain)} (and stage_depths, if it is set). Nothing '
+            'was loaded.')
     heads = backbone.blocks[0].attn.num_heads if built else None
     if plain.num_heads and heads and plain.num_heads != heads:
         raise UserError(
@@ -210,7 +211,8 @@ def _check_flags(plain: PlainViT, backbone: nn.Module,
                 f'has {arch[name]}: set {_suggestion(plain)}. {nothing}.')
     if 'act' in plain.told or arch['act'] or 'rotary_position' in drop:
         return
-    # named, as one whose weights were not trained with timm's activation
+    # timm's name says SigLIP or OpenAI's CLIP, whose weights were trained
+    # with another activation than timm computes
     named = 'post_norm' in plain.told
     names = plain.tensors.keys() | plain.ignored.keys()
     pooling = any(name.startswith('attn_pool.') for name in names)
@@ -235,6 +237,8 @@ def _check_flags(plain: PlainViT, backbone: nn.Module,
 
 def _suggestion(plain: PlainViT) -> str:
     """Return the architectures that a file may have, as an argument."""
+    if plain.is_hpvit:
+        return 'arch to the one it was trained with'
     found = candidates(plain)[:4]
     if found:
         return ' or '.join(f'arch={name!r}' for name in found)

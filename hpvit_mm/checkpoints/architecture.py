@@ -39,6 +39,9 @@ TIMM = (
     ('rope_mixed', dict(rotary=ROPE_MIXED)),
     ('rope', dict(rotary=dict(coords='index', base=100., order='xy',
                               style='interleaved'))),
+    # fine-tuned by timm, with what it computes
+    (r'_clip_\d.*\.openai_ft_', dict(norm_cfg=LN5)),
+    (r'siglip.*_ft_', {}),
     # OpenAI's weights, trained with QuickGELU, where timm computes GELU
     (r'_clip_\d.*\.openai', dict(act=None, norm_cfg=LN5)),
     ('clip_quickgelu', dict(act='quick_gelu', norm_cfg=LN5)),

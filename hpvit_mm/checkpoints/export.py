@@ -31,7 +31,7 @@ def export(checkpoint: str, out: Optional[str], to: str,
     Args:
         checkpoint: An HPViT's checkpoint, alone or in a larger model's.
         out: The file to write, for 'hf' the folder; None writes nothing.
-        to: A key of ``TARGETS``: 'mae', 'timm', 'mmpretrain' or 'hf'.
+        to: 'mae', 'timm', 'mmpretrain' or 'hf'.
         force: Whether ``out`` may be replaced. Defaults to False.
         arch: The architecture, for files that do not tell their rotary
             positions. Defaults to None: as the file tells.
@@ -52,18 +52,14 @@ def export(checkpoint: str, out: Optional[str], to: str,
                         '--to takes checkpoints of HPViT.')
     record = own_record(content)
     arch = arch or record.get('backbone', {}).get('arch')
-    flags = plain.structure
-    if arch is None and not flags['abs_pos']:
-        raise UserError(f'{checkpoint} has no position embedding and does not '
-                        'tell its rotary positions: give --arch.')
-    if arch is None and to == 'hf' and (flags['pre_norm'] or not (
-            flags['with_cls_token'])):  # CLIP, SigLIP
-        raise UserError(f'{checkpoint} does not tell its activation: give '
-                        '--arch.')
+    if arch is None and (to == 'hf' or not plain.structure['abs_pos']):
+        raise UserError(f'{checkpoint} does not tell its activation and its '
+                        'rotary positions: give --arch.')
     arch = resolve_arch(arch) if arch else {}
     report = LoadReport(plain.source, plain.family, ignored=plain.ignored)
-    tensors = _to_mae(plain.tensors, record.get('plain', {}), report)
-    if arch.get('rotary'):
+    tensors = _to_mae(plain.tensors, record.get('plain', {}), report,
+                      to == 'hf')
+    if arch.get('rotary') and to != 'hf':  # transformers has our order
         rotary = dict(ROTARY, **arch['rotary'])
         reorder_channels(tensors, arch['num_heads'], rotary['order'],
                          rotary['style'], inverse=True)
@@ -118,9 +114,13 @@ def _timm_names(tensors: Dict[str, Tensor], arch: dict
             for name, tensor in tensors.items()}
 
 
-def _to_mae(tensors: Dict[str, Tensor], record: dict,
-            report: LoadReport) -> Dict[str, Tensor]:
+def _to_mae(tensors: Dict[str, Tensor], record: dict, report: LoadReport,
+            rows_of_all: bool) -> Dict[str, Tensor]:
     """Return an HPViT's tensors by MAE's names, with one position embedding.
+
+    Positions of prefix tokens that have no rows in it are added to them. With
+    ``rows_of_all`` cls and distillation token have rows, as in transformers,
+    else as in the file that was converted.
     """
     last = last_norm(tensors)
     plain = {}
@@ -138,13 +138,27 @@ def _to_mae(tensors: Dict[str, Tensor], record: dict,
             plain[name] = tensor
     prefix = plain.pop('prefix_pos_embed', None)
     rows = record.get('position_rows')
-    if rows is None:
+    if rows is None or rows_of_all:
         rows = int('cls_token' in plain)
-    if prefix is not None and rows:
+        if rows_of_all and record.get('dist_token'):
+            rows += 1
+    if prefix is not None and 'pos_embed' in plain:
+        start = 0
+        for name in ('cls_token', 'reg_token'):
+            if name in plain:
+                count = plain[name].shape[1]
+                own = prefix[:, max(start, rows):start + count]
+                if own.shape[1]:
+                    plain[name] = torch.cat([
+                        plain[name][:, :count - own.shape[1]],
+                        plain[name][:, count - own.shape[1]:] + own], dim=1)
+                start += count
+    if rows and 'pos_embed' in plain and (prefix is not None or rows_of_all):
+        if prefix is None:
+            prefix = plain['pos_embed'].new_zeros(
+                1, rows, plain['pos_embed'].shape[2])
         plain['pos_embed'] = torch.cat(
             [prefix[:, :rows], plain['pos_embed']], dim=1)
     if record.get('dist_token'):
         plain['dist_token'] = plain.pop('reg_token')
     return plain
-
-

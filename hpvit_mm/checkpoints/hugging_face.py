@@ -4,19 +4,24 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple, Union
 
 import torch
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
-from hpvit_mm.models.backbones.archs import ROTARY
+from hpvit_mm.models.backbones.archs import ARGUMENTS, ROTARY
 from .architecture import HF_ACTIVATIONS, default_heads
 from .families import HUGGING_FACE, fuse_qkv, rename, split_mlp, split_qkv
 from .write import write_checkpoint
 
 # No model of transformers that is written here has these.
 NOWHERE = ('attn_norm', 'mlp_norm', 'qk_norm', 'post_norm')
+# Those that resample their positions as a square grid.
+SQUARE = ('beit', 'dinov2', 'dinov2_with_registers', 'clip_vision_model',
+          'siglip_vision_model', 'aimv2_vision_model')
+GATED = ('dinov3_vit', 'dinov2', 'dinov2_with_registers',
+         'aimv2_vision_model')
 
 
 def model_type(tensors: Dict[str, Tensor], arch: dict) -> str:
@@ -63,14 +68,29 @@ def for_transformers(tensors: Dict[str, Tensor], arch: dict, backbone: dict,
     bias = tensors.get('patch_embed.proj.bias')
     if kind == 'clip_vision_model' and bias is not None and not bias.any():
         del tensors['patch_embed.proj.bias']  # CLIP has none
+    if kind != 'beit' and 'fc_norm.weight' in tensors:  # the maps have norm
+        for part in ('weight', 'bias'):
+            tensors.setdefault(f'norm.{part}', tensors.pop(f'fc_norm.{part}'))
     target.check(tensors, source, f'{target.model} of transformers')
+    if kind != 'beit' and 'norm.weight' not in tensors:
+        raise UserError(f'{source} has no last norm, which {target.model} of '
+                        'transformers always has: use --to timm.')
+    gated = arch.get('act') == 'swiglu'
+    if gated and kind not in GATED:
+        raise UserError(f'{source} has SwiGLU, which {target.model} of '
+                        'transformers lacks: use --to timm.')
+    biases = [f'blocks.0.{name}.bias' in tensors for name in (
+        'attn.qkv', 'attn.proj')]
     if any(map(arch.get, NOWHERE)) or rotary and (
             arch['abs_pos'] or rotary['coords'] != 'centre'
-            or rotary.get('learned')):
-        raise UserError(f'no model of transformers that this tool writes '
+            or rotary['learned']) or kind == 'aimv2_vision_model' and (
+            not gated or len(set(biases)) > 1):
+        raise UserError('no model of transformers that this tool writes '
                         f'computes the network of {source}: use --to timm.')
     config = dict(_config(tensors, kind, arch, backbone, source),
                   model_type=kind, architectures=[target.model])
+    if rotary:
+        config['rope_theta'] = rotary['base']
     tensors = _split(tensors, kind, config)
     return {rename(name, target.renames): tensor
             for name, tensor in tensors.items()}, config
@@ -84,10 +104,12 @@ def _config(tensors: Dict[str, Tensor], kind: str, arch: dict, backbone: dict,
     gated = act == 'swiglu'
     has_bias = 'blocks.0.attn.qkv.bias' in tensors
     partial = 'blocks.0.attn.q_bias' in tensors
-    eps = backbone.get('norm_cfg', arch.get('norm_cfg', {})).get('eps', 1e-6)
-    size = backbone.get('img_size', arch.get('img_size'))
+    norm_cfg = backbone.get('norm_cfg') or arch.get(
+        'norm_cfg') or ARGUMENTS['norm_cfg']
+    size = 224
     if 'pos_embed' in tensors:
-        size = _image_size(tensors, size, kernel, source)
+        size = _image_size(tensors, backbone.get(
+            'img_size', arch.get('img_size')), kernel, kind, source)
     registers = tensors['reg_token'].shape[1] if 'reg_token' in tensors else 0
     config = dict(
         hidden_size=width, intermediate_size=hidden,
@@ -95,22 +117,22 @@ def _config(tensors: Dict[str, Tensor], kind: str, arch: dict, backbone: dict,
         num_attention_heads=arch.get('num_heads') or default_heads(width),
         hidden_act=next(name for name, own in HF_ACTIVATIONS.items()
                         if own == act),
-        image_size=size or 224, patch_size=kernel, num_channels=channels,
-        layer_norm_eps=eps, qkv_bias=has_bias or partial)
+        image_size=size, patch_size=kernel, num_channels=channels,
+        layer_norm_eps=norm_cfg.get('eps', 1e-5),
+        qkv_bias=has_bias or partial)
     if kind == 'dinov3_vit':
         config.update(
             use_gated_mlp=gated, num_register_tokens=registers,
-            rope_theta=dict(ROTARY, **arch['rotary'])['base'], query_bias=partial,
-            key_bias=False, value_bias=partial)
+            query_bias=has_bias or partial, key_bias=has_bias,
+            value_bias=has_bias or partial)
     elif kind.startswith('dinov2'):
         own = (int(4 * width * 2 / 3) + 7) // 8 * 8 if gated else \
             hidden // width * width
         if own != hidden:
             raise UserError(f'{source} has MLPs of width {hidden}, and those '
                             f'of Dinov2Model have {own}: use --to timm.')
-        config.update(
-            mlp_ratio=4 if gated else hidden // width,
-            use_swiglu_ffn=gated)
+        config.update(mlp_ratio=4 if gated else hidden // width,
+                      use_swiglu_ffn=gated)
         if registers:
             config['num_register_tokens'] = registers
     elif kind == 'beit':
@@ -123,22 +145,29 @@ def _config(tensors: Dict[str, Tensor], kind: str, arch: dict, backbone: dict,
         config.update(rms_norm_eps=config.pop('layer_norm_eps'),
                       use_head=False, is_native=False,
                       mlp_bias='blocks.0.mlp.fc1.bias' in tensors)
-    if gated and kind not in ('dinov3_vit', 'dinov2', 'aimv2_vision_model',
-                              'dinov2_with_registers'):
-        raise UserError(f'{source} has SwiGLU, which {HUGGING_FACE[kind].model}'
-                        ' of transformers has not: use --to timm.')
     return config
 
 
-def _image_size(tensors: Dict[str, Tensor], size, kernel: int, source: str):
+def _image_size(tensors: Dict[str, Tensor], size: Union[int, list, None],
+                kernel: int, kind: str, source: str
+                ) -> Union[int, List[int]]:
+    """Return the size in pixels of the grid of the position embedding."""
     rows = tensors['pos_embed'].shape[1] - sum(
         name in tensors for name in ('cls_token', 'dist_token'))
-    size = size or math.isqrt(rows) * kernel
-    sides = [size] * 2 if isinstance(size, int) else size
-    if (sides[0] // kernel) * (sides[1] // kernel) != rows:
+    sides = [size] * 2 if isinstance(size, int) else size or (0, 0)
+    grid = [-(-side // kernel) for side in sides]
+    if grid[0] * grid[1] != rows:
+        grid = [math.isqrt(rows)] * 2
+    if grid[0] * grid[1] != rows:
         raise UserError(f'the position embedding of {source} has {rows} rows, '
                         'and nothing tells their grid: use --to timm.')
-    return size
+    if grid[0] == grid[1]:
+        return grid[0] * kernel
+    if kind in SQUARE:
+        raise UserError(f'{source} is of images that are not square, and '
+                        f'{HUGGING_FACE[kind].model} of transformers takes '
+                        'square ones: use --to timm.')
+    return [side * kernel for side in grid]
 
 
 def _split(tensors: Dict[str, Tensor], kind: str, config: dict
@@ -146,7 +175,7 @@ def _split(tensors: Dict[str, Tensor], kind: str, config: dict
     """Return tensors with the parts that transformers keeps apart."""
     width = config['hidden_size']
     tensors = split_qkv(fuse_qkv(tensors))
-    if kind in ('dinov3_vit', 'beit'):
+    if kind == 'beit' or config.get('key_bias') is False:
         tensors = {name: tensor for name, tensor in tensors.items()
                    if not name.endswith('.attn.key.bias')}
     if kind == 'dinov3_vit':
@@ -160,10 +189,9 @@ def _split(tensors: Dict[str, Tensor], kind: str, config: dict
                               ): tensor for name, tensor in tensors.items()}
     elif kind in ('clip_vision_model', 'siglip_vision_model',
                   'aimv2_vision_model'):
-        for name in tensors.keys() & {'pos_embed', 'cls_token'}:
-            # (1, N, C) -> (N, C), and (1, 1, C) -> (C)
-            tensors[name] = tensors[name][0] if name == 'pos_embed' \
-                else tensors[name].flatten()
+        tensors['pos_embed'] = tensors['pos_embed'][0]  # (1, N, C) -> (N, C)
+        if 'cls_token' in tensors:  # (1, 1, C) -> (C)
+            tensors['cls_token'] = tensors['cls_token'].flatten()
     if kind == 'aimv2_vision_model' or config.get('use_gated_mlp'):
         tensors = split_mlp(tensors, 'gate', 'up')
     return tensors

@@ -56,7 +56,8 @@ def read_checkpoint(checkpoint: Union[str, Path],
         return read_folder(Path(path), map_location, lazy)
     if not os.path.isfile(path):
         on_hub = f', or name hf://{name} if it is a model of Hugging Face' \
-            if re.fullmatch(r'[\w.-]+/[\w.-]+', name) else ''
+            if re.fullmatch(r'\w[\w.-]*/[\w.-]+(?<!\.pth)(?<!\.pt)', name) \
+            else ''
         raise UserError(f'there is no checkpoint file {name}: check the path'
                         f'{on_hub}.')
     if sha256 and shown == name:

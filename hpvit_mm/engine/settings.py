@@ -107,6 +107,7 @@ def load_config(path: str) -> RunConfig:
         text = f'{type(error).__name__}: {error}'.rstrip(': ')
         raise UserError(f'the config {path} cannot be read: {text}; correct '
                         'the file') from error
+    # Config sets entries by its own __setattr__
     object.__setattr__(cfg, '__class__', RunConfig)
     return cfg
 

@@ -279,9 +279,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, ending, monkeypatch):
 @pytest.mark.parametrize('to, options, says', [
     ('mae', dict(with_cls_token=False, num_registers=1), 'reg_token'),
     ('mae', dict(layer_scale_init_value=1.), 'ls1.gamma'),
-    ('hf', dict(pre_norm=True), 'activation: give --arch'),
+    ('hf', dict(pre_norm=True), 'rotary positions: give --arch'),
     ('mmpretrain', dict(num_registers=1, with_cls_token=True), 'reg_token'),
-    ('hf', {}, 'activation: give --arch'),
 ])
 def test_formats_without_a_place_for_something(tmp_path, to, options, says):
     model = hierarchical(**options)

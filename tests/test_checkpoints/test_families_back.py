@@ -1,4 +1,6 @@
 """Modern plain ViTs, made hierarchical, and given back to their packages."""
+import json
+
 import pytest
 import torch
 
@@ -96,12 +98,46 @@ def test_transformers_reads_what_goes_back(cls, options, tmp_path):
     again, info = cls.from_pretrained(
         tmp_path / 'back', output_loading_info=True, **more)
     assert not info['missing_keys'] and not info['unexpected_keys']
+    config = json.loads((tmp_path / 'back/config.json').read_text())
+    assert config['architectures'] == [cls.__name__]
+    assert config['model_type'] == cls.config_class.model_type
     x = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(again(x).last_hidden_state,
                                model(x).last_hidden_state)
 
 
+@pytest.mark.parametrize('cls, arch', [
+    ('Dinov2WithRegistersModel', dict(base='dinov2-reg-base')),
+    ('ViTModel', dict(base='deit-base', norm_cfg=dict(type='LN'))),
+    ('DINOv3ViTModel', dict(base='dinov3-base', qkv_bias=True)),
+    ('DINOv3ViTModel', dict(base='dinov3-base', rotary=dict(
+        style='interleaved', order='xy')))])
+@torch.no_grad()
+def test_what_was_trained_computes_the_same_in_transformers(cls, arch,
+                                                            tmp_path):
+    """Also the rows that the model has no place for, of registers."""
+    import transformers
+    arch = dict(OWN, feedforward_channels=256, patch_size=16, img_size=64,
+                **arch)
+    model = HPViT(arch=arch, patch_stride=16, stage_depths=(2, )).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    torch.save(model.state_dict(), tmp_path / 'own.pth')
+    with pytest.raises(UserError, match='give --arch'):
+        export(tmp_path / 'own.pth', None, 'hf')
+    export(tmp_path / 'own.pth', tmp_path / 'back', 'hf', arch=arch)
+    more = dict(add_pooling_layer=False) if cls == 'ViTModel' else {}
+    again = getattr(transformers, cls).from_pretrained(
+        tmp_path / 'back', **more)
+    x = torch.randn(1, 3, 64, 64)
+    tokens = again(x).last_hidden_state[:, -16:]  # (1, 4 * 4, C)
+    torch.testing.assert_close(
+        tokens.mT.unflatten(2, (4, 4)), model(x)[-1], atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize('arch, says', [
+    (dict(base='dinov2-base', **OWN, patch_size=16, img_size=(32, 128)),
+     'not square'),
     (dict(base='clip-base', **OWN, with_cls_token=False), 'no cls_token'),
     (dict(base='clip-base', **OWN, qk_norm=True), 'no model of transformers'),
     (dict(base='eva02-tiny', **OWN, rotary=None), 'SwiGLU'),
@@ -109,7 +145,7 @@ def test_transformers_reads_what_goes_back(cls, options, tmp_path):
           feedforward_channels=100),
      'MLPs of width 100'),
     (dict(base='deit-base', **OWN, num_registers=2), 'reg_token')])
-def test_networks_that_transformers_has_not(arch, says, tmp_path):
+def test_networks_that_transformers_lacks(arch, says, tmp_path):
     arch = dict(dict(feedforward_channels=128), **arch)
     model = HPViT(arch=arch, patch_size=16, stage_depths=(1, 1))
     torch.save(model.state_dict(), tmp_path / 'own.pth')

@@ -221,6 +221,15 @@ def test_weights_that_were_trained_with_another_activation(architecture,
     fit(backbone(arch=dict(ARCH, act='quick_gelu'), **options), file)
 
 
+@pytest.mark.parametrize('architecture', [
+    'vit_so400m_patch14_siglip_gap_378.webli_ft_in1k',
+    'vit_base_patch16_clip_224.openai_ft_in12k_in1k'])
+def test_weights_that_timm_fine_tuned(architecture):
+    file = plain(dict(state_dict=encoder(), config=dict(
+        architecture=architecture)))
+    assert file.told['act'] == 'gelu'
+
+
 def test_a_file_of_clip_has_no_rotary_positions():
     """Though PE has the same names."""
     from hpvit_mm.checkpoints import fit

@@ -6,8 +6,8 @@ from experiments import build, configs, evaluate, train_step
 
 from hpvit_mm.engine.outputs import set_tta
 
-# Of configs that differ in size, depths, pooling or attention alone, one takes
-# a step; test_configs.py builds all of them.
+# Of configs that differ in size, depths, schedule, precision, pooling or
+# attention alone, one takes a step; test_configs.py builds all of them.
 VARIANTS = ('-tiny-', '-small-', '-large-', '-huge-', '-1182-', '-1191-',
             '-3333-', '-avg-mae_mask', '-avg-mae_upernet', '-avg-mae_8xb',
             '-global-', '-window-mae_u', '/hivit-tiny', '/hivit-small',

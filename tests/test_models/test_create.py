@@ -90,6 +90,6 @@ def test_every_name_can_be_built(name):
     assert backbone.strides == (4, 8, 16, 32)
 
 
-def test_a_random_backbone_is_made_without_a_word(capfd):
+def test_a_random_backbone_prints_nothing(capfd):
     hpvit_mm.create_backbone('tiny')
     assert capfd.readouterr() == ('', '')

@@ -160,7 +160,7 @@ def load_config(path: str) -> dict:
 def lanes(work_dir: Path) -> List[List[Step]]:
     """The steps of the experiments.
 
-    Tests of untrained networks depend on nothing, and fill up the end.
+    Tests of untrained networks run last, on cores that are free by then.
     """
     steps = [experiment_steps(one, work_dir) for one in EXPERIMENTS]
     return [one[1:] for one in steps] + [one[:1] for one in steps]

@@ -3,7 +3,7 @@
 Each run asks the environment what it has, pip installs what is missing, and
 at the end everything is imported. A small file in the environment records
 whether the last run succeeded, and what was installed; with --quiet nothing is
-imported until that changes. Needs only the standard library.
+imported unless that has changed. Needs only the standard library.
 """
 import argparse
 import csv

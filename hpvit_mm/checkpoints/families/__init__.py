@@ -17,7 +17,7 @@ FAMILIES = (
     *(module.FAMILY for module in (
         hugging_face, openmmlab, aimv2, clip, vitdet, dinov3, beit, dinov2,
         deit3, mae)))
-# What `convert_checkpoint.py --to` takes.
+# Files that `convert_checkpoint.py --to` writes; for 'hf', HUGGING_FACE.
 TARGETS = dict(mae=mae.TARGET, timm=mae.TIMM, mmpretrain=openmmlab.TARGET)
 # Models of transformers, by the model_type of their config.json.
 HUGGING_FACE = dict(

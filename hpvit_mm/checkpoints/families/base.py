@@ -70,8 +70,8 @@ class Target:
             what: The format, for the message.
 
         Raises:
-            UserError: If there is one that it lacks, or lacks one that it
-                needs.
+            UserError: If one of them is in ``lacks``, or one of ``needs`` is
+                missing.
         """
         for part in self.lacks:
             if any(part in name for name in tensors):

@@ -9,5 +9,6 @@ TARGET = Target(
     renames=(*BLOCKS, *MLP, (r'\.ls([12])\.gamma$', r'.lambda_\1'),
              *EMBEDDINGS, (r'^norm\.', 'layernorm.'),
              (r'^fc_norm\.', 'pooler.layernorm.')), model='BeitModel',
-    lacks=('norm_pre', 'dist_token', 'reg_token'),
-    needs=('cls_token', 'blocks.0.ls1.gamma', 'blocks.0.mlp.fc1.bias'))
+    lacks=('norm_pre', 'norm_patches', 'dist_token', 'reg_token'),
+    needs=('cls_token', 'blocks.0.ls1.gamma', 'blocks.0.mlp.fc1.bias',
+           'blocks.0.norm1.bias'))

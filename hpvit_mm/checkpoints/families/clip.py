@@ -40,11 +40,12 @@ RENAMES = (
     (r'^cls_token$', 'embeddings.class_embedding'),
     (r'^pos_embed$', 'embeddings.position_embedding.weight'),
     (r'^norm_pre\.', 'pre_layrnorm.'),
-    (r'^(fc_)?norm\.', 'post_layernorm.'),
+    (r'^norm\.', 'post_layernorm.'),
     ('^', 'vision_model.'),
 )
-NEEDS = ('pos_embed', 'blocks.0.attn.qkv.bias', 'blocks.0.mlp.fc1.bias')
-LACKS = ('ls1.gamma', 'reg_token', 'dist_token')
+NEEDS = ('pos_embed', 'blocks.0.attn.qkv.bias', 'blocks.0.mlp.fc1.bias',
+         'blocks.0.norm1.bias')
+LACKS = ('ls1.gamma', 'reg_token', 'dist_token', 'norm_patches')
 TARGET = Target(
     renames=RENAMES, lacks=(*LACKS, 'patch_embed.proj.bias'),
     needs=(*NEEDS, 'norm_pre.weight', 'cls_token'), model='CLIPVisionModel')

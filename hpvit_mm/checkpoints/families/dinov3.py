@@ -27,5 +27,7 @@ TARGET = Target(renames=(
     (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.'),
     (r'^reg_token$', 'embeddings.register_tokens'),
     (r'^(cls_token|mask_token)$', r'embeddings.\1'),
-), lacks=('norm_pre', 'dist_token'), needs=('cls_token', ),
+), lacks=('norm_pre', 'norm_patches', 'dist_token'), needs=(
+    'cls_token', 'blocks.0.ls1.gamma', 'blocks.0.mlp.fc1.bias',
+    'blocks.0.norm1.bias'),
     model='DINOv3ViTModel')

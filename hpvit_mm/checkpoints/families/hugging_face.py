@@ -44,9 +44,9 @@ MLP = (
     (r'\.norm1\.', '.layernorm_before.'),
     (r'\.norm2\.', '.layernorm_after.'),
 )
-NORM = ((r'^(fc_)?norm\.', 'layernorm.'), )
-LACKS = ('ls1.gamma', 'reg_token', 'norm_pre')
-NEEDS = ('pos_embed', 'blocks.0.mlp.fc1.bias')
+NORM = ((r'^norm\.', 'layernorm.'), )
+LACKS = ('ls1.gamma', 'reg_token', 'norm_pre', 'norm_patches')
+NEEDS = ('pos_embed', 'blocks.0.mlp.fc1.bias', 'blocks.0.norm1.bias')
 VIT = Target(
     renames=(*BLOCKS, *MLP, *EMBEDDINGS, *NORM), model='ViTModel',
     lacks=(*LACKS, 'dist_token'), needs=(*NEEDS, 'cls_token'))
@@ -59,8 +59,8 @@ IJEPA = Target(
 DINOV2 = Target(
     renames=(*BLOCKS, (r'\.ls([12])\.gamma$', r'.layer_scale\1.lambda1'),
              *EMBEDDINGS, *NORM), model='Dinov2Model',
-    lacks=('norm_pre', 'dist_token', 'reg_token'),
+    lacks=('norm_pre', 'norm_patches', 'dist_token', 'reg_token'),
     needs=(*NEEDS, 'cls_token', 'blocks.0.ls1.gamma'))
 DINOV2_REGISTERS = Target(
     renames=DINOV2.renames, model='Dinov2WithRegistersModel',
-    lacks=DINOV2.lacks[:2], needs=(*DINOV2.needs, 'reg_token'))
+    lacks=DINOV2.lacks[:3], needs=(*DINOV2.needs, 'reg_token'))

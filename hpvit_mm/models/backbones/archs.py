@@ -201,9 +201,13 @@ def resolve_arch(arch: Union[str, dict]) -> dict:
 
 def _check_name(name: str) -> str:
     if name not in ARCHS:
-        words = re.split(r'[-_./]', name.lower())  # timm's names, too
+        words = set(re.split(r'[-_./]', name.lower()))  # timm's names, too
+        if 'clip' in words and 'openai' not in words:
+            words.add('openclip')
+        if words & {'reg4', 'registers'}:
+            words.add('reg')
         near = [one for one in ARCHS if '-' in one
-                and set(one.split('-')) <= set(words)] or \
+                and set(one.split('-')) <= words] or \
             difflib.get_close_matches(name.lower(), ARCHS, 4, 0.5)
         families = (*SIZES, *(f'{family}-*' for family in FAMILIES))
         raise UserError(
