@@ -33,8 +33,8 @@ def export(checkpoint: str, out: Optional[str], to: str,
         out: The file to write, for 'hf' the folder; None writes nothing.
         to: 'mae', 'timm', 'mmpretrain' or 'hf'.
         force: Whether ``out`` may be replaced. Defaults to False.
-        arch: The architecture, for files that do not tell their rotary
-            positions. Defaults to None: as the file tells.
+        arch: The architecture, for files that have no record of it. Defaults
+            to None: as the file tells.
 
     Returns:
         The report.
