@@ -126,7 +126,7 @@ def cost_of(results: dict, task: str, name: str) -> Tuple[float, float]:
     steps = [one for step, one in results['steps'].items()
              if step == f'{task} {name}' or step.startswith(f'{task} {name} ')]
     if task not in FROZEN:
-        seconds = np.median([one['seconds'] for one in steps])
+        seconds = min(one['seconds'] for one in steps)
     else:
         seconds = speed.get(name, np.nan) if task == 'segmentation' else np.nan
     return steps[0]['gmacs'], float(seconds)
