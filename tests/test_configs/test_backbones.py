@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from experiments import configs, read
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
 from hpvit_mm.models import HPViT
 from hpvit_mm.models.backbones.archs import ARCHS
@@ -33,3 +35,14 @@ def test_an_experiment_takes_the_backbone_of_a_base(tmp_path):
     assert model.backbone.arch == 'dinov3-base'
     assert model.backbone.out_type == 'avg_featmap'
     assert model.data_preprocessor.num_classes == 1000
+
+
+@pytest.mark.parametrize('name', [
+    name for name in configs() if '-base-' in name and '-dinov' in name
+    and '-frozen' not in name and '_linear' not in name])
+def test_the_documented_options_freeze_a_backbone(name):
+    backbone = dict(read(name).model.backbone, init_cfg=None, pooling='avg',
+                    frozen_stages=1 if '/vit-' in name else 4)
+    with torch.device('meta'):
+        parameters = list(MODELS.build(backbone).parameters())
+    assert parameters and not any(one.requires_grad for one in parameters)
