@@ -53,12 +53,13 @@ def lines(found: dict) -> str:
     if encoder is None:
         add('encoder', f'none that HPViT can load: {found["problem"]}')
         return '\n'.join(text)
-    add('family', encoder['family'])
+    add('named as', encoder['family'])
     add('size', encoder['size'])
     names = encoder.get('architectures')
     if names:
         add('architecture', names[0] if len(names) == 1 else
-            f'{" or ".join(names)}: they have the same tensors')
+            f'{" or ".join(names)}: the same tensors; set arch to the one '
+            'that the file is from')
     elif encoder.get('differences'):
         name, differences = encoder['differences']
         add('architecture', f'nearest is {name}, with ' + ', '.join(

@@ -14,7 +14,7 @@ class LoadReport:
 
     Attributes:
         source: The file or URL.
-        family: Name of the family of the file.
+        family: The family whose names the tensors have.
         used: Names in the backbone of the tensors that are loaded.
         resampled: Name -> (old size, new size) of those that had to change.
         new: Name in the backbone -> initial value, of what the file lacks.
@@ -31,7 +31,7 @@ class LoadReport:
 
     def __str__(self) -> str:
         lines = [f'Pre-trained weights from {self.source}:',
-                 f'  family     {self.family}',
+                 f'  named as   {self.family}',
                  f'  used       {len(self.used)} tensors']
         for name, (source, target) in self.resampled.items():
             lines.append(f'  resampled  {name} from {source} to {target}')
