@@ -13,6 +13,7 @@ Cost      (527 + 2.0 + 3.9) GFLOPs (backbone, heads, backward pass) x 16 images
 Result    not yet trained; DINOv2's model card has 51.3 mIoU at several scales
 """
 _base_ = [
+    '../_base_/backbones/dinov2-base.py',
     '../_base_/models/upernet_hpvit.py',
     '../_base_/datasets/ade20k_640x640.py',
     '../_base_/schedules/ade20k_linear-40k.py',
@@ -20,21 +21,15 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(size=(640, 640)),
+    data_preprocessor=dict(size=(640, 640), **_base_.normalization),
     backbone=dict(
-        img_size=518,
         patch_size=14,
         patch_stride=14,
         stage_depths=(12, ),
         out_blocks=(8, 9, 10, 11),
-        layer_scale_init_value=1e-5,
-        with_cls_token=True,
         drop_path_rate=0.,
         frozen_stages=1,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/'
-            'dinov2_vitb14_pretrain.pth')),
+        **_base_.backbone),
     neck=dict(type='hpvit_mm.BatchNormNeck', in_channels=[768] * 4),
     decode_head=dict(
         _delete_=True,

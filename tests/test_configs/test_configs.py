@@ -113,7 +113,7 @@ def test_the_name_tells_the_model(cfg):
         assert backbone.get('patch_stride', 4) == 4
         assert len(backbone.get('stage_depths', range(4))) == 4
     widths = dict(mini=96, tiny=192, small=384)
-    if dino and 'blocks-dinov2' not in name:
+    if dino:
         assert backbone.arch == f'{dino[0][1:]}-{size}'
     elif size in widths:
         assert backbone.arch.embed_dims == widths[size]
