@@ -94,14 +94,15 @@ def make_small(cfg: Config) -> None:
     else:
         with torch.device('meta'):
             channels = MODELS.build(backbone).out_channels
+    reshaped = 'in_channels' in (cfg.model.get('neck') or {})
     for name in ('neck', 'decode_head', 'head', 'auxiliary_head'):
         head = cfg.model.get(name)
-        if head and 'in_channels' in head:
+        if head and 'in_channels' in head and (
+                name == 'neck' or not reshaped):
             several = isinstance(head.in_channels, (list, tuple))
             if several and len(channels) > 1:
                 head.in_channels = list(channels)
-            elif name == 'neck' or not (
-                    cfg.model.get('neck') or {}).get('in_channels'):
+            else:
                 head.in_channels = [channels[-1]] if several else \
                     channels[head.get('in_index', -1)]
 

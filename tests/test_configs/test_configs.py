@@ -134,7 +134,8 @@ def test_the_name_tells_the_model(cfg):
     types = {'_mask-rcnn_': 'MaskRCNN', '_cascade-mask-rcnn_': 'CascadeRCNN',
              '_mask2former_': 'EncoderDecoder' if cfg.default_scope == 'mmseg'
              else 'Mask2Former', '_dino-4scale_': 'DINO',
-             '_upernet_': 'EncoderDecoder', '_linear_': 'EncoderDecoder'}
+             '_upernet_': 'EncoderDecoder', '_linear_': 'EncoderDecoder',
+             '_semantic-fpn_': 'EncoderDecoder'}
     assert model.type == next(
         (one for tag, one in types.items() if tag in name), 'ImageClassifier')
     sizes = re.search(r'-(\d+)x(\d+)$', name)
