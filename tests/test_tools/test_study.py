@@ -46,6 +46,9 @@ def test_from_nothing_to_a_report(sample_data, tmp_path, inside, capfd,
     page = (tmp_path / 'study.md').read_text()
     assert '| hpvit all |' in page and 'not measured yet' in page
     assert (tmp_path / 'study/maps.png').exists()
+    assert (tmp_path / 'study/segment.png').exists()
+    losses = make_report.losses_of(results, 'segment')['hpvit']
+    assert list(losses) == [2] and np.isfinite(losses[2])
 
 
 def test_missing_data_are_named(tmp_path, capsys):

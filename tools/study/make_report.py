@@ -174,6 +174,19 @@ def text_of(results: dict, budget: Budget) -> str:
     return '\n'.join(parts)
 
 
+def losses_of(results: dict, task: str) -> Dict[str, Dict[int, float]]:
+    """Network -> iteration -> mean of the losses of its runs."""
+    found: Dict[str, Dict[int, List[float]]] = {}
+    for step, one in results['steps'].items():
+        if step.startswith(f'{task} ') and 'losses' in one:
+            lines = found.setdefault(next(iter(one['rows'])), {})
+            for iteration, loss in one['losses'].items():
+                lines.setdefault(int(iteration), []).append(loss)
+    return {name: {iteration: float(np.mean(losses))
+                   for iteration, losses in lines.items()}
+            for name, lines in found.items()}
+
+
 def shorten(names: Sequence[str]) -> str:
     """Names of missing steps, by their tasks."""
     tasks: Dict[str, int] = {}
@@ -213,24 +226,42 @@ def draw(results: dict, budget: Budget, folder: Path) -> List[str]:
         plt.close(figure)
         names.append(name)
 
-    for task, metric, number in (('segmentation', 'mIoU', 2),
-                                 ('classification', 'linear', 1)):
-        if task not in values:
+    for task in (*FROZEN, *(one for one, *_ in budget.tuned)):
+        rows = values.get(task, {})
+        metric = dict(segmentation='mIoU', classification='linear').get(
+            task) or METRICS[task.split(' ')[0]]
+        losses = losses_of(results, task)
+        costs = {row: cost_of(results, task, row.split(' ')[0])
+                 for row in rows}
+        titles = ['GMACs an image']
+        if task != 'classification':  # whose networks are not timed
+            titles.append('seconds an image, one thread' if task in FROZEN
+                          else 'seconds of training')
+        if not rows:
             continue
-        figure, axes = plt.subplots(1, number, figsize=(4.5 * number, 3.6),
-                                    sharey=True, squeeze=False)
-        axes = axes[0]
-        for row, one in values[task].items():
-            costs = cost_of(results, task, row.split(' ')[0])
-            height = score(metric, one[metric]).mean()
-            for axis, cost in zip(axes, costs):
-                axis.scatter(cost, height, s=14, color='tab:red' if
-                             row.startswith('hpvit') else 'tab:green' if
-                             row.startswith('fine') else 'tab:blue')
-                axis.annotate(row, (cost, height), fontsize=6)
-        axes[-1].set(xlabel='seconds an image, one thread')
-        axes[0].set(xlabel='GMACs an image', ylabel=f'{metric}, %')
-        save(figure, f'{task}.png')
+        figure, axes = plt.subplots(
+            1, len(titles) + bool(losses), squeeze=False,
+            figsize=(3.2 * (len(titles) + bool(losses)), 3.2))
+        colours = {name: f'C{i % 10}' for i, name in enumerate(dict.fromkeys(
+            row.split(' ')[0] for row in rows))}
+        for axis, title, i in zip(axes[0], titles, (0, 1)):
+            for row, one in rows.items():
+                name, last = row.split(' ')[0], row.endswith(' last')
+                axis.scatter(
+                    costs[row][i], score(metric, one[metric]).mean(), s=22,
+                    marker='os^'[list(colours).index(name) // 10],
+                    color=colours[name], label=None if last else name,
+                    facecolors='none' if last else colours[name])
+            axis.set(xlabel=title, ylabel=f'{metric}, %')
+        for name, line in losses.items():
+            axes[0, -1].plot(list(line), list(line.values()), label=name,
+                             color=colours[name], linewidth=1)
+        if losses:
+            axes[0, -1].set(xlabel='iterations', ylabel='loss of training')
+        axes[0, -1].legend(fontsize=6, loc='center left',
+                           bbox_to_anchor=(1, .5))
+        figure.tight_layout()
+        save(figure, f'{task.replace(" ", "-")}.png')
     features = {name.split(' ')[1]: one
                 for name, one in results['steps'].items()
                 if name.startswith('features')}

@@ -53,8 +53,13 @@ def tune(budget: Budget, task: str, network: Network, settings: dict,
     for path in folder.glob('*.pth'):
         path.unlink()
     forward = [one for one in counted.forward.values() if one]
+    # The best interval: others also measure what else the machine had to do.
+    logged = training_log(folder)
+    step = min(line['time'] for line in logged.values())
     return dict(gmacs=round(sum(forward) / 2e9, 3),
-                seconds=round(settings['iterations'] * step_time(folder), 1),
+                seconds=round(settings['iterations'] * step, 1),
+                losses={iteration: round(line['loss'], 4)
+                        for iteration, line in logged.items()},
                 rows={network.name: rows})
 
 
@@ -116,14 +121,12 @@ def run(tool: str, *arguments: object, log: Path) -> None:
                         f'output is in {log}).')
 
 
-def step_time(folder: Path) -> float:
-    """Seconds of a training step, from the logs: their best interval.
-
-    The median would also measure what else the machine had to do.
-    """
-    return min(json.loads(line)['time']
-               for path in folder.glob('*/vis_data/scalars.json')
-               for line in path.read_text().splitlines() if '"loss"' in line)
+def training_log(folder: Path) -> Dict[int, dict]:
+    """Iteration -> what a training logged there, also one that was resumed."""
+    paths = sorted(folder.glob('*/vis_data/scalars.json'))
+    lines = [json.loads(line) for path in paths
+             for line in path.read_text().splitlines() if '"loss"' in line]
+    return {line['step']: line for line in lines}
 
 
 def scaled(size, network: Network) -> tuple:
