@@ -1,0 +1,100 @@
+"""The documents: commands, examples, links, and the site made of them.
+
+Commands are parsed by their tools, and not run: that is what the tests of the
+tools do, on small data. The pages of DINOv3 and of one's own data are run as
+they stand (test_dinov3_page.py, test_own_data.py).
+"""
+import argparse
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from sphinx.cmd.build import main as sphinx
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
+         ROOT / 'tools/study/README.md', *sorted(ROOT.glob('docs/*.md')),
+         *sorted(ROOT.glob('configs/*/README.md'))]
+# launcher -> the tool behind it, and its own arguments among all
+LAUNCHERS = {'dist_train.sh': ('train.py', (1, )),
+             'dist_test.sh': ('test.py', (2, )),
+             'slurm_train.sh': ('train.py', (0, 1, 3)),
+             'slurm_test.sh': ('test.py', (0, 1)),
+             'slurm_job.sh': ('train.py', (1, ))}
+
+
+def blocks(kind):
+    """(page, text) of all blocks of a language."""
+    return [(page.relative_to(ROOT).as_posix(), text) for page in PAGES
+            for text in re.findall(rf'```{kind}\n(.*?)```', page.read_text(),
+                                   re.S)]
+
+
+def commands():
+    """(page, tool, arguments) of each command that runs a tool."""
+    found = []
+    for page, text in blocks('bash'):
+        values = dict(re.findall(r"^(\w+)='?(.*?)'?$", text, re.M))
+        text = re.sub(r'\$(\w+)', lambda one: values.get(one[1], one[1]),
+                      text.replace('\\\n', ' '))
+        for line in text.splitlines():
+            words = shlex.split(line, comments=True)
+            tool = next((i for i, one in enumerate(words)
+                         if one.startswith('tools/')), None)
+            if tool is not None:
+                found.append((page, words[tool], words[tool + 1:]))
+    return found
+
+
+@pytest.mark.parametrize('page, tool, arguments', [
+    one for one in commands() if Path(one[1]).name not in (
+        'quickstart.sh', 'run_tests.sh', 'setup_env.sh')])
+def test_a_documented_command_is_one_of_the_tool(page, tool, arguments,
+                                                 monkeypatch):
+    assert (ROOT / tool).exists()
+    for one in arguments:
+        if re.match(r'configs/.*\.py$', one) and 'parts' not in one and (
+                'MY_' not in one):
+            assert (ROOT / one).exists()
+    if tool.endswith('.sh'):
+        name, own = LAUNCHERS[Path(tool).name]
+        tool = f'tools/{name}'
+        arguments = [one for i, one in enumerate(arguments) if i not in own]
+    parse = argparse.ArgumentParser.parse_known_args
+
+    def stop(self, args=None, namespace=None):
+        _, rest = parse(self, args, namespace)
+        assert not rest
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_known_args', stop)
+    monkeypatch.syspath_prepend(str((ROOT / tool).parent))
+    spec = importlib.util.spec_from_file_location('tool', ROOT / tool)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with pytest.raises(KeyboardInterrupt):
+        module.main(arguments)
+
+
+@pytest.mark.parametrize('page, text', blocks('python'))
+def test_an_example_is_valid(page, text, tmp_path):
+    compile(text, page, 'exec')
+    base = re.search(r"_base_ = '\./(.*)'", text)
+    if base:
+        path, = ROOT.glob(f'configs/*/{base[1]}')
+        file = tmp_path / 'config.py'
+        file.write_text(text.replace(f'./{base[1]}', str(path)))
+        assert Config.fromfile(file).model.type
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path, capsys):
+    """Sphinx warns of links that lead nowhere."""
+    status = sphinx(['-q', '-W', '--keep-going', '-c', str(ROOT / 'docs'),
+                     str(ROOT), str(tmp_path)])
+    assert status == 0, capsys.readouterr().err
+    reference = (tmp_path / 'docs/reference.html').read_text()
+    assert 'patch_stride' in reference and 'mask_ratio' in reference
