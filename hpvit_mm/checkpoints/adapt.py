@@ -353,6 +353,10 @@ def _fit_position(tensors: Dict[str, Tensor], backbone: nn.Module,
             'pre-training.')
     if tuple(source) != grid:
         report.resampled['pos_embed'] = (tuple(source), grid)
+        report.notes.append(
+            "the file's grid is kept by img_size=" + str(tuple(
+                side * size for side, size in zip(
+                    source, backbone.patch_embed.proj.kernel_size))))
         # (1, side * side, C) -> (1, h, w, C) -> (1, h * w, C)
         tensors['pos_embed'] = resample_pos_embed(
             position, tuple(source), grid).flatten(1, 2)
@@ -361,6 +365,15 @@ def _fit_position(tensors: Dict[str, Tensor], backbone: nn.Module,
 def _fit_prefix(tensors: Dict[str, Tensor], own: Dict[str, Tensor],
                 plain: PlainViT) -> None:
     """Select the positions of the prefix tokens that the backbone keeps."""
+    registers = tensors.get('reg_token')
+    if 'cls_token' in own and 'reg_token' not in own \
+            and registers is not None:
+        what = 'a distillation token' if plain.has_dist_token else \
+            f'{registers.shape[1]} registers'
+        raise UserError(
+            f'{plain.source} has {what}, and the backbone keeps only its cls '
+            f'token: set num_registers={registers.shape[1]}, or '
+            'with_cls_token=False to keep neither. Nothing was loaded.')
     if 'prefix_pos_embed' not in own:
         return
     counts = {name: tensors[name].shape[1]

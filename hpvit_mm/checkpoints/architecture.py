@@ -58,6 +58,49 @@ TIMM = (
 HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
                       gelu_pytorch_tanh='gelu_tanh', gelu_new='gelu_tanh',
                       gelu_fast='gelu_tanh')
+# model_type of transformers (5.24.0) whose encoder is a plain ViT
+HF_TYPES = re.compile(
+    'vit|vit_mae|vit_msn|deit|dinov2|dinov2_with_registers|dinov3_vit|beit|'
+    'data2vec-vision|ijepa|dpt|timm_wrapper|hpvit_mm|'
+    '(clip|siglip|siglip2|aimv2|altclip|chinese_clip|clipseg|metaclip_2|git)'
+    '(_vision_model)?')
+# what their classes assume where a published config.json has no hidden_act
+HF_DEFAULTS = (('siglip', 'gelu_pytorch_tanh'), ('clip', 'quick_gelu'))
+
+
+def with_defaults(config: dict) -> dict:
+    """Return a config.json with the activation that its class assumes."""
+    act = next((act for name, act in HF_DEFAULTS
+                if str(config.get('model_type', '')).startswith(name)), None)
+    return dict(dict(hidden_act=act) if act else {}, **config)
+
+
+def check_config(config: dict, source: str) -> None:
+    """Refuse a model of transformers that computes something else.
+
+    Raises:
+        UserError: Names the model, or the entry of its config.json.
+    """
+    kind = config.get('model_type')
+    if isinstance(kind, str) and kind and not HF_TYPES.fullmatch(kind):
+        raise UserError(
+            f'{source} is of the model_type {kind}, which is not known to be '
+            'a plain ViT: use another checkpoint, or name the weights file '
+            'in the folder if the encoder is one.')
+    gated = config.get('use_gated_mlp') or (kind or '').startswith('aimv2')
+    if gated and config.get('hidden_act', 'silu') != 'silu':
+        raise UserError(
+            f'{source} has a gated MLP with the activation '
+            f'{config["hidden_act"]}, which HPViT cannot represent: use '
+            'another checkpoint.')
+    for one, other in (('query_bias', 'value_bias'),
+                       ('proj_bias', 'mlp_bias')):
+        if kind == 'dinov3_vit' and (
+                config.get(one, True) != config.get(other, True)):
+            raise UserError(
+                f'{source} has {one}={config.get(one, True)} and '
+                f'{other}={config.get(other, True)} in its config.json, '
+                'which HPViT cannot represent: use another checkpoint.')
 
 
 def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:

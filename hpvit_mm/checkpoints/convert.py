@@ -81,8 +81,12 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
     with torch.device('meta'):
         backbone = HPViT(**kwargs)
     kwargs['stage_depths'] = backbone.stage_depths
-    tensors, report = fit(backbone, plain, patch_resize)
+    tensors, report = fit(backbone, plain, patch_resize, drop)
     check_finite(tensors, plain.source)
+    if not knows_heads(plain) and not arch:
+        report.notes.append(
+            f'the file does not tell its heads: {backbone.arch["num_heads"]} '
+            'is a guess, arch tells another number')
     for module in (*backbone.pools, *backbone.norms.values()):
         module.to_empty(device='cpu')  # the parts that no plain ViT has
         if hasattr(module, 'reset_parameters'):
@@ -118,7 +122,8 @@ def backbone_arguments(plain: PlainViT,
         flags['num_registers']) and arch.get('act', 'gelu') == 'gelu' and all(
         flags[name] == ARGUMENTS[name] for name in (
             'qkv_bias', 'norm_cfg', 'layer_scale_init_value', 'pre_norm'))
-    names = named(plain)
+    found = candidates(plain)
+    names = named(plain) or (found if len(found) == 1 else [])
     if known:
         pass
     elif is_plain:  # as fine-tuned, without prefix tokens
@@ -130,8 +135,9 @@ def backbone_arguments(plain: PlainViT,
     base = resolve_arch(known)
     if patch_size is None and flags['patch_size'] != base.get(
             'patch_size', 16):
-        patch_size = 16
-    if patch_size:
+        # strides of 4 to 32 divide 16 and 32
+        patch_size = 16 if flags['patch_size'] % 16 else flags['patch_size']
+    if patch_size is not None:
         kwargs['patch_size'] = patch_size
     if plain.grid:
         size = tuple(side * (patch_size or flags['patch_size'])
@@ -188,6 +194,11 @@ def told_arguments(checkpoint: str, options: dict) -> dict:
                             'its backbone: give arch, and what else differs '
                             'from the defaults.')
         return kwargs
+    if not knows_heads(plain):
+        raise UserError(
+            f'{checkpoint} does not tell its number of heads, and no named '
+            f'architecture has {plain.num_layers} blocks of width '
+            f'{plain.embed_dims}: give arch, a dict with num_heads.')
     if not {'act', 'rotary'} <= plain.told.keys():
         found = candidates(plain)[:6]
         names = f'such as {", ".join(map(repr, found))}' if found else \
@@ -200,6 +211,33 @@ def told_arguments(checkpoint: str, options: dict) -> dict:
     for name in named(plain)[:1]:
         arch = {'base': name, 'img_size': arch.get('img_size', 224)}
     return dict(arch=arch, in_channels=plain.in_channels)
+
+
+def knows_heads(plain: PlainViT) -> bool:
+    """Return whether the file, or its size, tells the number of heads."""
+    return plain.num_heads is not None or any(
+        arch['embed_dims'] == plain.embed_dims
+        and arch['num_layers'] == plain.num_layers for arch in ARCHS.values())
+
+
+def on_its_grid(arch: str, checkpoint: str, options: dict
+                ) -> Union[str, dict]:
+    """Return a named architecture with the grid of a checkpoint.
+
+    Args:
+        arch: Name of the architecture.
+        checkpoint: As ``init_cfg`` takes it.
+        options: Further entries of ``init_cfg``.
+    """
+    plain = read_plain(read_checkpoint(checkpoint, options.get('sha256')),
+                       str(checkpoint), options.get('prefix'),
+                       options.get('drop', ()))
+    own = resolve_arch(arch)
+    if plain.is_hpvit or not plain.grid or not own.get('abs_pos', True):
+        return arch
+    patch = own.get('patch_size', ARGUMENTS['patch_size'])
+    return {'base': arch, 'img_size': tuple(side * patch
+                                            for side in plain.grid)}
 
 
 def _record(plain: PlainViT) -> dict:

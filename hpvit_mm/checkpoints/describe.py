@@ -56,11 +56,10 @@ def _encoder(content: dict, source: str, prefix: Optional[str]) -> dict:
     names = candidates(plain)
     told = {'act', 'rotary'} <= plain.told.keys()
     pooling = any(name.startswith('attn_pool.') for name in plain.ignored)
-    # loading asks for arch, or only one is known with these tensors
+    # loading asks for arch
     asked = not plain.structure['abs_pos'] or plain.structure['pre_norm'] \
         or pooling and not plain.prefix_tokens
-    known = names[0] if names and not told and (
-        asked or len(names) == 1) else None
+    known = names[0] if names and not told and asked else None
     return dict(
         found, architectures=names, differences=None if names else nearest(
             plain), grid=list(plain.grid) if plain.grid else None,

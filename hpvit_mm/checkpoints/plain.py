@@ -10,7 +10,8 @@ from torch import Tensor
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import resolve_arch
 from hpvit_mm.utils import shorten
-from .architecture import HIDDEN, hidden_flags
+from .architecture import (HIDDEN, check_config, hidden_flags,
+                           with_defaults)
 from .families import FAMILIES, fuse_mlp, fuse_qkv, recognise, rename
 from .families.hpvit import FAMILY as HPVIT
 
@@ -178,6 +179,7 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
         UserError: If there is no encoder of a plain ViT, or one with parts
             that HPViT cannot represent.
     """
+    drop = (drop, ) if isinstance(drop, str) else drop
     unknown = [name for name in drop if name not in DROPPABLE]
     if unknown:
         raise UserError(f'drop has no entry {unknown[0]!r}: its entries are '
@@ -195,6 +197,7 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
                         f'{shape}, and HPViT by one of four dimensions: it is '
                         'not a ViT of images.')
     plain = PlainViT(source, family.name, {}, config=_config(content))
+    check_config(plain.config, source)
     plain.ignored.update(dict.fromkeys(outside, 'not in the encoder'))
     named = {rename(name, family.renames): tensor
              for name, tensor in tensors.items()}
@@ -340,7 +343,9 @@ def _config(content: dict) -> dict:
         return {}
     # of transformers' CLIP and SigLIP, whole
     vision = config.get('vision_config')
-    return vision if isinstance(vision, dict) else config
+    if isinstance(vision, dict):
+        vision = dict(dict(model_type=config.get('model_type', '')), **vision)
+    return with_defaults(vision if isinstance(vision, dict) else config)
 
 
 def _sort(tensors: Dict[str, Tensor], plain: PlainViT,

@@ -31,8 +31,9 @@ def create_backbone(arch: Union[str, dict, None] = None,
     ``.reduction()`` describe the maps that it returns.
 
     Args:
-        arch: As of HPViT. Defaults to None: that of the checkpoint, if the
-            file tells.
+        arch: As of HPViT; a name takes the grid of the checkpoint's
+            positions, unless ``img_size`` is given. Defaults to None: that of
+            the checkpoint, if the file tells.
         checkpoint: A file, a URL, or a folder of Hugging Face. Defaults to
             None: the parameters are random.
         **kwargs: Further arguments of HPViT, and ``init_cfg`` for further
@@ -54,6 +55,9 @@ def create_backbone(arch: Union[str, dict, None] = None,
         kwargs = dict(told_arguments(checkpoint, options), **kwargs)
     else:
         kwargs['arch'] = arch
+        if checkpoint and isinstance(arch, str) and 'img_size' not in kwargs:
+            from hpvit_mm.checkpoints.convert import on_its_grid
+            kwargs['arch'] = on_its_grid(arch, checkpoint, options)
     if checkpoint is not None:
         kwargs['init_cfg'] = dict(options, type='Pretrained',
                                   checkpoint=str(checkpoint))

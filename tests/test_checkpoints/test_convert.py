@@ -124,8 +124,7 @@ def test_a_distillation_token_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize('kwargs', [
-    dict(with_cls_token=True), dict(with_cls_token=True, num_registers=2),
-    dict(num_registers=2)])
+    dict(with_cls_token=True, num_registers=2), dict(num_registers=2)])
 def test_prefix_tokens_that_were_set_aside_can_still_be_had(tmp_path, kwargs):
     torch.save(encoder(num_registers=2), tmp_path / 'timm.pth')
     convert(tmp_path / 'timm.pth', tmp_path / 'own.pth', stage_depths=DEPTHS)

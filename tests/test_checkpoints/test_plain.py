@@ -358,3 +358,42 @@ def test_what_a_config_tells_beside_the_tensors(tmp_path):
 def test_what_is_no_plain_vit(content):
     with pytest.raises(UserError, match='of no family that can be loaded'):
         plain(content)
+
+
+@pytest.mark.parametrize('config, says', [
+    (dict(model_type='owlvit_vision_model'), 'model_type owlvit_vision_model'),
+    (dict(model_type='vitpose_backbone'), 'not known to be a plain ViT'),
+    (dict(use_gated_mlp=True, hidden_act='gelu'), 'gated MLP.*gelu'),
+    (dict(model_type='aimv2_vision_model', hidden_act='gelu'), 'gated MLP'),
+    (dict(model_type='dinov3_vit', query_bias=False), 'value_bias=True'),
+    (dict(model_type='dinov3_vit', mlp_bias=False), 'proj_bias=True'),
+])
+def test_models_of_transformers_that_compute_something_else(config, says):
+    with pytest.raises(UserError, match=says):
+        plain(dict(state_dict=encoder(), config=config))
+
+
+@pytest.mark.parametrize('config, act', [
+    (dict(vision_config=dict(model_type='siglip_vision_model')), 'gelu_tanh'),
+    (dict(model_type='siglip', vision_config={}), 'gelu_tanh'),
+    (dict(model_type='clip_vision_model'), 'quick_gelu'),
+    (dict(model_type='clip_vision_model', hidden_act='gelu'), 'gelu')])
+def test_the_activation_that_a_class_assumes(config, act):
+    found = plain(dict(state_dict=encoder(), config=config))
+    assert found.told['act'] == act
+
+
+def test_registers_that_a_network_with_cls_token_would_lose(tmp_path):
+    torch.save(dict(encoder(), reg_token=torch.randn(1, 4, 32)),
+               tmp_path / 'x.pth')
+    with pytest.raises(UserError, match='4 registers.*set num_registers=4'):
+        load_pretrained(backbone(with_cls_token=True), tmp_path / 'x.pth')
+    load_pretrained(backbone(), tmp_path / 'x.pth')
+
+
+def test_a_file_with_another_grid_says_how_to_keep_it(tmp_path):
+    torch.save(encoder(), tmp_path / 'x.pth')
+    report = load_pretrained(backbone(img_size=32), tmp_path / 'x.pth')
+    assert 'kept by img_size=(64, 64)' in str(report)
+    assert 'img_size' not in str(load_pretrained(backbone(),
+                                                 tmp_path / 'x.pth'))

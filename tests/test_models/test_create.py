@@ -31,9 +31,14 @@ def test_three_lines(dinov3):
 
 
 def test_the_file_tells_the_architecture(dinov3, tmp_path):
-    backbone = hpvit_mm.create_backbone(
-        checkpoint=dinov3, stage_depths=(2, ), patch_stride=16)
     tensors = torch.load(dinov3)
+    # a size that has no name does not tell its heads
+    with pytest.raises(UserError, match='number of heads.*2 blocks of width'):
+        hpvit_mm.create_backbone(checkpoint=dinov3)
+    arch = dict(TINY, base='dinov3-base')
+    convert(dinov3, tmp_path / 'file.pth', arch=arch, stage_depths=(2, ),
+            patch_stride=16, with_cls_token=True)
+    backbone = hpvit_mm.create_backbone(checkpoint=tmp_path / 'file.pth')
     own = backbone.state_dict()
     # queries and values arrive, and nothing of the masked keys
     name = 'blocks.0.attn.'
@@ -41,7 +46,7 @@ def test_the_file_tells_the_architecture(dinov3, tmp_path):
     assert torch.equal(own[name + 'q_bias'], q)
     assert torch.equal(own[name + 'v_bias'], v)
     assert torch.equal(own['reg_token'], tensors['storage_tokens'])
-    convert(dinov3, tmp_path / 'own.pth', stage_depths=(1, 1),
+    convert(dinov3, tmp_path / 'own.pth', stage_depths=(1, 1), arch=arch,
             with_cls_token=True)
     again = hpvit_mm.create_backbone(checkpoint=tmp_path / 'own.pth')
     assert again.rotary and len(again.stages) == 2
@@ -93,3 +98,21 @@ def test_every_name_can_be_built(name):
 def test_a_random_backbone_prints_nothing(capfd):
     hpvit_mm.create_backbone('tiny')
     assert capfd.readouterr() == ('', '')
+
+
+def test_a_name_takes_the_grid_of_the_file(tmp_path):
+    model = HPViT('augreg-tiny', img_size=64, patch_stride=16,
+                  stage_depths=(12, ))
+    torch.save({name.replace('norms.0', 'norm'): tensor for name, tensor
+                in model.state_dict().items()
+                if name != 'prefix_pos_embed'}, tmp_path / 'x.pth')
+    options = dict(patch_stride=16, stage_depths=(12, ))
+    own = hpvit_mm.create_backbone('augreg-tiny', tmp_path / 'x.pth',
+                                   **options)
+    assert own.pos_grid == (4, 4)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(own(image), model.eval()(image))
+    own = hpvit_mm.create_backbone('augreg-tiny', tmp_path / 'x.pth',
+                                   img_size=224, **options)
+    assert own.pos_grid == (14, 14)

@@ -72,6 +72,9 @@ FAMILIES = {
                    'large', huge=P14),
     'augreg': _pick(CLS, 'tiny', 'small', 'base', 'large'),
     'dino': _pick(CLS, 'small', 'base'),
+    # facebookresearch/moco-v3, wangsr126/MAE-Lite: narrow heads
+    'mocov3': _sizes(CLS, small=(384, 12, 12), base=SIZES['base']),
+    'mae-lite': _sizes(CLS, tiny=(192, 12, 12)),
     'ijepa': _sizes({}, huge=(*SIZES['huge'], 5120, P14),
                     huge_448=(*SIZES['huge'], 5120, dict(img_size=448)),
                     giant=(1408, 40, 16, 6144)),

@@ -178,6 +178,7 @@ class HPViT(BaseBackbone):
         layer_scale_init_value = flags['layer_scale_init_value']
         with_cls_token = flags['with_cls_token']
         num_registers = flags['num_registers']
+        pair('patch_size', patch_size)
         height, width = pair('img_size', flags['img_size'])
         self.pos_grid = (-(-height // patch_size), -(-width // patch_size))
         if given['patch_size'] is None and patch_stride > 0 \
@@ -214,6 +215,9 @@ class HPViT(BaseBackbone):
         if window_size < 1:
             raise UserError(
                 f'window_size must be at least 1, but it is {window_size}.')
+        if in_channels < 1:
+            raise UserError('in_channels must be at least 1, but it is '
+                            f'{in_channels}.')
         if num_registers < 0:
             raise UserError('num_registers must not be negative, but it is '
                             f'{num_registers}.')
