@@ -50,6 +50,7 @@ setup(
             'onedl-mmsegmentation>=1.4.2', 'onedl-mmpretrain>=1.3.6'
         ],
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
+        'docs': ['sphinx', 'myst-parser'],
         'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'scikit-image',
                   'matplotlib', 'timm', 'transformers', 'onnx', 'onnxscript',
                   'onnxruntime'],

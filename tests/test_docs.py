@@ -35,12 +35,13 @@ def blocks(kind):
 
 def commands():
     """(page, tool, arguments) of each command that runs a tool."""
-    found = []
+    found, values = [], {}
     for page, text in blocks('bash'):
-        values = dict(re.findall(r"^(\w+)='?(.*?)'?$", text, re.M))
+        values.update(re.findall(r"^(\w+)='?(.*?)'?$", text, re.M))
         text = re.sub(r'\$(\w+)', lambda one: values.get(one[1], one[1]),
                       text.replace('\\\n', ' '))
         for line in text.splitlines():
+            line = line.split(' > ')[0]
             words = shlex.split(line, comments=True)
             tool = next((i for i, one in enumerate(words)
                          if one.startswith('tools/')), None)

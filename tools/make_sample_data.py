@@ -11,7 +11,7 @@ from sample_data import make_samples  # noqa: E402
 from hpvit_mm.cli import run_tool  # noqa: E402
 
 
-def parse_args():
+def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         '--out', default='data/samples',
@@ -26,7 +26,7 @@ def parse_args():
     parser.add_argument(
         '--force', action='store_true',
         help='replace other sample data in that folder')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def report(name, split, done, total):
@@ -38,7 +38,7 @@ def report(name, split, done, total):
         print(line, flush=True)
 
 
-def main(args):
+def make(args):
     start = time.time()
     summary = make_samples(
         args.out, size=args.size, counts=args.counts, force=args.force,
@@ -53,10 +53,15 @@ def main(args):
     print(f'{args.out}: {time.time() - start:.0f} s')
 
 
+def main(argv=None) -> int:
+    """Run the tool and return its exit status."""
+    args = parse_args(argv)
+    return run_tool(lambda: make(args))
+
+
 if __name__ == '__main__':
-    arguments = parse_args()
     try:
-        sys.exit(run_tool(lambda: main(arguments)))
+        sys.exit(main())
     except KeyboardInterrupt:
         print('\nerror: interrupted; nothing was left behind',
               file=sys.stderr)

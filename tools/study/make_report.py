@@ -144,7 +144,7 @@ def text_of(results: dict, budget: Budget) -> str:
             + shorten(results['missing']) + '.\n')
     for task in (*FROZEN, *(one for one, *_ in budget.tuned)):
         rows = values.get(task, {})
-        parts.append(f'### {heading(task, budget)}\n')
+        parts.append(f'## {heading(task, budget)}\n')
         if not rows:
             parts.append('Not measured yet.\n')
             continue

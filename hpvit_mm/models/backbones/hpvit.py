@@ -115,19 +115,19 @@ class HPViT(BaseBackbone):
 
     Parts that ``arch`` may tell, with their defaults:
 
-    ==========================  =============================================
-    ``act=None``                'gelu' (if None), 'gelu_tanh', 'quick_gelu' or
-                                'swiglu'
-    ``bias=True``               of the layers behind attention and in the MLP
-    ``attn_norm``, ``mlp_norm`` norms in front of the second layers
-    ``post_norm=False``         norms behind attention and MLP, not in front
-    ``qk_norm=False``           norms of the queries and keys of each head
-    ``patch_norm=False``        a norm of the embedded patches
-    ``abs_pos=True``            a learned position embedding
-    ``rotary=None``             entries of :class:`Rotary`, ``learned=True``
-                                in all blocks; and 'order', 'style': see
-                                :func:`channel_order`
-    ==========================  =============================================
+    ===========================  =============================================
+    ``act=None``                 'gelu' (if None), 'gelu_tanh', 'quick_gelu' or
+                                 'swiglu'
+    ``bias=True``                of the layers behind attention and in the MLP
+    ``attn_norm``, ``mlp_norm``  norms in front of the second layers
+    ``post_norm=False``          norms behind attention and MLP, not in front
+    ``qk_norm=False``            norms of the queries and keys of each head
+    ``patch_norm=False``         a norm of the embedded patches
+    ``abs_pos=True``             a learned position embedding
+    ``rotary=None``              entries of :class:`Rotary`, ``learned=True``
+                                 in all blocks; and 'order', 'style': see
+                                 :func:`channel_order`
+    ===========================  =============================================
 
     Rotary positions count from the corner of the images that the network
     gets, padding of a batch included. After a pooling, a token is where the
