@@ -1,4 +1,5 @@
 """Looking at configs without a run."""
+import json
 from pathlib import Path
 
 from mmengine.config import Config
@@ -32,6 +33,9 @@ def test_get_flops(inside):
     assert 'an image of 64 x 96 pixels' in text
     assert 'stage 1/16, 12 blocks  1 x 24' in text
     assert 'auxiliary_head' in text
+    parts = json.loads(inside(f'{name}.py', ADE, '--shape', '64', '--json'))
+    assert parts['total']['parameters'] > parts['backbone']['parameters']
+    assert parts['backbone']['macs'] > parts['stem']['macs'] > 0
     text = inside(f'{name}.py', ADE, '--shape', '64', '--cfg-options',
                   'model.backbone=dict(_delete_=True,type="SwinTransformer")',
                   'model.neck=None')

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Print parameters and multiply-adds of a model, part by part."""
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence, Tuple
@@ -98,6 +99,8 @@ def main(argv=None) -> int:
     parser.add_argument('--cfg-options', nargs='+', action=Options,
                         default={}, metavar='KEY=VALUE',
                         help='as for tools/train.py')
+    parser.add_argument('--json', action='store_true',
+                        help='print JSON: parameters and MACs of each part')
     args = parser.parse_args(argv)
 
     def run():
@@ -110,8 +113,15 @@ def main(argv=None) -> int:
         model = skeleton(cfg)
         size = size or input_size(cfg, remedy='give --shape')
         count = count_step(model, size, train=False)
+        rows = rows_of(model, count)
+        if args.json:
+            print(json.dumps({name: dict(
+                parameters=parameters,
+                macs=None if flops is None else flops // 2)
+                for name, _, parameters, flops in rows}))
+            return
         print(f'{args.config}, an image of {size[0]} x {size[1]} pixels\n\n'
-              f'{table(rows_of(model, count))}\n\n{LEGEND}')
+              f'{table(rows)}\n\n{LEGEND}')
 
     return run_tool(run)
 
