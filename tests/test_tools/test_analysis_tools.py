@@ -73,6 +73,23 @@ def test_a_report_is_one_file(inside, refused_text, trained, tmp_path):
     assert 'exists' in refused_text('analysis/report.py', work_dir)
 
 
+def test_the_report_of_a_detector_has_its_classes(inside, trained, tmp_path,
+                                                  monkeypatch):
+    config, checkpoint = trained('detection')
+    options = ['analysis/report.py', checkpoint.parent, '--checkpoint',
+               checkpoint, '--force', '--out', tmp_path / 'report.html']
+    inside(*options)
+    page = (tmp_path / 'report.html').read_text()
+    assert '<h2>Classes</h2>' in page
+    # one step of training detects little, so what mmdet writes otherwise
+    monkeypatch.setattr('hpvit_mm.engine.run.test', lambda argv: Path(
+        argv[argv.index('--out') + 1]).write_text(
+            '{"coco/segm_mAP": 0.5, "coco/seven_precision": 0.25}'))
+    inside(*options)
+    page = (tmp_path / 'report.html').read_text()
+    assert '<td>seven</td><td>0.250</td>' in page
+
+
 @pytest.mark.parametrize('kind', ['classification', 'detection',
                                   'segmentation'])
 def test_data_are_drawn(inside, refused_text, write_config, kind):

@@ -35,9 +35,9 @@ examples:
   python tools/analysis/report.py work_dirs/a --checkpoint epoch_8.pth
 
 The report has the metrics of all validations (of detectors AP by size, too),
-curves, environment and config. With a checkpoint of a classifier or a
-segmentor also a table of its classes, the confusion matrix (of up to 40
-classes) and the images with the worst scores on test_dataloader."""
+curves, environment and config. With a checkpoint also a table of its classes
+on test_dataloader; of a classifier or a segmentor the confusion matrix (of up
+to 40 classes) and the images with the worst scores."""
 
 
 def metrics_table(curves: Dict[str, dict]) -> str:
@@ -104,6 +104,27 @@ def details(cfg, checkpoint: str, count: int = 12) -> str:
             f'<th>{kind}</th></tr>{rows}</table><h2>Confusions</h2><table><tr>'
             '<th>class</th><th>taken for</th><th>share of the class</th></tr>'
             f'{taken}</table>{matrix}<h2>Worst images</h2>{worst}')
+
+
+def details_of_detector(config: str, checkpoint: str) -> str:
+    """The AP of each class, by COCO's evaluation."""
+    import json
+    import tempfile
+
+    from hpvit_mm.engine.run import test
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, 'metrics.json')
+        test([config, checkpoint, '--work-dir', folder, '--out',
+              str(out), '--cfg-options', 'test_evaluator.classwise=True'])
+        found = json.loads(out.read_text())
+    rows = ''.join(
+        f'<tr><td>{escape(name.split("/")[-1].removesuffix("_precision"))}'
+        f'</td><td>{value:.3f}</td></tr>' for name, value in found.items()
+        if name.endswith('_precision'))
+    return ('<h2>Classes</h2><p>AP of the last metric of test_evaluator, '
+            f'<code>{escape(checkpoint)}</code></p><table><tr><th>class</th>'
+            f'<th>AP</th></tr>{rows}</table>'
+            + ('' if rows else '<p>nothing was detected</p>'))
 
 
 def matrix_of(confusion, classes) -> str:
@@ -178,10 +199,14 @@ def main(argv=None) -> int:
         curves, more = read_curves(work_dir), ''
         if args.checkpoint:
             from compare_checkpoints import settled
-            config = sorted(work_dir.glob('*/vis_data/config.py'))
-            cfg = settled(str(config[-1]), {})
+
+            from hpvit_mm.engine.settings import load_config
+            config = str(sorted(work_dir.glob('*/vis_data/config.py'))[-1])
             with contextlib.redirect_stdout(sys.stderr):
-                more = details(cfg, args.checkpoint)
+                if load_config(config).get('default_scope') == 'mmdet':
+                    more = details_of_detector(config, args.checkpoint)
+                else:
+                    more = details(settled(config, {}), args.checkpoint)
         with replacing(out) as part:
             part.write_text(page(work_dir, curves, more), encoding='utf-8')
         print(out)
