@@ -110,8 +110,10 @@ def test_the_name_tells_the_model(cfg):
         assert len(backbone.stage_depths) == 1
         assert backbone.patch_stride == backbone.get('patch_size', 16)
     else:
-        assert backbone.get('patch_stride', 4) == 4
-        assert len(backbone.get('stage_depths', range(4))) == 4
+        fine = '-p8-' in name
+        assert backbone.get('patch_stride', 4) == (8 if fine else 4)
+        assert len(backbone.get('stage_depths', range(4))) == (
+            2 if fine else 4)
     widths = dict(mini=96, tiny=192, small=384)
     if dino:
         assert backbone.arch == f'{dino[0][1:]}-{size}'
