@@ -1,4 +1,5 @@
 """Errors, signals and exit statuses of the command-line tools."""
+import argparse
 import contextlib
 import errno
 import logging
@@ -22,6 +23,12 @@ LOCAL_RANK_VARIABLES = ('LOCAL_RANK', 'SLURM_LOCALID',
 # torch's sizes overflow when there are many more pixels along a side.
 LARGEST_SIDE = 2**16
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the quota
+
+
+def examples(*commands: str) -> dict:
+    """Return arguments of an ArgumentParser: its help ends with commands."""
+    return dict(epilog='examples:\n  ' + '\n  '.join(commands),
+                formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def local_rank() -> int:

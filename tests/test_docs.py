@@ -50,6 +50,26 @@ def commands():
     return found
 
 
+def module_of(tool):
+    """A tool as a module."""
+    spec = importlib.util.spec_from_file_location('tool', ROOT / tool)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize('tool', [
+    path.relative_to(ROOT).as_posix() for folder in ('', 'analysis/')
+    for path in sorted(ROOT.glob(f'tools/{folder}*.py'))
+    if path.name != 'torchrun.py'])  # which takes those of a launcher
+def test_the_help_of_a_tool_has_examples(tool, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str((ROOT / tool).parent))
+    with pytest.raises(SystemExit) as ended:
+        module_of(tool).main(['--help'])
+    assert ended.value.code == 0
+    assert f'python {tool}' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('page, tool, arguments', [
     one for one in commands() if Path(one[1]).name not in (
         'quickstart.sh', 'run_tests.sh', 'setup_env.sh')])
@@ -73,11 +93,8 @@ def test_a_documented_command_is_one_of_the_tool(page, tool, arguments,
 
     monkeypatch.setattr(argparse.ArgumentParser, 'parse_known_args', stop)
     monkeypatch.syspath_prepend(str((ROOT / tool).parent))
-    spec = importlib.util.spec_from_file_location('tool', ROOT / tool)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     with pytest.raises(KeyboardInterrupt):
-        module.main(arguments)
+        module_of(tool).main(arguments)
 
 
 @pytest.mark.parametrize('page, text', blocks('python'))

@@ -8,14 +8,17 @@ from pathlib import Path
 # The package beside this file, also where it is not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     parser = argparse.ArgumentParser(
         description='Describe a checkpoint. Its tensors are not loaded, and '
-        'nothing in it is executed.')
+        'nothing in it is executed.', **examples(
+            'python tools/inspect_checkpoint.py mae_pretrain_vit_base.pth',
+            'python tools/inspect_checkpoint.py '
+            'hf://timm/vit_base_patch16_dinov3.lvd1689m --json'))
     parser.add_argument('checkpoint', help='a file, a URL (http, https, '
                         'hf), or a folder of Hugging Face')
     parser.add_argument('--prefix', help='prefix of the encoder in names, '

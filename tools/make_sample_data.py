@@ -8,11 +8,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sample_data import make_samples  # noqa: E402
 
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, **examples(
+        'python tools/make_sample_data.py',
+        'python tools/make_sample_data.py --out /tmp/samples --counts tiny'))
     parser.add_argument(
         '--out', default='data/samples',
         help='folder to make (default: %(default)s)')

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
@@ -373,7 +373,9 @@ def main(argv=None) -> int:
         description='Compute from the configs what the experiments cost, and '
         'compare it with the tables in configs/*/README.md and '
         'docs/model_zoo.md, the metafiles, and the heads of the configs. '
-        'Takes a few minutes.')
+        'Takes a few minutes.', **examples(
+            'python tools/model_zoo.py --write',
+            'python tools/model_zoo.py --explain CONFIG'))
     action = parser.add_mutually_exclusive_group()
     action.add_argument('--check', action='store_true',
                         help='name the files that are out of date (default)')

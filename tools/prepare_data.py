@@ -8,7 +8,7 @@ from pathlib import Path
 # The package beside this file, also where it is not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 
@@ -19,8 +19,9 @@ def main(argv=None) -> int:
         description='Check that a data set is there as the configs read it, '
         "and make what is derived: Cityscapes' labelTrainIds and the lists "
         'meta/{train,val}.txt of ImageNet. Nothing is deleted, downloaded '
-        'or overwritten.',
-        epilog='The layouts: docs/data.md.')
+        'or overwritten. The layouts: docs/data.md.', **examples(
+            'python tools/prepare_data.py imagenet data/imagenet',
+            'python tools/prepare_data.py coco my-part-of-coco --subset'))
     parser.add_argument('name', choices=LAYOUTS)
     parser.add_argument('path', help='its folder, such as '
                         + ', '.join(one.root for one in LAYOUTS.values()))

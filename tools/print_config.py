@@ -7,7 +7,7 @@ from pathlib import Path
 # The package beside this file, also where it is not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 
 
 def main(argv=None) -> int:
@@ -15,7 +15,9 @@ def main(argv=None) -> int:
     from hpvit_mm.engine.arguments import Options
     parser = argparse.ArgumentParser(
         description='Print what a config and all that it inherits from come '
-        'to.')
+        'to.', **examples(
+            'python tools/print_config.py CONFIG --cfg-options '
+            'model.backbone.pooling=avg'))
     parser.add_argument('config')
     parser.add_argument('--cfg-options', nargs='+', action=Options,
                         default={}, metavar='KEY=VALUE',

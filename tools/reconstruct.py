@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
@@ -74,7 +74,8 @@ def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     parser = argparse.ArgumentParser(
         description='Hide parts of images at random and let a masked '
-        'autoencoder fill them in.')
+        'autoencoder fill them in.', **examples(
+            'python tools/reconstruct.py CONFIG epoch_400.pth a.jpg b.jpg'))
     parser.add_argument('config', help='config of a masked pre-training')
     parser.add_argument('checkpoint', help='checkpoint of that pre-training')
     parser.add_argument('images', nargs='+', help='image files')

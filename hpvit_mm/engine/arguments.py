@@ -6,6 +6,8 @@ from typing import Any, Optional, Sequence
 
 from mmengine.config import DictAction
 
+from hpvit_mm.cli import examples
+
 NEWEST = 'newest'
 
 
@@ -58,7 +60,11 @@ def _count(text: str) -> int:
 def parse_train(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Parse the command line of tools/train.py."""
     parser = argparse.ArgumentParser(
-        description='Train the model of a config file.')
+        description='Train the model of a config file.', **examples(
+            'python tools/train.py CONFIG --amp --amp-dtype bfloat16',
+            'python tools/train.py CONFIG --resume',
+            'python tools/train.py CONFIG --cfg-options '
+            'train_dataloader.batch_size=4'))
     parser.add_argument('config', help='the config file')
     _add_common(parser)
     parser.add_argument(
@@ -93,7 +99,10 @@ def parse_train(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def parse_test(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Parse the command line of tools/test.py."""
     parser = argparse.ArgumentParser(
-        description='Evaluate the model of a config file on its test set.')
+        description='Evaluate the model of a config file on its test set.',
+        **examples('python tools/test.py CONFIG epoch_100.pth',
+                   'python tools/test.py CONFIG epoch_100.pth --out '
+                   'metrics.json --show-dir images'))
     parser.add_argument('config', help='the config file')
     parser.add_argument(
         'checkpoint', nargs='?', help='the weights to evaluate')

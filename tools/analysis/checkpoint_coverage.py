@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 
 MODULES = ('vision_transformer', 'deit', 'beit', 'eva',
            'vision_transformer_sam')
@@ -31,7 +31,8 @@ EXACT = 1e-5  # relative, in fp32
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status: 1 if anything is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, **examples(
+        'python tools/analysis/checkpoint_coverage.py --match dinov3'))
     parser.add_argument('--match', default='', help='regular expression for '
                         'the names of the architectures (default: all)')
     parser.add_argument('--no-transformers', action='store_true',

@@ -10,7 +10,7 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import parse_shape, run_tool  # noqa: E402
+from hpvit_mm.cli import examples, parse_shape, run_tool  # noqa: E402
 
 environment.prepare()
 
@@ -90,7 +90,10 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(
         description='Print parameters and multiply-adds of a model: of each '
         'stage of a backbone of this package, or of the whole of another '
-        'one, of neck and heads. Neither weights nor data are read.')
+        'one, of neck and heads. Neither weights nor data are read.',
+        **examples('python tools/analysis/get_flops.py CONFIG',
+                   'python tools/analysis/get_flops.py CONFIG --shape 800 '
+                   '1216 --json'))
     parser.add_argument('config')
     parser.add_argument(
         '--shape', nargs='+', metavar='PIXELS',
