@@ -6,7 +6,9 @@ Recipe    MAE-Lite's for ViT-T, see the schedule's file; it has none for
 Command   bash tools/dist_train.sh \
               configs/ade20k/hiera-tiny-6m-mae_semantic-fpn_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
-Cost      (0)
+Cost      (16.7 + 42.6 + 118) GFLOPs (backbone, heads, backward pass) x 16
+          images x 160,000 iterations = 0.45 EFLOPs, 1.0 GPU hours at 125
+          TFLOP/s in bf16; 0.61 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -6,7 +6,9 @@ Recipe    MAE-Lite's for ViT-T, see the schedule's file. Windows of 16 need no
 Command   bash tools/dist_train.sh \
               configs/ade20k/hpvit-tiny-conv-mae_semantic-fpn_8xb2-160k_ade20k-512x512.py 8 \
               --amp --amp-dtype bfloat16
-Cost      (0)
+Cost      (61.6 + 44.0 + 206) GFLOPs (backbone, heads, backward pass) x 16
+          images x 160,000 iterations = 0.8 EFLOPs, 1.8 GPU hours at 125
+          TFLOP/s in bf16; 1.0 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [

@@ -8,7 +8,9 @@ Recipe    that of HPViT. Patches of 8 pixels, each seen as if it were enlarged
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-base-p8-avg-mae_mask-rcnn_8xb8-lsj-100e_coco.py 8 \
               --amp --amp-dtype bfloat16
-Cost      (0)
+Cost      (3,561 + 351 + 7,820) GFLOPs (backbone, heads, backward pass) x
+          117,266 images x 100 epochs = 138 EFLOPs, 306 GPU hours at 125
+          TFLOP/s in bf16; 34.7 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = './hpvit-base-conv-mae_mask-rcnn_8xb8-lsj-100e_coco.py'

@@ -7,7 +7,9 @@ Recipe    MAE-Lite's for ViTDet-T, see the schedule's file. At 1/16 windows of
 Command   bash tools/dist_train.sh \
               configs/coco/hpvit-tiny-conv-mae_mask-rcnn_8xb8-lsj-100e_coco-640px.py 8 \
               --amp --amp-dtype bfloat16
-Cost      (0)
+Cost      (85.5 + 392 + 947) GFLOPs (backbone, heads, backward pass) x 117,266
+          images x 100 epochs = 16.7 EFLOPs, 37.1 GPU hours at 125 TFLOP/s in
+          bf16; 11.6 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
 _base_ = [
