@@ -51,8 +51,8 @@ setup(
         ],
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         'docs': ['sphinx', 'myst-parser'],
-        'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'scikit-image',
-                  'matplotlib', 'timm', 'transformers', 'onnx', 'onnxscript',
+        'tests': ['pytest', 'pytest-xdist', 'sphinx', 'myst-parser',
+                  'scikit-learn', 'scikit-image', 'matplotlib', 'timm', 'transformers', 'onnx', 'onnxscript',
                   'onnxruntime'],
     },
 )

@@ -37,7 +37,7 @@ CHAPTERS = {
 
 
 def add_contents(app, docname, source):
-    """Give the first page the contents, which GitHub has no use for."""
+    """Append the contents to the README; GitHub would show it as code."""
     if docname == 'README':
         source[0] += ''.join(
             f'\n```{{toctree}}\n:hidden:\n:caption: {chapter}\n\n'

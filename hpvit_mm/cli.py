@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 import traceback
 from typing import Callable, Iterator, Sequence, Tuple
 
@@ -25,9 +26,10 @@ LARGEST_SIDE = 2**16
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the quota
 
 
-def examples(*commands: str) -> dict:
-    """Return arguments of an ArgumentParser: its help ends with commands."""
-    return dict(epilog='examples:\n  ' + '\n  '.join(commands),
+def examples(description: str, *commands: str) -> dict:
+    """Return arguments of an ArgumentParser whose help ends with commands."""
+    return dict(description=textwrap.fill(description, 79),
+                epilog='examples:\n  ' + '\n  '.join(commands),
                 formatter_class=argparse.RawDescriptionHelpFormatter)
 
 

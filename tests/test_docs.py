@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from sphinx.cmd.build import main as sphinx
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
@@ -35,13 +34,15 @@ def blocks(kind):
 
 def commands():
     """(page, tool, arguments) of each command that runs a tool."""
-    found, values = [], {}
+    found, values, last = [], {}, None
     for page, text in blocks('bash'):
+        if page != last:
+            last, values = page, {}
         values.update(re.findall(r"^(\w+)='?(.*?)'?$", text, re.M))
         text = re.sub(r'\$(\w+)', lambda one: values.get(one[1], one[1]),
                       text.replace('\\\n', ' '))
         for line in text.splitlines():
-            line = line.split(' > ')[0]
+            line = line.split(' > ')[0]  # a file takes what it prints
             words = shlex.split(line, comments=True)
             tool = next((i for i, one in enumerate(words)
                          if one.startswith('tools/')), None)
@@ -111,6 +112,7 @@ def test_an_example_is_valid(page, text, tmp_path):
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path, capsys):
     """Sphinx warns of links that lead nowhere."""
+    from sphinx.cmd.build import main as sphinx
     status = sphinx(['-q', '-W', '--keep-going', '-c', str(ROOT / 'docs'),
                      str(ROOT), str(tmp_path)])
     assert status == 0, capsys.readouterr().err

@@ -11,16 +11,16 @@ from hpvit_mm.cli import examples, run_tool  # noqa: E402
 
 
 def parse(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Convert the checkpoint of a plain ViT, of any family '
+    parser = argparse.ArgumentParser(**examples(
+        'Convert the checkpoint of a plain ViT, of any family '
         'that is recognised, to one of HPViT; or with --to back. A training '
-        'checkpoint of HPViT is reduced to its backbone.', **examples(
-            'python tools/convert_checkpoint.py mae_pretrain_vit_base.pth '
-            'hpvit-base.pth',
-            'python tools/convert_checkpoint.py timm.safetensors '
-            'hpvit.pth --arch dinov3-base',
-            'python tools/convert_checkpoint.py hpvit.pth back.pth '
-            '--to timm'))
+        'checkpoint of HPViT is reduced to its backbone.',
+        'python tools/convert_checkpoint.py mae_pretrain_vit_base.pth '
+        'hpvit-base.pth',
+        'python tools/convert_checkpoint.py timm.safetensors '
+        'hpvit.pth --arch dinov3-base',
+        'python tools/convert_checkpoint.py hpvit.pth back.pth '
+        '--to timm'))
     parser.add_argument('checkpoint', metavar='IN', help='a file, a URL '
                         '(http, https, hf), or a folder of Hugging Face')
     parser.add_argument('out', metavar='OUT', nargs='?',

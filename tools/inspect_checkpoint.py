@@ -13,12 +13,12 @@ from hpvit_mm.cli import examples, run_tool  # noqa: E402
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
-    parser = argparse.ArgumentParser(
-        description='Describe a checkpoint. Its tensors are not loaded, and '
-        'nothing in it is executed.', **examples(
-            'python tools/inspect_checkpoint.py mae_pretrain_vit_base.pth',
-            'python tools/inspect_checkpoint.py '
-            'hf://timm/vit_base_patch16_dinov3.lvd1689m --json'))
+    parser = argparse.ArgumentParser(**examples(
+        'Describe a checkpoint. Its tensors are not loaded, and '
+        'nothing in it is executed.',
+        'python tools/inspect_checkpoint.py mae_pretrain_vit_base.pth',
+        'python tools/inspect_checkpoint.py '
+        'hf://timm/vit_base_patch16_dinov3.lvd1689m --json'))
     parser.add_argument('checkpoint', help='a file, a URL (http, https, '
                         'hf), or a folder of Hugging Face')
     parser.add_argument('--prefix', help='prefix of the encoder in names, '
@@ -56,7 +56,7 @@ def lines(found: dict) -> str:
     if encoder is None:
         add('encoder', f'none that HPViT can load: {found["problem"]}')
         return '\n'.join(text)
-    add('named as', encoder['family'])
+    add('names like', encoder['family'])
     add('size', encoder['size'])
     names = encoder.get('architectures')
     if names:

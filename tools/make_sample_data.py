@@ -12,7 +12,8 @@ from hpvit_mm.cli import examples, run_tool  # noqa: E402
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, **examples(
+    parser = argparse.ArgumentParser(**examples(
+        __doc__,
         'python tools/make_sample_data.py',
         'python tools/make_sample_data.py --out /tmp/samples --counts tiny'))
     parser.add_argument(

@@ -369,13 +369,13 @@ def explain(path: str) -> str:
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
-    parser = argparse.ArgumentParser(
-        description='Compute from the configs what the experiments cost, and '
+    parser = argparse.ArgumentParser(**examples(
+        'Compute from the configs what the experiments cost, and '
         'compare it with the tables in configs/*/README.md and '
         'docs/model_zoo.md, the metafiles, and the heads of the configs. '
-        'Takes a few minutes.', **examples(
-            'python tools/model_zoo.py --write',
-            'python tools/model_zoo.py --explain CONFIG'))
+        'Takes a few minutes.',
+        'python tools/model_zoo.py --write',
+        'python tools/model_zoo.py --explain CONFIG'))
     action = parser.add_mutually_exclusive_group()
     action.add_argument('--check', action='store_true',
                         help='name the files that are out of date (default)')

@@ -15,13 +15,13 @@ from hpvit_mm.errors import UserError  # noqa: E402
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     from hpvit_mm.datasets.rules.layouts import LAYOUTS
-    parser = argparse.ArgumentParser(
-        description='Check that a data set is there as the configs read it, '
+    parser = argparse.ArgumentParser(**examples(
+        'Check that a data set is there as the configs read it, '
         "and make what is derived: Cityscapes' labelTrainIds and the lists "
         'meta/{train,val}.txt of ImageNet. Nothing is deleted, downloaded '
-        'or overwritten. The layouts: docs/data.md.', **examples(
-            'python tools/prepare_data.py imagenet data/imagenet',
-            'python tools/prepare_data.py coco my-part-of-coco --subset'))
+        'or overwritten. The layouts: docs/data.md.',
+        'python tools/prepare_data.py imagenet data/imagenet',
+        'python tools/prepare_data.py coco my-part-of-coco --subset'))
     parser.add_argument('name', choices=LAYOUTS)
     parser.add_argument('path', help='its folder, such as '
                         + ', '.join(one.root for one in LAYOUTS.values()))

@@ -13,11 +13,11 @@ from hpvit_mm.cli import examples, run_tool  # noqa: E402
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     from hpvit_mm.engine.arguments import Options
-    parser = argparse.ArgumentParser(
-        description='Print what a config and all that it inherits from come '
-        'to.', **examples(
-            'python tools/print_config.py CONFIG --cfg-options '
-            'model.backbone.pooling=avg'))
+    parser = argparse.ArgumentParser(**examples(
+        'Print what a config and all that it inherits from come '
+        'to.',
+        'python tools/print_config.py CONFIG --cfg-options '
+        'model.backbone.pooling=avg'))
     parser.add_argument('config')
     parser.add_argument('--cfg-options', nargs='+', action=Options,
                         default={}, metavar='KEY=VALUE',

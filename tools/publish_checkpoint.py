@@ -12,11 +12,11 @@ from hpvit_mm.cli import examples, run_tool  # noqa: E402
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
-    parser = argparse.ArgumentParser(
-        description='Write the weights of a checkpoint, without optimizer '
+    parser = argparse.ArgumentParser(**examples(
+        'Write the weights of a checkpoint, without optimizer '
         'and logs, to OUT-<hash>.pth and OUT-<hash>.safetensors.',
-        **examples('python tools/publish_checkpoint.py '
-                   'work_dirs/x/epoch_100.pth hpvit-base'))
+        'python tools/publish_checkpoint.py '
+        'work_dirs/x/epoch_100.pth hpvit-base'))
     parser.add_argument('checkpoint', metavar='IN',
                         help='a training checkpoint')
     parser.add_argument('out', metavar='OUT',

@@ -72,10 +72,10 @@ def reconstruct(config: str, checkpoint: str, files: list, out: str,
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
-    parser = argparse.ArgumentParser(
-        description='Hide parts of images at random and let a masked '
-        'autoencoder fill them in.', **examples(
-            'python tools/reconstruct.py CONFIG epoch_400.pth a.jpg b.jpg'))
+    parser = argparse.ArgumentParser(**examples(
+        'Hide parts of images at random and let a masked '
+        'autoencoder fill them in.',
+        'python tools/reconstruct.py CONFIG epoch_400.pth a.jpg b.jpg'))
     parser.add_argument('config', help='config of a masked pre-training')
     parser.add_argument('checkpoint', help='checkpoint of that pre-training')
     parser.add_argument('images', nargs='+', help='image files')

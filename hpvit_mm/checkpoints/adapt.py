@@ -354,9 +354,9 @@ def _fit_position(tensors: Dict[str, Tensor], backbone: nn.Module,
     if tuple(source) != grid:
         report.resampled['pos_embed'] = (tuple(source), grid)
         report.notes.append(
-            "the file's grid is kept by img_size=" + str(tuple(
-                side * size for side, size in zip(
-                    source, backbone.patch_embed.proj.kernel_size))))
+            'set img_size=' + str(tuple(
+                side * backbone.patch_size for side in source))
+            + " to keep the file's grid")
         # (1, side * side, C) -> (1, h, w, C) -> (1, h * w, C)
         tensors['pos_embed'] = resample_pos_embed(
             position, tuple(source), grid).flatten(1, 2)
@@ -467,7 +467,7 @@ def _why_ignored(name: str) -> str:
 
 def _note_eps(plain: PlainViT, backbone: nn.Module,
               report: LoadReport) -> None:
-    eps = plain.config.get('layer_norm_eps')
+    eps = plain.told.get('norm_cfg', {}).get('eps')
     norm = next((m for m in backbone.modules()
                  if isinstance(m, nn.LayerNorm)), None)
     if eps and norm and abs(eps - norm.eps) > 1e-3 * norm.eps:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, DINOV3, EVA02,
                                              LN5, PARTS, PE, ROPE_MIXED,
-                                             ROTARY)
+                                             ROTARY, SIZES)
 
 if TYPE_CHECKING:
     from .plain import PlainViT
@@ -58,49 +58,38 @@ TIMM = (
 HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
                       gelu_pytorch_tanh='gelu_tanh', gelu_new='gelu_tanh',
                       gelu_fast='gelu_tanh')
-# model_type of transformers (5.24.0) whose encoder is a plain ViT
-HF_TYPES = re.compile(
-    'vit|vit_mae|vit_msn|deit|dinov2|dinov2_with_registers|dinov3_vit|beit|'
-    'data2vec-vision|ijepa|dpt|timm_wrapper|hpvit_mm|'
-    '(clip|siglip|siglip2|aimv2|altclip|chinese_clip|clipseg|metaclip_2|git)'
-    '(_vision_model)?')
-# what their classes assume where a published config.json has no hidden_act
-HF_DEFAULTS = (('siglip', 'gelu_pytorch_tanh'), ('clip', 'quick_gelu'))
-
-
-def with_defaults(config: dict) -> dict:
-    """Return a config.json with the activation that its class assumes."""
-    act = next((act for name, act in HF_DEFAULTS
-                if str(config.get('model_type', '')).startswith(name)), None)
-    return dict(dict(hidden_act=act) if act else {}, **config)
+# model_type of transformers whose tensors look like a plain ViT's, and that
+# compute something else
+HF_OTHERS = re.compile(r'(owlvit|owlv2|vitpose|mlcd|yolos)\w*')
+# what a class assumes where its config.json has no hidden_act
+HF_DEFAULTS = ((re.compile(r'siglip'), 'gelu_pytorch_tanh'),
+               (re.compile(r'(alt|chinese_|meta)?clip|git'), 'quick_gelu'))
 
 
 def check_config(config: dict, source: str) -> None:
     """Refuse a model of transformers that computes something else.
 
     Raises:
-        UserError: Names the model, or the entry of its config.json.
+        UserError: Names the model, or the activation.
     """
-    kind = config.get('model_type')
-    if isinstance(kind, str) and kind and not HF_TYPES.fullmatch(kind):
+    kind = str(config.get('model_type'))
+    if HF_OTHERS.fullmatch(kind):
         raise UserError(
-            f'{source} is of the model_type {kind}, which is not known to be '
-            'a plain ViT: use another checkpoint, or name the weights file '
-            'in the folder if the encoder is one.')
-    gated = config.get('use_gated_mlp') or (kind or '').startswith('aimv2')
+            f'{source} is a {kind}, which computes something else than a '
+            'plain ViT: use another checkpoint.')
+    gated = config.get('use_gated_mlp') or kind.startswith('aimv2')
     if gated and config.get('hidden_act', 'silu') != 'silu':
         raise UserError(
             f'{source} has a gated MLP with the activation '
             f'{config["hidden_act"]}, which HPViT cannot represent: use '
             'another checkpoint.')
-    for one, other in (('query_bias', 'value_bias'),
-                       ('proj_bias', 'mlp_bias')):
-        if kind == 'dinov3_vit' and (
-                config.get(one, True) != config.get(other, True)):
-            raise UserError(
-                f'{source} has {one}={config.get(one, True)} and '
-                f'{other}={config.get(other, True)} in its config.json, '
-                'which HPViT cannot represent: use another checkpoint.')
+
+
+def hidden_act(config: dict) -> Optional[str]:
+    """Return the activation of a config.json, or that of its class."""
+    kind = str(config.get('model_type'))
+    return config.get('hidden_act') or next(
+        (act for pattern, act in HF_DEFAULTS if pattern.match(kind)), None)
 
 
 def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
@@ -126,12 +115,12 @@ def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
                 f'{found}, which HPViT cannot represent: use another '
                 'checkpoint.')
         told = dict(HIDDEN, **found)
-    elif 'hidden_act' in config:
-        if config['hidden_act'] not in HF_ACTIVATIONS:
+    elif hidden_act(config):
+        if hidden_act(config) not in HF_ACTIVATIONS:
             raise UserError(
-                f'{plain.source} has the activation {config["hidden_act"]}, '
+                f'{plain.source} has the activation {hidden_act(config)}, '
                 'which HPViT cannot represent: use another checkpoint.')
-        told = dict(HIDDEN, act=HF_ACTIVATIONS[config['hidden_act']])
+        told = dict(HIDDEN, act=HF_ACTIVATIONS[hidden_act(config)])
         if plain.family == 'Hugging Face DINOv3':
             told['rotary'] = dict(coords='centre',
                                   base=config.get('rope_theta', 100.))
@@ -214,6 +203,16 @@ def differences(plain: 'PlainViT', arch: dict) -> Dict[str, Tuple]:
     return found
 
 
+def needs_name(plain: 'PlainViT') -> bool:
+    """Return whether loading asks for ``arch`` of a file that tells less.
+
+    It may be rotary, CLIP or SigLIP.
+    """
+    pooling = any(name.startswith('attn_pool.') for name in plain.ignored)
+    return not plain.structure['abs_pos'] or plain.structure['pre_norm'] \
+        or pooling and not plain.prefix_tokens
+
+
 def candidates(plain: 'PlainViT') -> List[str]:
     """Return the named architectures that an encoder may have.
 
@@ -236,15 +235,15 @@ def nearest(plain: 'PlainViT') -> Tuple[str, Dict[str, Tuple]]:
 def arch_of(plain: 'PlainViT') -> dict:
     """Return the architecture of an encoder, with what else is told.
 
-    Heads that nothing tells are those of a named architecture of this size,
-    or of 64 channels each.
+    Heads that nothing tells are those of a plain size, or of 64 channels
+    each.
     """
     flags = plain.structure
     arch = {name: flags[name] for name in (
         'embed_dims', 'num_layers', 'feedforward_channels', 'patch_size',
         'qkv_bias', 'with_cls_token', 'num_registers', 'pre_norm', 'bias',
         'attn_norm', 'mlp_norm', 'qk_norm', 'patch_norm', 'abs_pos')}
-    arch['num_heads'] = plain.num_heads or default_heads(
+    arch['num_heads'] = heads_of(plain) or default_heads(
         plain.embed_dims, plain.num_layers)
     arch['layer_scale_init_value'] = 1e-5 if flags['layer_scale'] else 0.
     arch['norm_cfg'] = plain.told.get('norm_cfg', ARGUMENTS['norm_cfg'])
@@ -262,11 +261,16 @@ def arch_of(plain: 'PlainViT') -> dict:
             if name not in PARTS or value != PARTS[name] or name == 'act'}
 
 
+def heads_of(plain: 'PlainViT') -> Optional[int]:
+    """Return the number of heads, if the file or its family tells it."""
+    heads = {plain.num_heads} if plain.num_heads else {
+        ARCHS[name]['num_heads'] for name in candidates(plain)}
+    return heads.pop() if len(heads) == 1 else None
+
+
 def default_heads(embed_dims: int, num_layers: int = 0) -> int:
     """Return the usual number of heads of a ViT of this width."""
-    heads = {arch['num_heads'] for arch in ARCHS.values()
-             if arch['embed_dims'] == embed_dims
-             and num_layers in (0, arch['num_layers'])}
-    if len(heads) == 1:
-        return heads.pop()
+    for dims, layers, heads in SIZES.values():
+        if embed_dims == dims and num_layers in (0, layers):
+            return heads
     return embed_dims // 64 if embed_dims % 64 == 0 else 1

@@ -12,7 +12,7 @@ from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, REQUIRED,
                                              SIZES, resolve_arch)
 from .adapt import KEPT, fit
-from .architecture import arch_of, candidates
+from .architecture import arch_of, candidates, heads_of, needs_name
 from .plain import PlainViT, read_plain
 from .read import read_checkpoint
 from .report import LoadReport, check_finite
@@ -22,7 +22,8 @@ from .write import check_destination, write_checkpoint
 def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
             patch_stride: int = 4,
             stage_depths: Optional[Sequence[int]] = None,
-            pooling: str = 'conv', arch: Optional[str] = None,
+            pooling: str = 'conv',
+            arch: Union[str, dict, None] = None,
             img_size: Union[int, Sequence[int], None] = None,
             with_cls_token: Optional[bool] = None, patch_resize: str = 'pinv',
             prefix: Optional[str] = None, drop: Sequence[str] = (),
@@ -41,7 +42,8 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
         patch_stride: Stride of the first stage. Defaults to 4.
         stage_depths: Blocks per stage. Defaults to HPViT's for that depth.
         pooling: 'conv' or 'avg'. Defaults to 'conv'.
-        arch: Name of the architecture. Defaults to None: as the file tells.
+        arch: Name of the architecture, or a dict, as of HPViT. Defaults to
+            None: as the file tells.
         img_size: Side of the images to whose grid the positions are
             resampled. Defaults to None: the grid of the checkpoint.
         with_cls_token: Whether to keep the prefix tokens: cls, and registers
@@ -83,10 +85,11 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
     kwargs['stage_depths'] = backbone.stage_depths
     tensors, report = fit(backbone, plain, patch_resize, drop)
     check_finite(tensors, plain.source)
-    if not knows_heads(plain) and not arch:
+    if not heads_of(plain) and not arch:
         report.notes.append(
-            f'the file does not tell its heads: {backbone.arch["num_heads"]} '
-            'is a guess, arch tells another number')
+            'the number of heads is not in the file; '
+            f'{backbone.arch["num_heads"]} is assumed: set arch if it is '
+            'another')
     for module in (*backbone.pools, *backbone.norms.values()):
         module.to_empty(device='cpu')  # the parts that no plain ViT has
         if hasattr(module, 'reset_parameters'):
@@ -122,8 +125,9 @@ def backbone_arguments(plain: PlainViT,
         flags['num_registers']) and arch.get('act', 'gelu') == 'gelu' and all(
         flags[name] == ARGUMENTS[name] for name in (
             'qkv_bias', 'norm_cfg', 'layer_scale_init_value', 'pre_norm'))
-    found = candidates(plain)
-    names = named(plain) or (found if len(found) == 1 else [])
+    names = named(plain)
+    if not names and not needs_name(plain) and len(candidates(plain)) == 1:
+        names = candidates(plain)
     if known:
         pass
     elif is_plain:  # as fine-tuned, without prefix tokens
@@ -194,11 +198,11 @@ def told_arguments(checkpoint: str, options: dict) -> dict:
                             'its backbone: give arch, and what else differs '
                             'from the defaults.')
         return kwargs
-    if not knows_heads(plain):
+    if not heads_of(plain):
         raise UserError(
-            f'{checkpoint} does not tell its number of heads, and no named '
-            f'architecture has {plain.num_layers} blocks of width '
-            f'{plain.embed_dims}: give arch, a dict with num_heads.')
+            f'{checkpoint} does not tell its number of heads: give arch, '
+            + (f'such as {" or ".join(map(repr, candidates(plain)[:6]))}.'
+               if candidates(plain) else 'a dict with num_heads.'))
     if not {'act', 'rotary'} <= plain.told.keys():
         found = candidates(plain)[:6]
         names = f'such as {", ".join(map(repr, found))}' if found else \
@@ -211,33 +215,6 @@ def told_arguments(checkpoint: str, options: dict) -> dict:
     for name in named(plain)[:1]:
         arch = {'base': name, 'img_size': arch.get('img_size', 224)}
     return dict(arch=arch, in_channels=plain.in_channels)
-
-
-def knows_heads(plain: PlainViT) -> bool:
-    """Return whether the file, or its size, tells the number of heads."""
-    return plain.num_heads is not None or any(
-        arch['embed_dims'] == plain.embed_dims
-        and arch['num_layers'] == plain.num_layers for arch in ARCHS.values())
-
-
-def on_its_grid(arch: str, checkpoint: str, options: dict
-                ) -> Union[str, dict]:
-    """Return a named architecture with the grid of a checkpoint.
-
-    Args:
-        arch: Name of the architecture.
-        checkpoint: As ``init_cfg`` takes it.
-        options: Further entries of ``init_cfg``.
-    """
-    plain = read_plain(read_checkpoint(checkpoint, options.get('sha256')),
-                       str(checkpoint), options.get('prefix'),
-                       options.get('drop', ()))
-    own = resolve_arch(arch)
-    if plain.is_hpvit or not plain.grid or not own.get('abs_pos', True):
-        return arch
-    patch = own.get('patch_size', ARGUMENTS['patch_size'])
-    return {'base': arch, 'img_size': tuple(side * patch
-                                            for side in plain.grid)}
 
 
 def _record(plain: PlainViT) -> dict:

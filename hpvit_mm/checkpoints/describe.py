@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from .adapt import used_stages
-from .architecture import candidates, nearest
+from .architecture import candidates, nearest, needs_name
 from .convert import backbone_arguments, own_record, plain_data
 from .plain import DROPPABLE, flatten, read_plain
 from .read import read_checkpoint
@@ -55,11 +55,7 @@ def _encoder(content: dict, source: str, prefix: Optional[str]) -> dict:
     ignored = Counter(plain.ignored.values())
     names = candidates(plain)
     told = {'act', 'rotary'} <= plain.told.keys()
-    pooling = any(name.startswith('attn_pool.') for name in plain.ignored)
-    # loading asks for arch
-    asked = not plain.structure['abs_pos'] or plain.structure['pre_norm'] \
-        or pooling and not plain.prefix_tokens
-    known = names[0] if names and not told and asked else None
+    known = names[0] if names and not told and needs_name(plain) else None
     return dict(
         found, architectures=names, differences=None if names else nearest(
             plain), grid=list(plain.grid) if plain.grid else None,

@@ -69,7 +69,7 @@ def export(checkpoint: str, out: Optional[str], to: str,
         tensors, config = for_transformers(
             tensors, arch, record.get('backbone', {}), plain.source)
     elif to == 'timm':
-        tensors = _timm_names(_without_new_biases(tensors, arch), arch)
+        tensors = _timm_names(_without_new_biases(tensors), arch)
     else:
         if any(arch.get(name) not in (None, False, 'gelu') for name in (
                 *HIDDEN, 'attn_norm', 'mlp_norm', 'qk_norm', 'patch_norm')):
@@ -114,15 +114,15 @@ def _timm_names(tensors: Dict[str, Tensor], arch: dict
             for name, tensor in tensors.items()}
 
 
-def _without_new_biases(tensors: Dict[str, Tensor], arch: dict
-                        ) -> Dict[str, Tensor]:
+def _without_new_biases(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """Return tensors without the zero biases that timm's networks lack.
 
-    DINOv3 has none of queries and values there, CLIP and PE none of patches.
+    timm's DINOv3 has no biases of queries and values, its CLIP and PE none of
+    the patch embedding.
     """
     for absent, pattern in (
-            (not arch.get('abs_pos', True), r'.*\.attn\.[qv]_bias'),
-            (arch.get('pre_norm'), r'patch_embed\.proj\.bias')):
+            ('pos_embed' not in tensors, r'.*\.attn\.[qv]_bias'),
+            ('norm_pre.weight' in tensors, r'patch_embed\.proj\.bias')):
         names = [name for name in tensors if re.fullmatch(pattern, name)]
         if absent and not any(tensors[name].any() for name in names):
             tensors = {name: tensor for name, tensor in tensors.items()

@@ -10,8 +10,7 @@ from torch import Tensor
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import resolve_arch
 from hpvit_mm.utils import shorten
-from .architecture import (HIDDEN, check_config, hidden_flags,
-                           with_defaults)
+from .architecture import HIDDEN, check_config, hidden_flags
 from .families import FAMILIES, fuse_mlp, fuse_qkv, recognise, rename
 from .families.hpvit import FAMILY as HPVIT
 
@@ -344,8 +343,8 @@ def _config(content: dict) -> dict:
     # of transformers' CLIP and SigLIP, whole
     vision = config.get('vision_config')
     if isinstance(vision, dict):
-        vision = dict(dict(model_type=config.get('model_type', '')), **vision)
-    return with_defaults(vision if isinstance(vision, dict) else config)
+        return {'model_type': config.get('model_type'), **vision}
+    return config
 
 
 def _sort(tensors: Dict[str, Tensor], plain: PlainViT,

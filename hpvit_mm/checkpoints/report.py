@@ -31,7 +31,7 @@ class LoadReport:
 
     def __str__(self) -> str:
         lines = [f'Pre-trained weights from {self.source}:',
-                 f'  named as   {self.family}',
+                 f'  names like {self.family}',
                  f'  used       {len(self.used)} tensors']
         for name, (source, target) in self.resampled.items():
             lines.append(f'  resampled  {name} from {source} to {target}')

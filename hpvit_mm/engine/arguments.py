@@ -59,12 +59,12 @@ def _count(text: str) -> int:
 
 def parse_train(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Parse the command line of tools/train.py."""
-    parser = argparse.ArgumentParser(
-        description='Train the model of a config file.', **examples(
-            'python tools/train.py CONFIG --amp --amp-dtype bfloat16',
-            'python tools/train.py CONFIG --resume',
-            'python tools/train.py CONFIG --cfg-options '
-            'train_dataloader.batch_size=4'))
+    parser = argparse.ArgumentParser(**examples(
+        'Train the model of a config file.',
+        'python tools/train.py CONFIG --amp --amp-dtype bfloat16',
+        'python tools/train.py CONFIG --resume',
+        'python tools/train.py CONFIG --cfg-options '
+        'train_dataloader.batch_size=4'))
     parser.add_argument('config', help='the config file')
     _add_common(parser)
     parser.add_argument(
@@ -98,11 +98,11 @@ def parse_train(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def parse_test(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Parse the command line of tools/test.py."""
-    parser = argparse.ArgumentParser(
-        description='Evaluate the model of a config file on its test set.',
-        **examples('python tools/test.py CONFIG epoch_100.pth',
-                   'python tools/test.py CONFIG epoch_100.pth --out '
-                   'metrics.json --show-dir images'))
+    parser = argparse.ArgumentParser(**examples(
+        'Evaluate the model of a config file on its test set.',
+        'python tools/test.py CONFIG epoch_100.pth',
+        'python tools/test.py CONFIG epoch_100.pth --out '
+        'metrics.json --show-dir images'))
     parser.add_argument('config', help='the config file')
     parser.add_argument(
         'checkpoint', nargs='?', help='the weights to evaluate')

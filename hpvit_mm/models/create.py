@@ -1,6 +1,8 @@
 """Backbones outside of configs."""
 from typing import List, Optional, Union
 
+import torch
+
 from hpvit_mm.errors import UserError
 from .backbones import HPViT
 
@@ -31,9 +33,9 @@ def create_backbone(arch: Union[str, dict, None] = None,
     ``.reduction()`` describe the maps that it returns.
 
     Args:
-        arch: As of HPViT; a name takes the grid of the checkpoint's
-            positions, unless ``img_size`` is given. Defaults to None: that of
-            the checkpoint, if the file tells.
+        arch: As of HPViT, with the grid of the checkpoint's positions unless
+            ``img_size`` is given. Defaults to None: that of the checkpoint,
+            if the file tells.
         checkpoint: A file, a URL, or a folder of Hugging Face. Defaults to
             None: the parameters are random.
         **kwargs: Further arguments of HPViT, and ``init_cfg`` for further
@@ -55,9 +57,8 @@ def create_backbone(arch: Union[str, dict, None] = None,
         kwargs = dict(told_arguments(checkpoint, options), **kwargs)
     else:
         kwargs['arch'] = arch
-        if checkpoint and isinstance(arch, str) and 'img_size' not in kwargs:
-            from hpvit_mm.checkpoints.convert import on_its_grid
-            kwargs['arch'] = on_its_grid(arch, checkpoint, options)
+        if checkpoint and 'img_size' not in kwargs:
+            kwargs.update(_size_of(checkpoint, options, kwargs))
     if checkpoint is not None:
         kwargs['init_cfg'] = dict(options, type='Pretrained',
                                   checkpoint=str(checkpoint))
@@ -70,3 +71,18 @@ def create_backbone(arch: Union[str, dict, None] = None,
         for channels, stride, module in zip(
             backbone.out_channels, backbone.out_strides, outputs))
     return backbone.eval()
+
+
+def _size_of(checkpoint: str, options: dict, kwargs: dict) -> dict:
+    """Return the ``img_size`` that keeps the grid of a file's positions."""
+    from hpvit_mm.checkpoints.plain import read_plain
+    from hpvit_mm.checkpoints.read import read_checkpoint
+    with torch.device('meta'):
+        backbone = HPViT(**kwargs)
+    if not backbone.arch['abs_pos']:
+        return {}
+    plain = read_plain(
+        read_checkpoint(checkpoint, options.get('sha256')), str(checkpoint),
+        options.get('prefix'), options.get('drop', ()), backbone.pos_grid)
+    return dict(img_size=tuple(side * backbone.patch_size
+                               for side in plain.grid)) if plain.grid else {}

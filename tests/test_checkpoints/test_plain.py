@@ -361,12 +361,10 @@ def test_what_is_no_plain_vit(content):
 
 
 @pytest.mark.parametrize('config, says', [
-    (dict(model_type='owlvit_vision_model'), 'model_type owlvit_vision_model'),
-    (dict(model_type='vitpose_backbone'), 'not known to be a plain ViT'),
+    (dict(model_type='owlvit_vision_model'), 'is a owlvit_vision_model'),
+    (dict(model_type='vitpose_backbone'), 'something else than a plain ViT'),
     (dict(use_gated_mlp=True, hidden_act='gelu'), 'gated MLP.*gelu'),
     (dict(model_type='aimv2_vision_model', hidden_act='gelu'), 'gated MLP'),
-    (dict(model_type='dinov3_vit', query_bias=False), 'value_bias=True'),
-    (dict(model_type='dinov3_vit', mlp_bias=False), 'proj_bias=True'),
 ])
 def test_models_of_transformers_that_compute_something_else(config, says):
     with pytest.raises(UserError, match=says):
@@ -394,6 +392,26 @@ def test_registers_that_a_network_with_cls_token_would_lose(tmp_path):
 def test_a_file_with_another_grid_says_how_to_keep_it(tmp_path):
     torch.save(encoder(), tmp_path / 'x.pth')
     report = load_pretrained(backbone(img_size=32), tmp_path / 'x.pth')
-    assert 'kept by img_size=(64, 64)' in str(report)
+    assert 'set img_size=(64, 64)' in str(report)
     assert 'img_size' not in str(load_pretrained(backbone(),
                                                  tmp_path / 'x.pth'))
+
+
+@pytest.mark.parametrize('kind', ['depth_anything', 'timm_wrapper', None])
+def test_other_models_of_transformers_load(kind):
+    plain(dict(state_dict=encoder(), config=dict(model_type=kind)))
+
+
+@pytest.mark.parametrize('absent', 'qv')
+def test_an_absent_bias_is_zero(absent):
+    tensors = encoder()
+    for i in range(2):
+        name = f'blocks.{i}.attn.'
+        bias = torch.randn(3, 32)
+        del tensors[f'{name}qkv.bias']
+        tensors.update({f'{name}{part}_bias': one
+                        for part, one in zip('qkv', bias)
+                        if part not in ('k', absent)})
+    found = plain(tensors).tensors['blocks.1.attn.qkv.bias'].view(3, 32)
+    assert [part for part, one in zip('qkv', found) if one.any()] == [
+        part for part in 'qv' if part != absent]

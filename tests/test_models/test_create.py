@@ -4,8 +4,10 @@ import torch
 from dinov3_file import TINY, write_dinov3
 
 import hpvit_mm
+from hpvit_mm.checkpoints.architecture import heads_of
 from hpvit_mm.checkpoints.convert import convert
 from hpvit_mm.checkpoints.describe import describe
+from hpvit_mm.checkpoints.plain import read_plain
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
 from hpvit_mm.models.backbones.archs import ARCHS
@@ -33,7 +35,7 @@ def test_three_lines(dinov3):
 def test_the_file_tells_the_architecture(dinov3, tmp_path):
     tensors = torch.load(dinov3)
     # a size that has no name does not tell its heads
-    with pytest.raises(UserError, match='number of heads.*2 blocks of width'):
+    with pytest.raises(UserError, match='number of heads.*num_heads'):
         hpvit_mm.create_backbone(checkpoint=dinov3)
     arch = dict(TINY, base='dinov3-base')
     convert(dinov3, tmp_path / 'file.pth', arch=arch, stage_depths=(2, ),
@@ -100,19 +102,35 @@ def test_a_random_backbone_prints_nothing(capfd):
     assert capfd.readouterr() == ('', '')
 
 
-def test_a_name_takes_the_grid_of_the_file(tmp_path):
-    model = HPViT('augreg-tiny', img_size=64, patch_stride=16,
-                  stage_depths=(12, ))
+@pytest.mark.parametrize('arch', ['augreg-tiny', dict(base='augreg-tiny')])
+def test_a_name_takes_the_grid_of_the_file(arch, tmp_path):
+    options = dict(patch_stride=16, stage_depths=(12, ))
+    model = HPViT(arch, img_size=64, **options)
     torch.save({name.replace('norms.0', 'norm'): tensor for name, tensor
                 in model.state_dict().items()
                 if name != 'prefix_pos_embed'}, tmp_path / 'x.pth')
-    options = dict(patch_stride=16, stage_depths=(12, ))
-    own = hpvit_mm.create_backbone('augreg-tiny', tmp_path / 'x.pth',
-                                   **options)
-    assert own.pos_grid == (4, 4)
+    own = hpvit_mm.create_backbone(arch, tmp_path / 'x.pth', **options)
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(own(image), model.eval()(image))
-    own = hpvit_mm.create_backbone('augreg-tiny', tmp_path / 'x.pth',
-                                   img_size=224, **options)
-    assert own.pos_grid == (14, 14)
+    convert(tmp_path / 'x.pth', tmp_path / 'own.pth', arch=arch,
+            with_cls_token=True, **options)
+    for file, changes, grid in (
+            ('x.pth', dict(img_size=224), 14), ('own.pth', {}, 4),
+            ('x.pth', dict(patch_size=8, patch_stride=8), 4)):
+        own = hpvit_mm.create_backbone(arch, tmp_path / file,
+                                       **dict(options, **changes))
+        assert own.pos_grid == (grid, grid)
+
+
+@pytest.mark.parametrize('size, heads', [('huge', 16), ('tiny', None)])
+def test_heads_that_only_the_family_tells(size, heads, tmp_path):
+    with torch.device('meta'):
+        tensors = HPViT(f'mae-{size}' if heads else 'deit-tiny', img_size=28,
+                        patch_stride=14 if heads else 16,
+                        stage_depths=(32 if heads else 12, )).state_dict()
+    plain = read_plain({**{name.replace('norms.0', 'norm'): tensor
+                           for name, tensor in tensors.items()
+                           if name != 'prefix_pos_embed'},
+                        'decoder_pred.bias': torch.zeros(1)}, 'x.pth')
+    assert heads_of(plain) == heads

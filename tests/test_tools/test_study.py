@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
 from hpvit_mm.analysis.cost import skeleton
 from hpvit_mm.errors import UserError
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tools/study'))
 import grid  # noqa: E402
 import make_report  # noqa: E402
+import pretrain  # noqa: E402
 import probe  # noqa: E402
 import run as study  # noqa: E402
 import tune  # noqa: E402
@@ -47,6 +49,7 @@ def test_from_nothing_to_a_report(sample_data, tmp_path, inside, capfd,
     assert '| hpvit all |' in page and 'not measured yet' in page
     assert (tmp_path / 'study/maps.png').exists()
     assert (tmp_path / 'study/segment.png').exists()
+    assert '| plain | plain ViT-Tiny |' in page  # pre-trained in miniature
     losses = make_report.losses_of(results, 'segment')['hpvit']
     assert list(losses) == [2] and np.isfinite(losses[2])
 
@@ -84,8 +87,10 @@ def test_all_networks_of_the_grid_exist(budget):
     named = {name for names in budget.frozen.values() for name in names}
     named.update(name for _, names, _ in budget.tuned for name in names)
     assert named <= set(rows)
+    assert set(budget.pretraining[0]) <= set(grid.MINIATURES)
     for one in grid.questions(budget):
-        assert {one.a.split(' ')[0], one.b.split(' ')[0]} <= set(rows)
+        known = grid.MINIATURES if one.task == 'pretrain' else rows
+        assert {one.a.split(' ')[0], one.b.split(' ')[0]} <= set(known)
 
 
 @pytest.mark.parametrize('task', ['segment', 'classify 2', 'detect'])
@@ -176,3 +181,29 @@ def test_the_same_is_not_told_apart():
 def test_folders_that_are_missing():
     with pytest.raises(UserError, match='get it from there'):
         probe.check_folder(Path('/none'), 'there')
+
+
+@pytest.mark.parametrize('name', grid.MINIATURES)
+def test_small_networks_take_the_weights_of_their_pretraining(name,
+                                                              sample_data,
+                                                              tmp_path):
+    """Names and shapes of both models, without a run."""
+    path = pretrain.write_config(
+        grid.SMOKE, pretrain.MODELS[name], grid.SMOKE.pretraining[1], 0,
+        sample_data, tmp_path)
+    cfg = Config.fromfile(path)
+    pretrained = MODELS.build(cfg.model)
+    weights = tmp_path / 'mae.pth'
+    torch.save(pretrained.state_dict(), weights)
+    network = grid.MINIATURES[name]
+    path, size = tune.write_config(
+        grid.SMOKE, 'classify', network, grid.SMOKE.pretraining[1]['tune'], 0,
+        sample_data, weights, tmp_path)
+    cfg = Config.fromfile(path)
+    assert size == (grid.SIDE, grid.SIDE)
+    assert cfg.model.head.in_channels == network.channels
+    backbone = MODELS.build(cfg.model.backbone)
+    backbone.init_weights()
+    own, given = backbone.state_dict(), pretrained.backbone.state_dict()
+    assert sum(name in given and torch.equal(tensor, given[name])
+               for name, tensor in own.items()) > len(own) / 2

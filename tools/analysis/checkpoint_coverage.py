@@ -31,7 +31,8 @@ EXACT = 1e-5  # relative, in fp32
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status: 1 if anything is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, **examples(
+    parser = argparse.ArgumentParser(**examples(
+        __doc__,
         'python tools/analysis/checkpoint_coverage.py --match dinov3'))
     parser.add_argument('--match', default='', help='regular expression for '
                         'the names of the architectures (default: all)')

@@ -87,13 +87,13 @@ def table(rows: Sequence[Row]) -> str:
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     from hpvit_mm.engine.arguments import Options
-    parser = argparse.ArgumentParser(
-        description='Print parameters and multiply-adds of a model: of each '
+    parser = argparse.ArgumentParser(**examples(
+        'Print parameters and multiply-adds of a model: of each '
         'stage of a backbone of this package, or of the whole of another '
         'one, of neck and heads. Neither weights nor data are read.',
-        **examples('python tools/analysis/get_flops.py CONFIG',
-                   'python tools/analysis/get_flops.py CONFIG --shape 800 '
-                   '1216 --json'))
+        'python tools/analysis/get_flops.py CONFIG',
+        'python tools/analysis/get_flops.py CONFIG --shape 800 '
+        '1216 --json'))
     parser.add_argument('config')
     parser.add_argument(
         '--shape', nargs='+', metavar='PIXELS',

@@ -112,6 +112,12 @@ def details_of_detector(config: str, checkpoint: str) -> str:
     import tempfile
 
     from hpvit_mm.engine.run import test
+    from hpvit_mm.engine.settings import load_config
+    from hpvit_mm.errors import UserError
+    evaluator = load_config(config).get('test_evaluator')
+    if not isinstance(evaluator, dict) or evaluator.type != 'CocoMetric':
+        raise UserError('the classes of detectors are those of one '
+                        'CocoMetric as test_evaluator: omit --checkpoint')
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, 'metrics.json')
         test([config, checkpoint, '--work-dir', folder, '--out',
@@ -121,10 +127,10 @@ def details_of_detector(config: str, checkpoint: str) -> str:
         f'<tr><td>{escape(name.split("/")[-1].removesuffix("_precision"))}'
         f'</td><td>{value:.3f}</td></tr>' for name, value in found.items()
         if name.endswith('_precision'))
-    return ('<h2>Classes</h2><p>AP of the last metric of test_evaluator, '
+    return ('<h2>Classes</h2><p>AP of masks, or of boxes if there are none, '
             f'<code>{escape(checkpoint)}</code></p><table><tr><th>class</th>'
             f'<th>AP</th></tr>{rows}</table>'
-            + ('' if rows else '<p>nothing was detected</p>'))
+            + ('' if rows else '<p>nothing was detected in any class</p>'))
 
 
 def matrix_of(confusion, classes) -> str:

@@ -1,6 +1,6 @@
 """What the study compares: networks, budgets and questions."""
 from dataclasses import asdict, dataclass
-from typing import Callable, Dict, List, Tuple
+from typing import Dict, List, Tuple
 
 
 @dataclass(frozen=True)
@@ -10,15 +10,18 @@ class Network:
     Attributes:
         name: Short name.
         title: Description for the tables.
-        backbone: Arguments of HPViT, without ``arch`` and ``init_cfg``.
-            The outputs are those of ``out_blocks``; the last one is the map
-            behind the last block.
+        backbone: Arguments of HPViT, or of the backbone of its ``type``,
+            without ``init_cfg``. The outputs are those of ``out_blocks``;
+            the last one is the map behind the last block.
         scale: Factor on the sides of the images.
+        channels: Of the last output. Defaults to 0: the width of the
+            budget's plain ViT.
     """
     name: str
     title: str
     backbone: dict
     scale: float = 1.
+    channels: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,8 @@ class Budget:
         frozen: Probe -> its networks, the most telling ones first.
         tuned: Fine-tuning: (task, networks, settings), in order.
         seeds: Seeds of the fine-tuning.
-        pretraining: Pre-training in miniature: (name, settings, function),
-            called with the budget, the settings, ``--data``, the weights and
-            the step's folder, as :func:`tune.tune` is. None yet.
+        pretraining: Networks that are pre-trained in miniature, and the
+            settings: pretrain.py.
     """
     name: str
     weights: str
@@ -82,7 +84,7 @@ class Budget:
     frozen: Dict[str, Tuple[str, ...]]
     tuned: Tuple[Tuple[str, Tuple[str, ...], dict], ...]
     seeds: Tuple[int, ...]
-    pretraining: Tuple[Tuple[str, dict, Callable], ...] = ()
+    pretraining: Tuple[Tuple[str, ...], dict]
 
 
 def networks(budget: Budget) -> Dict[str, Network]:
@@ -230,14 +232,41 @@ def questions(budget: Budget) -> List[Question]:
     for metric in ('linear', 'k-NN', 'few-shot'):
         rows += [Question(text, 'classification', metric, a, b)
                  for text, a, b in CLASSIFICATION]
+    rows += [Question(f'HPViT beats {title}, pre-trained as long', 'pretrain',
+                      'accuracy', 'hpvit', name)
+             for name, title in PRETRAINED.items()
+             if {name, 'hpvit'} <= set(budget.pretraining[0])]
     for task, names, _ in budget.tuned:
         rows += [Question(text, task, METRICS[task.split(' ')[0]], a, b)
                  for text, a, b in TUNED if a in names and b in names]
     return rows
 
 
-METRICS = dict(classify='accuracy', segment='mIoU', detect='mask AP')
+METRICS = dict(classify='accuracy', segment='mIoU', detect='mask AP',
+               pretrain='accuracy')
+PRETRAINED = dict(plain='its plain ViT', hivit='HiViT', hiera='Hiera',
+                  swin='Swin')
 
+SIDE = 128  # pixels of what is pre-trained: whole mask units of 32
+PLAIN = dict(arch=dict(embed_dims=192, num_layers=12, num_heads=3,
+                       feedforward_channels=768), img_size=SIDE)
+HIVIT = dict(type='hpvit_mm.HiViT', img_size=SIDE, arch=dict(
+    embed_dims=192, depths=(1, 1, 10), num_heads=3))
+HIERA = dict(type='hpvit_mm.Hiera', img_size=SIDE, arch='tiny-6m')
+SWIN = dict(img_size=SIDE, window_size=4, arch=dict(
+    embed_dims=48, depths=[2, 2, 6, 2], num_heads=[2, 4, 8, 16]))
+# Networks of 5 to 7 million parameters, which pretrain.py pre-trains.
+MINIATURES = {one.name: one for one in (
+    Network('plain', 'plain ViT-Tiny', dict(
+        PLAIN, patch_stride=16, stage_depths=(12, ), out_blocks=(11, )),
+        channels=192),
+    Network('hpvit', 'HPViT from that ViT-Tiny', dict(
+        PLAIN, pooling='avg', out_blocks=(11, )), channels=192),
+    Network('hivit', 'HiViT of width 192', HIVIT, channels=192),
+    Network('hiera', 'Hiera of 6.5 M parameters', HIERA, channels=368),
+    Network('swin', 'Swin of width 48, GreenMIM', dict(
+        SWIN, type='mmpretrain.SwinTransformer'), channels=384),
+)}
 MINI = dict(arch=dict(embed_dims=96, num_layers=6, num_heads=3,
                       feedforward_channels=384))
 SMALL = dict(arch='small', layer_scale_init_value=1e-5, with_cls_token=True)
@@ -276,6 +305,8 @@ SMOKE = Budget(
         ('classify 2', ('plain', ), dict(iterations=2, batch=4, size=64,
                                          images=2)),
     ),
+    pretraining=(('plain', ), dict(iterations=2, batch=4, tune=dict(
+        iterations=2, batch=4, size=128, images=2))),
     seeds=(0, ))
 CPU = Budget(
     'cpu', 'dinov2s', 'tools/study/README.md says how', SMALL, layers=12,
@@ -293,6 +324,9 @@ CPU = Budget(
         ('detect', COMPARED[:3], dict(iterations=300, batch=2,
                                       size=(256, 256))),
     ),
+    pretraining=(('plain', 'hpvit', 'hivit', 'hiera', 'swin'), dict(
+        iterations=600, batch=64, tune=dict(
+            iterations=150, batch=16, size=128, images=50))),
     seeds=(0, 1, 2))
 GPU = Budget(
     **{**{key: getattr(CPU, key) for key in asdict(CPU)}, **dict(
@@ -308,5 +342,8 @@ GPU = Budget(
                                             size=224, images=200)),
             ('detect', COMPARED, dict(iterations=4000, batch=4,
                                       size=(512, 512))),
-        ))})
+        ),
+        pretraining=(CPU.pretraining[0], dict(
+            iterations=30000, batch=256, tune=dict(
+                iterations=2000, batch=64, size=128, images=900))))})
 BUDGETS = {one.name: one for one in (SMOKE, CPU, GPU)}

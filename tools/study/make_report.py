@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from grid import (BUDGETS, METRICS, Budget, Question,  # noqa: E402
-                  networks, questions)
+from grid import (BUDGETS, METRICS, MINIATURES, Budget,  # noqa: E402
+                  Question, networks, questions)
 
 DRAWS = 1000
 BEGIN, END = '<!-- study:begin -->\n', '<!-- study:end -->'
@@ -132,9 +132,14 @@ def cost_of(results: dict, task: str, name: str) -> Tuple[float, float]:
     return steps[0]['gmacs'], float(seconds)
 
 
+def tasks_of(budget: Budget) -> List[str]:
+    """The tasks, in the order of the page."""
+    return [*FROZEN, *(one for one, *_ in budget.tuned), 'pretrain']
+
+
 def text_of(results: dict, budget: Budget) -> str:
     """The generated part of the page."""
-    values, titles = values_of(results), networks(budget)
+    values = values_of(results)
     parts = []
     if results['missing']:
         parts.append(
@@ -142,8 +147,9 @@ def text_of(results: dict, budget: Budget) -> str:
             f'{len(results["missing"]) + len(results["steps"])} measurements '
             'are missing** (`tools/study/run.py` continues them): '
             + shorten(results['missing']) + '.\n')
-    for task in (*FROZEN, *(one for one, *_ in budget.tuned)):
+    for task in tasks_of(budget):
         rows = values.get(task, {})
+        titles = MINIATURES if task == 'pretrain' else networks(budget)
         parts.append(f'## {heading(task, budget)}\n')
         if not rows:
             parts.append('Not measured yet.\n')
@@ -206,6 +212,10 @@ def heading(task: str, budget: Budget) -> str:
         data = budget.classification
         return (f'Frozen: classification, {data.num_train} training and '
                 f'{data.num_test} test images a class, {data.size} pixels')
+    if task == 'pretrain':
+        settings = budget.pretraining[1]
+        return (f'Pre-trained in miniature: {settings["iterations"]} '
+                f'iterations of {settings["batch"]} images')
     settings = next(one for name, _, one in budget.tuned if name == task)
     return (f'Fine-tuned: {task}, {settings["iterations"]} iterations of '
             f'{settings["batch"]} images')
@@ -226,7 +236,7 @@ def draw(results: dict, budget: Budget, folder: Path) -> List[str]:
         plt.close(figure)
         names.append(name)
 
-    for task in (*FROZEN, *(one for one, *_ in budget.tuned)):
+    for task in tasks_of(budget):
         rows = values.get(task, {})
         metric = dict(segmentation='mIoU', classification='linear').get(
             task) or METRICS[task.split(' ')[0]]

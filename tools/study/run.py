@@ -21,7 +21,8 @@ from hpvit_mm.utils import locked, replacing  # noqa: E402
 
 environment.prepare()
 
-from grid import BUDGETS, Budget, Network, networks  # noqa: E402
+from grid import (BUDGETS, MINIATURES, Budget, Network,  # noqa: E402
+                  networks)
 
 
 class Step(NamedTuple):
@@ -50,6 +51,7 @@ def made_of(network: Network) -> dict:
 
 def steps(budget: Budget, root: Path, weights: Path) -> Iterator[Step]:
     """All measurements of a budget, the most telling ones first."""
+    from pretrain import MODELS, pretrain_and_tune
     from probe import PROBES, STRENGTHS, speed
     from tune import tune
     rows = networks(budget)
@@ -79,10 +81,15 @@ def steps(budget: Budget, root: Path, weights: Path) -> Iterator[Step]:
                 yield Step(f'{task} {name} {seed}', dict(
                     network=made_of(rows[name]), settings=settings, seed=seed,
                     weights=budget.weights, version=1), run)
-    for name, settings, make in budget.pretraining:
-        yield Step(f'pretrain {name}', settings,
-                   lambda folder, settings=settings, make=make: make(
-                       budget, settings, root, weights, folder))
+    names, settings = budget.pretraining
+    for seed in budget.seeds:
+        for name in names:
+            def small(folder, name=name, seed=seed):
+                return pretrain_and_tune(budget, name, settings, seed, root,
+                                         folder)
+            yield Step(f'pretrain {name} {seed}', dict(
+                model=MODELS[name], network=made_of(MINIATURES[name]),
+                settings=settings, seed=seed, version=1), small)
 
 
 def collect(budget: Budget, all_steps, work_dir: Path) -> dict:

@@ -53,7 +53,7 @@ def tune(budget: Budget, task: str, network: Network, settings: dict,
     for path in folder.glob('*.pth'):
         path.unlink()
     forward = [one for one in counted.forward.values() if one]
-    # The best interval: others also measure what else the machine had to do.
+    # slower intervals include other load of the machine
     logged = training_log(folder)
     step = min(line['time'] for line in logged.values())
     return dict(gmacs=round(sum(forward) / 2e9, 3),
@@ -73,12 +73,14 @@ def write_config(budget: Budget, task: str, network: Network, settings: dict,
     kind = task.split(' ')[0]
     cfg = Config.fromfile(HERE / 'configs' / f'{kind}.py')
     cfg.merge_from_dict(schedule(settings))
-    backbone = dict(network.backbone, drop_path_rate=0.)
+    backbone = dict(dict(type='hpvit_mm.HPViT'), **network.backbone,
+                    drop_path_rate=0.)
     options = dict(type='Pretrained', checkpoint=str(weights.resolve()))
     if 'patch_resize' in backbone:
         options['patch_resize'] = backbone.pop('patch_resize')
-    cfg.model.backbone = dict(
-        type='hpvit_mm.HPViT', init_cfg=options, **backbone)
+    if backbone['type'].startswith('mmpretrain.'):
+        options['prefix'] = 'backbone.'
+    cfg.model.backbone = dict(backbone, init_cfg=options)
     make = dict(segment=segment, classify=classify, detect=detect)[kind]
     size = make(cfg, budget, network, settings, seed, root, folder)
     cfg.randomness = dict(seed=seed)
@@ -222,9 +224,14 @@ def classify(cfg: Config, budget: Budget, network: Network, settings: dict,
     """Complete the config; return the size of the images."""
     data = budget.classification
     size = scaled((settings['size'], ) * 2, network)
-    cfg.model.backbone.update(
-        out_type='avg_featmap', out_blocks=network.backbone['out_blocks'][-1:])
-    cfg.model.head.update(num_classes=data.classes, in_channels=width(budget))
+    if cfg.model.backbone.type.startswith('mmpretrain.'):
+        cfg.model.neck = dict(type='GlobalAveragePooling')
+    else:
+        cfg.model.backbone.out_type = 'avg_featmap'
+    if 'out_blocks' in network.backbone:
+        cfg.model.backbone.out_blocks = network.backbone['out_blocks'][-1:]
+    cfg.model.head.update(num_classes=data.classes,
+                          in_channels=network.channels or width(budget))
     cfg.model.data_preprocessor.num_classes = data.classes
     pipeline = [
         dict(type='LoadImageFromFile'),

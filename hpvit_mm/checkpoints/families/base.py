@@ -95,8 +95,9 @@ def fuse_qkv(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
 
     Returns:
         The tensors with ``attn.qkv.weight`` (3 * C, C) and, where there is
-        any bias, ``attn.qkv.bias`` (3 * C). An incomplete triple is dropped,
-        and later reported as missing.
+        any bias, ``attn.qkv.bias`` (3 * C), in which an absent part is zero.
+        An incomplete triple of weights is dropped, and later reported as
+        missing.
     """
     found = {}
     for name, tensor in tensors.items():
@@ -110,8 +111,9 @@ def fuse_qkv(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
             found[name] = tensor
     for name, parts in found.items():
         if isinstance(parts, dict):
-            if name.endswith('bias') and 'q' in parts and 'k' not in parts:
-                parts['k'] = torch.zeros_like(parts['q'])
+            if name.endswith('bias'):
+                zeros = torch.zeros_like(next(iter(parts.values())))
+                parts = {key: parts.get(key, zeros) for key in 'qkv'}
             if set(parts) == {'q', 'k', 'v'}:
                 found[name] = torch.cat([parts[key] for key in 'qkv'])
     return {n: t for n, t in found.items() if isinstance(t, Tensor)}
