@@ -178,9 +178,9 @@ class HPViT(BaseBackbone):
         layer_scale_init_value = flags['layer_scale_init_value']
         with_cls_token = flags['with_cls_token']
         num_registers = flags['num_registers']
-        if patch_size < 1:
-            raise UserError('patch_size must be at least 1, but it is '
-                            f'{patch_size}.')
+        if not isinstance(patch_size, int) or patch_size < 1:
+            raise UserError('patch_size must be a whole number of at least '
+                            f'1, but it is {patch_size!r}.')
         height, width = pair('img_size', flags['img_size'])
         self.pos_grid = (-(-height // patch_size), -(-width // patch_size))
         if given['patch_size'] is None and patch_stride > 0 \
