@@ -425,6 +425,22 @@ def test_builds_under_the_scope_of_each_library(scope):
         DefaultScope._instance_dict.pop(scope, None)
 
 
+@pytest.mark.parametrize('options, unit', [
+    (dict(attention='global'), 32),
+    (dict(window_size=3), 48 * 2),
+    (dict(window_size=3, attention=('dilated', 'window', 'dilated', 'window')),
+     96),
+    (dict(window_size=4, patch_stride=8, stage_depths=(2, 2)), 64)])
+def test_whole_units_are_whole_windows(options, unit):
+    model = mini(**options)
+    assert model.size_unit == unit
+    grid = (2 * unit // model.strides[0], 3 * unit // model.strides[0])
+    for s, depth in enumerate(model.stage_depths):
+        layouts = [model._layout(s, grid, i) for i in range(depth)]
+        assert not any(one.is_padded for one in layouts)
+        grid = tuple(side // 2 for side in grid)
+
+
 @pytest.mark.filterwarnings('ignore:.torch.jit:DeprecationWarning')
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
 def test_exported_for_any_batch():

@@ -1,4 +1,5 @@
 """HPViT: a pre-trained plain ViT, regrouped into a hierarchical one."""
+import math
 from functools import partial
 from typing import (TYPE_CHECKING, Callable, Dict, Optional, Sequence, Tuple,
                     Union)
@@ -394,6 +395,17 @@ class HPViT(BaseBackbone):
         A unit has whole patches, and whole tokens in the last stage.
         """
         return max(self.patch_size, self.strides[len(self.stages) - 1])
+
+    @property
+    def size_unit(self) -> int:
+        """Pixels along a side that make whole tokens and whole windows."""
+        windows = [
+            self.window_size * self.strides[s] * (
+                max(1, self.patch_size // self.strides[s])
+                if kind == 'dilated' else 1)
+            for s in range(len(self.stages))
+            for kind in self.attention[s] if kind != 'global']
+        return math.lcm(self.strides[len(self.stages) - 1], *windows)
 
     def _forward_visible(self, x: Tensor, mask: Tensor
                          ) -> Tuple[Tensor, ...]:

@@ -79,9 +79,10 @@ class TokenLayout:
             dilation = 1
         axes = []
         for length in grid:
-            step = min(dilation, length)
+            # no min(), which torch.export cannot simplify
+            step = dilation if dilation < length else length
             rows = -(-length // step)
-            windows = int(-(-rows // window_size))
+            windows = -(-rows // window_size)
             axes.append((step, windows, -(-rows // windows)))
         return cls(tuple(grid), *zip(*axes))
 
