@@ -19,7 +19,7 @@ from hpvit_mm.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tools/quickstart'))
 import quickstart  # noqa: E402
-import report  # noqa: E402
+import summary  # noqa: E402
 from steps import (Runner, Screen, Step, StepFailed, sole_user,  # noqa: E402
                    training_state)
 
@@ -287,40 +287,44 @@ def test_report(tmp_path):
             format='{:.1f} %', untrained=1.23, chance=4.56,
             chance_means='guessing', trained=78.9, floor=75., reached=True,
             seconds=62, results=str(drawn),
-            curves=dict(loss=[(50, 2.), (100, 1.)], metric=[(100, 78.9)])),
+            report=f'{name}/train/report.html',
+            curves=dict(loss={50: 2., 100: 1.}, mIoU={100: 78.9})),
             **kwargs)
 
     result = dict(
         finished='2026-01-02 03:04', seconds=754, experiments=[
             one('digits', results=str(tmp_path / 'predictions.pkl')),
             one('scenes', trained=70., reached=False,
-                curves=dict(loss=[], metric=[]))],
+                curves=dict(loss={50: 2.}))],
         next=[('Go on', 'python tools/train.py --a <b>')],
         steps=[dict(title='scenes: train', seconds=62, command='x')],
         versions=dict(torch='2.13.0', mmdet=None),
         machine=dict(processor='A CPU', cores=2, memory_gb=8., gpu=None,
                      system='Linux'))
-    page = report.page(result)
+    page = summary.page(result)
     checker = Checker()
     checker.feed(page)
     assert not checker.open and page.endswith('</html>\n')
     # two curves, five right and five wrong digits, six scenes
-    assert len(checker.sources) == 2 + 5 + 5 + 6
-    assert all(source.startswith('data:image/') for source in checker.sources)
+    pictures = [source for source in checker.sources
+                if source.startswith('data:image/')]
+    assert len(pictures) == 2 + 5 + 5 + 6
+    assert set(checker.sources) - set(pictures) == {
+        'digits/train/report.html', 'scenes/train/report.html'}
     assert '<script' not in page and 'http' not in page
     for words in ('1.2 %', '4.6 %', '78.9 %', '75.0 %', 'digits &lt;task&gt;',
                   ' \\\n    --a &lt;b&gt;', 'A CPU', '2.13.0', 'guessing',
                   '1 of 2 experiments missed their floor: scenes', '12:34',
                   'zero, predicted one', 'one, predicted zero', 'a.pth'):
         assert words in page, words
-    assert report.spread(list(range(10)), 5) == [1, 3, 5, 7, 9]
+    assert summary.spread(list(range(10)), 5) == [1, 3, 5, 7, 9]
 
 
 @pytest.mark.parametrize('mode', ['L', 'RGBA', 'CMYK', 'P'])
 def test_thumbnails_of_all_formats(tmp_path, mode):
     path = tmp_path / ('a.jpg' if mode in ('L', 'CMYK') else 'a.png')
     Image.new('RGB', (30, 60), 'red').convert(mode).save(path)
-    assert report.thumbnail(path).startswith('data:image/jpeg;base64,')
+    assert summary.thumbnail(path).startswith('data:image/jpeg;base64,')
 
 
 # --------------------------------------------------------------------- together
@@ -389,6 +393,7 @@ def test_all_of_it(fakes, tmp_path, monkeypatch, capsys):
     assert 'top-1 accuracy' in out and '96.5 %' in out and '0.965' in out
     page = (work_dir / 'report.html').read_text()
     assert 'All 4 experiments reach their floor' in page
+    assert len(list(work_dir.glob('*/train/report.html'))) == 4
     values = json.loads((work_dir / 'metrics.json').read_text())
     assert [one['trained'] for one in values['experiments']] == [
         96.5, 0.965, 96.5, 96.5]

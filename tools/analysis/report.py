@@ -7,7 +7,7 @@ import re
 import sys
 from html import escape
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Sequence
 
 # The package and the tools beside this file, also where not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -57,11 +57,12 @@ def is_metric(name: str) -> bool:
     return '/' in name or name in ('aAcc', 'mIoU', 'mAcc', 'mDice')
 
 
-def figure_of(curves: Dict[str, dict], name: str) -> str:
-    """The curves, as a part of the page."""
+def figure_of(curves: Dict[str, dict], name: str,
+              keys: Sequence[str] = ()) -> str:
+    """The curves, those of plot_logs.py or some, as a part of the page."""
     from plot_logs import keys_of, plot
     data = io.BytesIO()
-    plot([name], [curves], keys_of([curves], []), False, data, 'svg')
+    plot([name], [curves], keys_of([curves], keys), False, data, 'svg')
     return f'<img src="{uri(data.getvalue(), "svg+xml")}" alt="curves">'
 
 
@@ -177,6 +178,21 @@ def page(work_dir: Path, curves: Dict[str, dict], more: str) -> str:
 """
 
 
+def write_report(work_dir: Path, out: Path, more: str = '') -> None:
+    """Write the report of a training.
+
+    Args:
+        work_dir: Its work dir.
+        out: The HTML file.
+        more: Parts behind the curves, as HTML.
+    """
+    from hpvit_mm.analysis.logs import read_curves
+    from hpvit_mm.utils import replacing
+    text = page(work_dir, read_curves(work_dir), more)
+    with replacing(out) as part:
+        part.write_text(text, encoding='utf-8')
+
+
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     parser = argparse.ArgumentParser(
@@ -198,11 +214,11 @@ def main(argv=None) -> int:
 
         from hpvit_mm.analysis.logs import read_curves
         from hpvit_mm.checkpoints.write import check_destination
-        from hpvit_mm.utils import replacing
         work_dir = Path(args.work_dir)
         out = args.out or work_dir / 'report.html'
         check_destination(out, args.force)
-        curves, more = read_curves(work_dir), ''
+        read_curves(work_dir)  # or an error, before the test
+        more = ''
         if args.checkpoint:
             from compare_checkpoints import settled
 
@@ -213,8 +229,7 @@ def main(argv=None) -> int:
                     more = details_of_detector(config, args.checkpoint)
                 else:
                     more = details(settled(config, {}), args.checkpoint)
-        with replacing(out) as part:
-            part.write_text(page(work_dir, curves, more), encoding='utf-8')
+        write_report(work_dir, out, more)
         print(out)
 
     return run_tool(run)

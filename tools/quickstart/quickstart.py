@@ -21,7 +21,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the package of this checkout
 
-import report  # noqa: E402
+import summary  # noqa: E402  (it finds the tools in tools/analysis)
+from report import write_report  # noqa: E402
 from steps import (Runner, Screen, Step, StepFailed, clock,  # noqa: E402
                    sole_user)
 
@@ -213,8 +214,9 @@ def conclude(records: dict, work_dir: Path, seconds: float) -> dict:
             chance_means=one.chance_means, trained=trained, floor=one.floor,
             reached=trained >= one.floor,
             seconds=records[train.name]['seconds'],
-            curves=dict(loss=sorted(curves.get('loss', {}).items()),
-                        metric=sorted(curves.get(key, {}).items()))))
+            report=f'{one.name}/train/report.html',
+            curves={name: curve for name, curve in curves.items()
+                    if name in ('loss', key)}))
         steps += [untrained, train, test]
     return dict(
         finished=time.strftime('%Y-%m-%d %H:%M'), seconds=seconds,
@@ -306,8 +308,11 @@ def quickstart(work_dir: Path) -> int:
     records = Runner(lanes(work_dir), work_dir, screen, at_once, threads).run()
     took = sum(record['seconds'] for record in records.values())
     result = conclude(records, work_dir, took)
+    for one in result['experiments']:
+        path = work_dir / one['report']
+        write_report(path.parent, path)
     with replacing(work_dir / 'report.html') as part:
-        part.write_text(report.page(result), encoding='utf-8')
+        part.write_text(summary.page(result), encoding='utf-8')
     (work_dir / 'metrics.json').write_text(json.dumps(result, indent=1))
     screen.say(f'\n{table(result["experiments"])}\n')
     screen.say(f'Finished in {clock(time.monotonic() - began)} minutes.')

@@ -1,15 +1,17 @@
-"""The report of the quick start: one HTML file without external parts."""
-import base64
-import io
+"""The report of the quick start: one HTML file."""
 import pickle
+import sys
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import List, Sequence
 
-from steps import clock
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'analysis'))
 
-TEMPLATE = Path(__file__).with_name('report.html')
+from report import figure_of, thumbnail, uri  # noqa: E402
+from steps import clock  # noqa: E402
+
+TEMPLATE = Path(__file__).with_name('summary.html')
 
 
 def page(result: dict) -> str:
@@ -74,26 +76,9 @@ def experiment(one: dict) -> str:
 images; classes: {escape(', '.join(one['classes']))}. Trained from
 <code>{escape(one['weights'])}</code> in {clock(one['seconds'])} minutes:
 <code>{escape(one['config'])}</code></p>
-<figure><img class="curve" src="{chart(one)}" alt="training loss"></figure>
+<figure>{figure_of(one['curves'], one['name'], list(one['curves']))}</figure>
+<p><a href="{escape(one['report'])}">Report of this training</a></p>
 {shown}"""
-
-
-def chart(one: dict) -> str:
-    """The training loss, with the validations as vertical lines."""
-    from matplotlib.figure import Figure
-    figure = Figure((7, 2.4), layout='constrained')
-    axes = figure.add_subplot()
-    axes.plot(*zip(*one['curves']['loss'] or [(0, float('nan'))]))
-    for step, value in one['curves']['metric']:
-        axes.axvline(step, color='grey', linestyle=':')
-        axes.text(step, 1.02, one['format'].format(value), ha='center',
-                  fontsize=8, transform=axes.get_xaxis_transform())
-    axes.set_ylim(bottom=0)
-    axes.set(xlabel='iteration', ylabel='training loss')
-    axes.grid(alpha=0.3)
-    data = io.BytesIO()
-    figure.savefig(data, format='svg')
-    return data_uri(data.getvalue(), 'svg+xml')
 
 
 def digits(predictions: Path, classes: Sequence[str], count: int = 8) -> str:
@@ -112,7 +97,7 @@ def digits(predictions: Path, classes: Sequence[str], count: int = 8) -> str:
         words = classes[truth] + ('' if truth == guess else
                                   f', predicted {classes[guess]}')
         score = float(sample['pred_score'][guess])
-        return (f'<figure><img src="{thumbnail(sample["img_path"])}" alt="">'
+        return (f'<figure><img src="{thumbnail(sample["img_path"], 128)}" alt="">'
                 f'<figcaption>{mark} {escape(words)}, {100 * score:.0f} %'
                 '</figcaption></figure>')
 
@@ -136,27 +121,13 @@ def scenes(folder: Path, count: int = 6) -> str:
     cells = ''.join(
         '<figure class="scene"><figcaption><span>ground truth</span>'
         f'<span>prediction</span></figcaption><img src="'
-        + data_uri(path.read_bytes(), 'png' if path.suffix == '.png'
+        + uri(path.read_bytes(), 'png' if path.suffix == '.png'
                    else 'jpeg') + '" alt=""></figure>'
         for path in spread(paths, count))
     return f"""<h3>Ground truth and prediction</h3>
 <p class="muted">Validation images at even distances in the list, not the best
 ones, as the host library draws them in <code>{escape(str(folder))}</code>.</p>
 <div class="scenes">{cells}</div>"""
-
-
-def thumbnail(path: str, side: int = 128) -> str:
-    """An image of any format, cropped to a square."""
-    from PIL import Image, ImageOps
-    image = ImageOps.exif_transpose(Image.open(path)).convert('RGB')
-    data = io.BytesIO()
-    ImageOps.fit(image, (side, side)).save(data, 'jpeg', quality=88)
-    return data_uri(data.getvalue(), 'jpeg')
-
-
-def data_uri(data: bytes, kind: str) -> str:
-    """The bytes of an image as a part of a page."""
-    return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
 
 
 def spread(items: Sequence, count: int) -> List:
