@@ -79,9 +79,13 @@ def lines(found: dict) -> str:
                              in encoder.get('ignored', {}).items()))
     if encoder.get('backbone'):
         from hpvit_mm.checkpoints.convert import config_line
-        drop = dict(drop=encoder['drop']) if encoder.get('drop') else {}
+        more = {name: encoder[name] for name in ('prefix', 'drop')
+                if encoder.get(name)}
         add('backbone', config_line(encoder['backbone'], found['file'],
-                                    **drop))
+                                    **more))
+        if not encoder.get('heads_are_known', True):
+            add('heads', 'assumed, the file does not tell them: set num_heads '
+                'of arch if it has others')
     return '\n'.join(text)
 
 

@@ -1,12 +1,12 @@
 """Adapt the encoder of a plain ViT, or of another HPViT, to an HPViT."""
 import re
-from typing import Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from hpvit_mm.errors import UserError
-from hpvit_mm.models.backbones.archs import ROTARY
+from hpvit_mm.models.backbones.archs import ARCHS, ROTARY
 from hpvit_mm.models.layers import channel_order, resample_pos_embed
 from hpvit_mm.utils import shorten
 from .architecture import HIDDEN, candidates, same_rotary
@@ -167,8 +167,9 @@ def _check_flags(plain: PlainViT, backbone: nn.Module,
         if not (same_rotary(value, own) if name == 'rotary'
                 else value == own):
             raise UserError(
-                f'{plain.source} is of a network with {name}={value}, but the '
-                f'backbone has {name}={own}: set {_suggestion(plain)}. '
+                f'{plain.source} is of a network with '
+                f'{_described(name, value)}, but the backbone has '
+                f'{_described(name, own)}: set {_suggestion(plain)}. '
                 f'{nothing}.')
     if plain.is_hpvit or not plain.num_layers:
         return
@@ -235,13 +236,24 @@ def _check_flags(plain: PlainViT, backbone: nn.Module,
             f'{nothing}.')
 
 
+def _described(name: str, value: Any) -> str:
+    """Return a flag of an architecture, in words."""
+    if name != 'rotary':
+        return f'{name}={value}'
+    return 'no rotary positions' if value is None else \
+        f'rotary positions ({", ".join(f"{k}={v}" for k, v in value.items())})'
+
+
 def _suggestion(plain: PlainViT) -> str:
     """Return the architectures that a file may have, as an argument."""
     if plain.is_hpvit:
         return 'arch to the one it was trained with'
-    found = candidates(plain)[:4]
+    found = []
+    for name in candidates(plain):  # not twice the same network
+        if all(ARCHS[name] != ARCHS[other] for other in found):
+            found.append(name)
     if found:
-        return ' or '.join(f'arch={name!r}' for name in found)
+        return ' or '.join(f'arch={name!r}' for name in found[:4])
     return ('arch to the one of the checkpoint (tools/inspect_checkpoint.py '
             'shows the nearest)')
 

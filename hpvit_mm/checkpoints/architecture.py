@@ -52,8 +52,17 @@ TIMM = (
     ('eva_giant', {}),
     ('_clip_|beit3', dict(norm_cfg=LN5)),
     ('aimv2', dict(norm_cfg=LN5)),
+    ('qwen', 'rotary positions beside a position embedding'),
     ('', {}),
 )
+# Arguments of timm's models that the tensors show, or that change nothing.
+TIMM_ARGUMENTS = {
+    'img_size', 'patch_size', 'in_chans', 'num_classes', 'global_pool',
+    'embed_dim', 'depth', 'num_heads', 'mlp_ratio', 'qkv_bias',
+    'init_values', 'class_token', 'reg_tokens', 'no_embed_class', 'pre_norm',
+    'final_norm', 'fc_norm', 'dynamic_img_size', 'dynamic_img_pad',
+    'strict_img_size', 'drop_rate', 'pos_drop_rate', 'patch_drop_rate',
+    'proj_drop_rate', 'attn_drop_rate', 'drop_path_rate', 'weight_init'}
 # hidden_act of transformers
 HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
                       gelu_pytorch_tanh='gelu_tanh', gelu_new='gelu_tanh',
@@ -85,6 +94,11 @@ def check_config(config: dict, source: str) -> None:
             'another checkpoint.')
 
 
+def timm_arguments(config: dict) -> dict:
+    """Return the arguments of timm's model in a config.json."""
+    return config.get('model_args') or {}
+
+
 def hidden_act(config: dict) -> Optional[str]:
     """Return the activation of a config.json, or that of its class."""
     kind = str(config.get('model_type'))
@@ -106,6 +120,13 @@ def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
         UserError: If it is one that HPViT cannot compute.
     """
     config, flags = plain.config, plain.structure
+    unknown = timm_arguments(config).keys() - TIMM_ARGUMENTS
+    if unknown:
+        name = min(unknown)
+        raise UserError(
+            f'config.json of {plain.source} has model_args.{name}='
+            f'{timm_arguments(config)[name]!r}, which no tensor shows: set it '
+            'in arch, a dict, and load the file of weights alone.')
     if architecture:
         found = next(flags for pattern, flags in TIMM
                      if re.search(pattern, architecture))

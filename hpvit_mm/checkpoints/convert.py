@@ -63,7 +63,8 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
     if out:
         check_destination(out, force)
     content = read_checkpoint(checkpoint, sha256)
-    plain = read_plain(content, str(checkpoint), prefix, drop)
+    plain = read_plain(content, str(checkpoint), prefix, drop,
+                       img_size=img_size)
     record = own_record(content)
     if plain.is_hpvit and stage_depths is None:  # copy its backbone
         check_finite(plain.tensors, plain.source)
@@ -178,19 +179,22 @@ def named(plain: PlainViT) -> List[str]:
             if ARCHS[name]['num_heads'] == heads]
 
 
-def told_arguments(checkpoint: str, options: dict) -> dict:
+def told_arguments(checkpoint: str, options: dict,
+                   img_size: Union[int, Sequence[int], None] = None) -> dict:
     """Return the arguments of the HPViT that a checkpoint was made for.
 
     Args:
         checkpoint: As ``init_cfg`` takes it.
         options: Further entries of ``init_cfg``.
+        img_size: That of the pre-training, for a grid that is not square.
+            Defaults to None.
 
     Raises:
         UserError: If the file does not tell all of the architecture.
     """
     content = read_checkpoint(checkpoint, options.get('sha256'))
     plain = read_plain(content, str(checkpoint), options.get('prefix'),
-                       options.get('drop', ()))
+                       options.get('drop', ()), img_size=img_size)
     if plain.is_hpvit:
         kwargs = own_record(content).get('backbone')
         if not kwargs:

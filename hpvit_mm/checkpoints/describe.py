@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from .adapt import used_stages
-from .architecture import candidates, nearest, needs_name
+from .architecture import candidates, heads_of, nearest, needs_name
 from .convert import backbone_arguments, own_record, plain_data
 from .plain import DROPPABLE, flatten, read_plain
 from .read import read_checkpoint
@@ -64,6 +64,7 @@ def _encoder(content: dict, source: str, prefix: Optional[str]) -> dict:
                    if f'{name}.weight' in plain.tensors],
         backbone=plain_data(backbone_arguments(
             plain, known=known)),
+        prefix=prefix, heads_are_known=bool(heads_of(plain)),
         drop=[kind for kind in DROPPABLE if any(
             why.startswith(kind.replace('_', ' ')) for why in ignored)],
         ignored=dict(ignored))

@@ -2,23 +2,26 @@
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
 
 from hpvit_mm.errors import UserError
-from hpvit_mm.models.backbones.archs import resolve_arch
 from hpvit_mm.utils import shorten
-from .architecture import HIDDEN, check_config, hidden_flags
+from .architecture import HIDDEN, check_config, hidden_flags, timm_arguments
 from .families import FAMILIES, fuse_mlp, fuse_qkv, recognise, rename
 from .families.hpvit import FAMILY as HPVIT
+
+if TYPE_CHECKING:
+    from hpvit_mm.models import HPViT
 
 # Entries in which training code puts the weights, averaged ones first. (In
 # mmengine's files 'state_dict' holds the averaged ones already.)
 ENTRIES = ('state_dict_ema', 'model_ema', 'teacher', 'target_encoder',
            'state_dict', 'model', 'module', 'model_state', 'network',
            'student', 'encoder')
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 # Put into the middle of names by the wrappers of a training.
 WRAPPERS = re.compile(
     r'_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.|_orig_mod\.')
@@ -139,7 +142,8 @@ class PlainViT:
         norm = self.tensors.get('blocks.0.attn.q_norm.weight')
         if norm is not None and len(norm) < self.embed_dims:
             return self.embed_dims // len(norm)
-        return self.config.get('num_attention_heads')
+        return self.config.get('num_attention_heads') or timm_arguments(
+            self.config).get('num_heads')
 
     @property
     def prefix_tokens(self) -> Dict[str, int]:
@@ -158,7 +162,8 @@ class PlainViT:
 
 def read_plain(content: dict, source: str, prefix: Optional[str] = None,
                drop: Sequence[str] = (),
-               grid: Optional[Tuple[int, int]] = None) -> PlainViT:
+               grid: Optional[Tuple[int, int]] = None,
+               img_size: Union[int, Sequence[int], None] = None) -> PlainViT:
     """Find the encoder of a ViT in the content of a checkpoint file.
 
     Args:
@@ -169,7 +174,9 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
         drop: Parts to leave out although they change what the blocks
             compute: 'relative_position', 'rotary_position'.
         grid: Grid of the position embedding, if it is known. Needed if it is
-            not square.
+            not square, and the file does not tell it.
+        img_size: Side of the pre-training images, or height and width:
+            instead of ``grid``.
 
     Returns:
         The encoder, by MAE's names.
@@ -195,6 +202,12 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
         raise UserError(f'{source} embeds patches by a kernel of shape '
                         f'{shape}, and HPViT by one of four dimensions: it is '
                         'not a ViT of images.')
+    if shape[2] != shape[3]:
+        raise UserError(f'{source} has patches of {shape[2]} x {shape[3]} '
+                        'pixels, and HPViT has square ones: use another '
+                        'checkpoint.')
+    if img_size and not grid:
+        grid = _grid_of_size(img_size, shape[2:])
     plain = PlainViT(source, family.name, {}, config=_config(content))
     check_config(plain.config, source)
     plain.ignored.update(dict.fromkeys(outside, 'not in the encoder'))
@@ -204,13 +217,18 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
     if plain.is_hpvit:
         plain.tensors = renamed
         plain.structure = _structure(plain, named)
-        plain.told = _recorded(content)
+        own = _recorded(content)
+        if own:
+            plain.told = {name: own.arch[name] or HIDDEN[name]
+                          for name in HIDDEN}
+            plain.config = dict(num_attention_heads=own.arch['num_heads'])
         if 'pos_embed' in renamed:  # prefix tokens have no rows in it
-            plain.grid = _grid(renamed['pos_embed'].shape[1], grid)
+            plain.grid = _grid(renamed['pos_embed'].shape[1],
+                               own.pos_grid if own else grid)
         return plain
     architecture = str(plain.config.get('architecture',
                                         content.get('arch', '')))
-    tag = plain.config.get('pretrained_cfg', {}).get('tag')
+    tag = (plain.config.get('pretrained_cfg') or {}).get('tag')
     if architecture and tag:  # as timm writes models
         architecture += f'.{tag}'
     _sort(renamed, plain, drop)
@@ -232,14 +250,15 @@ def _mask_biases(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
     return found
 
 
-def _recorded(content: dict) -> dict:
-    """Return the flags of the backbone that wrote an HPViT's file."""
+def _recorded(content: dict) -> Optional['HPViT']:
+    """Return the backbone that wrote an HPViT's file, without values."""
+    from hpvit_mm.models import HPViT
     from .convert import own_record
-    arch = own_record(content).get('backbone', {}).get('arch')
-    if not arch:
-        return {}
-    arch = resolve_arch(arch)
-    return {name: arch[name] or HIDDEN[name] for name in HIDDEN}
+    backbone = own_record(content).get('backbone')
+    if not backbone or 'arch' not in backbone:
+        return None
+    with torch.device('meta'):
+        return HPViT(**backbone)
 
 
 def _structure(plain: PlainViT, named: Dict[str, Tensor]) -> dict:
@@ -360,6 +379,11 @@ def _sort(tensors: Dict[str, Tensor], plain: PlainViT,
             if pattern.match(name):
                 raise _unsupported(plain.source, f'{what} ({name})')
         if ENCODER.match(name):
+            if tensor.dtype not in FLOATS:
+                raise UserError(
+                    f'{plain.source} holds {name} as '
+                    f'{str(tensor.dtype)[6:]}: save it in float32, float16 '
+                    'or bfloat16.')
             if tensor.numel():  # transformers keeps 0 registers
                 plain.tensors[name] = tensor
         elif ROTARY_TABLE.match(name):
@@ -431,7 +455,10 @@ def _split_position(plain: PlainViT,
                         f'{tuple(position.shape)}: it is damaged.')
     total = position.shape[1]
     rows = {0, sum(counts), *counts[:1]} if counts else {0, 1}
-    known = grid or _grid_of_config(plain)
+    # a grid that the file tells counts more than that of a backbone
+    told = _grid_of_config(plain)
+    known = told if told and math.prod(told) in [
+        total - n for n in rows] else grid
     grids = {n: _grid(total - n, known) for n in sorted(rows, reverse=True)}
     found = [n for n, one in grids.items() if one]
     exact = [n for n in found if known and grids[n] == tuple(known)]
@@ -463,8 +490,17 @@ def _grid(count: int, known: Optional[Tuple[int, int]]
 
 
 def _grid_of_config(plain: PlainViT) -> Optional[Tuple[int, int]]:
-    size = plain.config.get('image_size')
-    if size is None:
+    """Return the grid of a config.json, of transformers' or timm's."""
+    size = plain.config.get('image_size') or timm_arguments(
+        plain.config).get('img_size') or (plain.config.get(
+            'pretrained_cfg') or {}).get('input_size', ())[-2:]
+    return _grid_of_size(size, plain.patch_size) if size else None
+
+
+def _grid_of_size(size: Union[int, Sequence[int]],
+                  patch_size: Sequence[int]) -> Optional[Tuple[int, int]]:
+    sides = (size, size) if isinstance(size, int) else size
+    if len(sides) != 2 or not all(isinstance(one, int) for one in sides):
         return None
-    height, width = (size, size) if isinstance(size, int) else size
-    return height // plain.patch_size[0], width // plain.patch_size[1]
+    height, width = sides
+    return height // patch_size[0], width // patch_size[1]

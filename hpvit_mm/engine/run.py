@@ -15,6 +15,7 @@ from . import (arguments, distributed, outputs, resume, settings,
                survival)
 from .batch_size import settle_batch_size
 from .checks import check_resumed, check_run
+from .checks.datasets import head_classes
 from .failures import explained
 
 
@@ -35,6 +36,8 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     survival.warn(cfg, runner.logger)
     settle_batch_size(runner)
     check_batches_of_epoch(runner)
+    warn_of_schedule(runner)
+    warn_of_random_weights(runner)
     with closing_hooks(runner), explained(runner):
         runner.train()
     del runner
@@ -79,6 +82,35 @@ def check_batches_of_epoch(runner: Runner) -> None:
             f'{runner.cfg.train_dataloader.batch_size} images for '
             f'{runner.world_size} processes; use a smaller batch_size, or '
             'drop_last=False')
+
+
+def warn_of_schedule(runner: Runner) -> None:
+    """Warn of schedulers that go on behind the end of the training."""
+    loop = runner.train_loop
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    entries = runner.cfg.get('param_scheduler') or []
+    for index, entry in enumerate(
+            entries if isinstance(entries, list) else [entries]):
+        epochs = entry.get('by_epoch', True)
+        length = loop.max_epochs if epochs else loop.max_iters
+        if (by_epoch or not epochs) and entry.get('end', 0) > length:
+            runner.logger.warning(
+                f'param_scheduler[{index}] ({entry.type}) goes on to '
+                f'{"epoch" if epochs else "iteration"} {entry.end}, but the '
+                f'training ends at {length}: set param_scheduler.{index}.end '
+                '(and the milestones)')
+
+
+def warn_of_random_weights(runner: Runner) -> None:
+    """Warn of a backbone with a task and without weights."""
+    cfg = runner.cfg
+    backbone = cfg.model.get('backbone') or {}
+    if head_classes(runner.model) and not (
+            backbone.get('init_cfg') or cfg.model.get('init_cfg')
+            or cfg.get('load_from') or cfg.get('resume')):
+        runner.logger.warning(
+            'the backbone starts from random weights: '
+            'model.backbone.init_cfg is None')
 
 
 @contextmanager

@@ -1,4 +1,6 @@
 """Backbones outside of configs."""
+import difflib
+import inspect
 from typing import List, Optional, Union
 
 import torch
@@ -54,11 +56,20 @@ def create_backbone(arch: Union[str, dict, None] = None,
             raise UserError('create_backbone needs arch, such as '
                             "'dinov3-base', or a checkpoint that tells it.")
         from hpvit_mm.checkpoints.convert import told_arguments
-        kwargs = dict(told_arguments(checkpoint, options), **kwargs)
+        kwargs = dict(told_arguments(
+            checkpoint, options, kwargs.get('img_size')), **kwargs)
     else:
         kwargs['arch'] = arch
         if checkpoint and 'img_size' not in kwargs:
             kwargs.update(_size_of(checkpoint, options, kwargs))
+    known = inspect.signature(HPViT).parameters
+    for name in kwargs.keys() - known:
+        near = difflib.get_close_matches(name, known, 1)
+        raise UserError(
+            f'create_backbone has no argument {name!r}: '
+            + (f'did you mean {near[0]!r}? ' if near else '')
+            + 'Weights are given by checkpoint=FILE, maps by out_indices or '
+            'out_blocks; all arguments are those of hpvit_mm.HPViT.')
     if checkpoint is not None:
         kwargs['init_cfg'] = dict(options, type='Pretrained',
                                   checkpoint=str(checkpoint))

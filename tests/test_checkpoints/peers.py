@@ -329,7 +329,7 @@ TIMM = [
               class_token=False),
     timm_peer('DINOv3', refused='neither a position', init_values=1e-5,
               use_abs_pos_emb=False, rope_type='dinov3', **EVA),
-    timm_peer('mixed rotary positions', refused="'learned': True",
+    timm_peer('mixed rotary positions', refused='learned=True',
               rope_type='mixed', **EVA),
     timm_peer('PE', refused='rotary', use_pre_transformer_norm=True,
               attn_pool_num_heads=HEADS, global_pool='map', **EVA),

@@ -169,9 +169,9 @@ def test_the_entries_of_an_unknown_file_are_named():
     ('vit_so400m_patch16_siglip_gap_256', 'act=gelu_tanh'),
     ('vit_base_patch16_rpn_224', 'post_norm=True'),
     ('eva02_enormous_patch14_clip_224', 'post_norm=True'),
-    ('vit_base_patch16_rope_ape_224', 'rotary='),
-    ('vit_base_patch16_rope_mixed_ape_224', 'rotary='),
-    ('vit_pe_spatial_base_patch16_512', 'rotary=')])
+    ('vit_base_patch16_rope_ape_224', 'rotary positions'),
+    ('vit_base_patch16_rope_mixed_ape_224', 'rotary positions'),
+    ('vit_pe_spatial_base_patch16_512', 'rotary positions')])
 def test_architectures_that_the_tensors_do_not_tell(architecture, says):
     from hpvit_mm.checkpoints import fit
     with pytest.raises(UserError, match=says):
@@ -247,7 +247,7 @@ def test_a_file_of_clip_has_no_rotary_positions():
     file = plain(tensors)
     assert file.family == 'CLIP' and 'act' not in file.told
     arch = dict(ARCH, act='gelu', rotary=dict(coords='index', base=10000.))
-    with pytest.raises(UserError, match='rotary=None'):
+    with pytest.raises(UserError, match='no rotary positions'):
         fit(backbone(arch=arch, pre_norm=True), file)
 
 
@@ -272,7 +272,7 @@ def test_parts_that_matter_are_named(name, says):
     ('blocks.0.attn.q_norm.weight', 16, 'qk_norm=True'),
     ('blocks.0.mlp.norm.weight', 32, 'mlp_norm=True'),
     ('patch_embed.norm.weight', 32, 'patch_norm=True'),
-    ('rope.freqs', (2, 2, 2, 8), 'rotary='),
+    ('rope.freqs', (2, 2, 2, 8), 'rotary positions'),
     ('rope.freqs_cos', (4, 16), 'rotary positions'),
     ('rope_embed.periods', 4, 'rotary')])
 def test_parts_that_only_some_families_have(name, size, says):

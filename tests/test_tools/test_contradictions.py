@@ -52,6 +52,17 @@ def ade(sample_data, tmp_path):
 
 
 @pytest.mark.parametrize('kind, options, says', [
+    ('detection', 'model.neck.in_channels=[64,64,64,64]',
+     ['model.neck does not fit model.backbone, which returns 4 maps of',
+      'correct model.neck.in_channels']),
+    ('detection', 'model.rpn_head.in_channels=32',
+     ['model.rpn_head does not fit model.neck']),
+    ('detection', 'model.backbone.out_indices=[0,1,2]',
+     ['model.neck does not fit model.backbone, which returns 3 maps']),
+    ('segmentation', 'model.decode_head.in_channels=[8,8,8,8]',
+     ['model.decode_head does not fit model.backbone']),
+    ('classification', 'model.head.in_channels=13',
+     ['model.head does not fit']),
     ('classification', 'val_evaluator.topk=(1,50)',
      ['val_evaluator.topk is (1, 50)', '10 classes']),
     ('classification', 'model.data_preprocessor.num_classes=12 '

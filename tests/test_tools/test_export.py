@@ -4,6 +4,7 @@ import json
 import pytest
 import torch
 
+import hpvit_mm
 from hpvit_mm.checkpoints import from_pretrained
 
 
@@ -65,6 +66,15 @@ def test_a_folder_of_hugging_face(inside, trained, tmp_path):
     config, checkpoint = trained('segmentation')
     inside('export.py', config, checkpoint, tmp_path / 'model')
     backbone = from_pretrained(tmp_path / 'model')
+    trained_ones = torch.load(checkpoint, weights_only=True)['state_dict']
+    for name, one in backbone.state_dict().items():
+        torch.testing.assert_close(one, trained_ones[f'backbone.{name}'])
+
+
+def test_a_training_tells_its_backbone(trained):
+    _, checkpoint = trained('segmentation')
+    backbone = hpvit_mm.create_backbone(checkpoint=checkpoint)
+    assert backbone.stage_depths == (1, 1, 1, 1)
     trained_ones = torch.load(checkpoint, weights_only=True)['state_dict']
     for name, one in backbone.state_dict().items():
         torch.testing.assert_close(one, trained_ones[f'backbone.{name}'])

@@ -20,7 +20,7 @@ from .checkpoint import check_checkpoint
 from .datasets import (build_lazily, check_agreement, check_dataset,
                        head_classes, leaves)
 from .model import (check_batches, check_pretrained, check_test_cfg,
-                    check_topk, check_training)
+                    check_topk, check_training, check_widths)
 from .parts import (build_hooks, build_loop, build_metrics, build_optimizer,
                     build_schedulers, build_skeleton, check_strategy_keys)
 from .values import (check_lengths, check_log_level, check_sampler,
@@ -73,6 +73,7 @@ def check_parts(cfg: Config, training: bool) -> Skeleton:
         build_schedulers(cfg, optimizer)
     if training or not cfg.get('load_from'):
         check_pretrained(cfg, model)
+    check_widths(model)
     for kind in ('train', 'val') if training else ('test', ):
         loader, evaluator = f'{kind}_dataloader', f'{kind}_evaluator'
         if not cfg.get(loader) or cfg.get(f'{kind}_cfg') is None:

@@ -2,6 +2,7 @@
 import contextlib
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any, Iterator, List, Optional, Tuple
 
@@ -17,10 +18,14 @@ from hpvit_mm.models import BaseBackbone
 from hpvit_mm.models.layers.norm import BATCH_NORMS
 
 from ..distributed import world_size
-from .build import UNEXPECTED, hint, quiet, typed_dicts
+from .build import UNEXPECTED, first_text, hint, quiet, typed_dicts
 
 # Initialisations that read a checkpoint.
 PRETRAINED = ('Pretrained', 'hpvit_mm.PretrainedHead')
+# What torch says where sizes differ, without values
+MISMATCH = re.compile(
+    r'Invalid channel dimensions|same reduction dim|normalized_shape|'
+    r'number of channels|should contain \d+ elements')
 DRAWS = 16  # samples that are read to see labels, or sizes
 
 
@@ -50,6 +55,43 @@ def check_pretrained(cfg: Config, model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, BaseBackbone):
             module.check_pretrained()
+
+
+def check_widths(model: nn.Module) -> None:
+    """Check that the neck and the heads take the maps of our backbone.
+
+    They are called without values. What is no mismatch of channels is left
+    to the run: some heads take more than maps.
+    """
+    if not isinstance(getattr(model, 'backbone', None), BaseBackbone):
+        return
+    parts = [(f'model.{name}', getattr(model, name, None))
+             for name in ('backbone', 'neck', 'rpn_head', 'bbox_head')]
+    maps, giver = torch.zeros(
+        2, model.backbone.in_channels, 128, 128, device='meta'), 'the images'
+    training = model.training
+    model.eval()  # batch norm takes maps of one value
+    for path, part in [*parts, *heads_of(model)]:
+        if not isinstance(part, nn.Module):
+            continue
+        is_giver = path in ('model.backbone', 'model.neck')
+        try:
+            with quiet(), torch.no_grad():
+                outs = part(maps)
+            if is_giver:
+                maps, giver = outs, path
+                shown = ', '.join(str(one.shape[1]) for one in maps)
+        except Exception as error:
+            text = first_text(error)
+            if path != 'model.backbone' and (MISMATCH.search(text) or (
+                    isinstance(error, (AssertionError, IndexError)))):
+                raise UserError(
+                    f'{path} does not fit {giver}, which returns {len(maps)} '
+                    f'maps of {shown} channels ({text}); correct '
+                    f'{path}.in_channels') from error
+            if is_giver:  # the heads need its maps
+                break
+    model.train(training)
 
 
 # ---------------------------------------------------------------- training

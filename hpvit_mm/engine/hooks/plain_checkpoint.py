@@ -5,6 +5,7 @@ import numpy as np
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
+from hpvit_mm.checkpoints.convert import plain_data
 from hpvit_mm.registry import HOOKS
 
 WEIGHTS = ('state_dict', 'ema_state_dict', 'optimizer')
@@ -25,7 +26,16 @@ class PlainCheckpointHook(Hook):
     priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Convert everything but the weights to plain values."""
+        """Convert everything but the weights to plain values.
+
+        The arguments of an HPViT join them: with them the file tells its
+        architecture, to ``create_backbone`` and to the way back.
+        """
+        backbone = (runner.cfg.get('model') or {}).get('backbone') or {}
+        if str(backbone.get('type')).split('.')[-1] == 'HPViT':
+            checkpoint['meta']['backbone'] = plain_data({
+                name: value for name, value in backbone.items()
+                if name not in ('type', 'init_cfg')})
         for key in checkpoint.keys() - set(WEIGHTS):
             checkpoint[key] = to_plain(checkpoint[key])
 

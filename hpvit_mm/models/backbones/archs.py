@@ -10,6 +10,9 @@ from ..layers.rotary import COORDS, ORDERS, STYLES
 # Name -> width, blocks, heads.
 SIZES = {'tiny': (192, 12, 3), 'small': (384, 12, 6), 'base': (768, 12, 12),
          'large': (1024, 24, 16), 'huge': (1280, 32, 16)}
+# Meta's names of sizes: 'dinov3_vits16'
+SHORT = dict(vitt='tiny', vits='small', vitb='base', vitl='large',
+             vith='huge', vitg='giant')
 REQUIRED = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
 # What an architecture may tell besides. The first ones are the defaults of
 # HPViT's arguments of the same names.
@@ -205,6 +208,7 @@ def resolve_arch(arch: Union[str, dict]) -> dict:
 def _check_name(name: str) -> str:
     if name not in ARCHS:
         words = set(re.split(r'[-_./]', name.lower()))  # timm's names, too
+        words |= {SHORT[word[:4]] for word in words if word[:4] in SHORT}
         if 'clip' in words and 'openai' not in words:
             words.add('openclip')
         if words & {'reg4', 'registers'}:

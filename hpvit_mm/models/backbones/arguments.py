@@ -42,9 +42,11 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
                         f'{value!r}.')
 
 
-def check_stage_depths(depths: Optional[Sequence[int]],
-                        num_layers: int) -> Tuple[int, ...]:
+def check_stage_depths(depths: Optional[Sequence[int]], num_layers: int,
+                       is_plain: bool) -> Tuple[int, ...]:
     if depths is None:
+        if is_plain:
+            return (num_layers, )
         if num_layers < 7:
             raise UserError(
                 f'arch has num_layers={num_layers}, for which there are no '

@@ -39,8 +39,8 @@ class HPViT(BaseBackbone):
     network computes, before the first pooling, exactly the plain ViT on the
     image shifted by multiples of the stride.
 
-    **A plain ViT** is the network with one stage: ``patch_stride=16,
-    stage_depths=(12, )``.
+    **A plain ViT** is the network with one stage, which is the default where
+    patches do not overlap: ``patch_stride=16``.
 
     Parameter names are MAE's; ``pools.{s}`` (between stage s and s + 1) and
     ``norms.{s}`` (of the output of stage s; ``norms.block{i}`` of that of
@@ -63,7 +63,8 @@ class HPViT(BaseBackbone):
         patch_stride: Stride of the first stage, in pixels. Defaults to 4.
         in_channels: Channels of the image. Defaults to 3.
         stage_depths: Blocks per stage, summing to ``num_layers``; 0 is
-            allowed. Defaults to (2, 2, num_layers - 6, 2).
+            allowed. Defaults to (2, 2, num_layers - 6, 2), and to one stage
+            where ``patch_stride`` is ``patch_size``.
         pooling: 'conv' (a 2x2 convolution that starts as the average) or
             'avg'. Defaults to 'conv'.
         attention: 'global', 'window' or 'dilated' for all blocks, or a
@@ -190,8 +191,8 @@ class HPViT(BaseBackbone):
             if img_size is not None:
                 self.pos_grid = (-(-height // 16), -(-width // 16))
         self.embed_dims = arch['embed_dims']
-        self.stage_depths = check_stage_depths(stage_depths,
-                                               arch['num_layers'])
+        self.stage_depths = check_stage_depths(
+            stage_depths, arch['num_layers'], patch_stride >= patch_size)
         num_stages = len(self.stage_depths)
         check_choice('pooling', pooling, POOLINGS)
         check_choice('out_type', out_type, OUT_TYPES)

@@ -1,0 +1,119 @@
+"""What a file tells besides its tensors is kept, or refused."""
+import pytest
+import torch
+
+import hpvit_mm
+from hpvit_mm.checkpoints.convert import convert
+from hpvit_mm.checkpoints.plain import read_plain
+from hpvit_mm.errors import UserError
+from hpvit_mm.models import HPViT
+
+SIZES = dict(embed_dims=32, num_layers=2, num_heads=4,
+             feedforward_channels=64)
+
+
+def tensors_of(**options):
+    """A plain ViT's, by MAE's names, with a random embedding."""
+    torch.manual_seed(0)
+    model = HPViT(SIZES, patch_stride=16, **options)
+    torch.nn.init.normal_(model.pos_embed)
+    return {name.replace('norms.0', 'norm'): tensor
+            for name, tensor in model.state_dict().items()}
+
+
+def content(tensors, **config):
+    return dict(state_dict=tensors, config=config)
+
+
+@pytest.mark.parametrize('config', [
+    dict(image_size=[32, 128]),
+    dict(architecture='vit_x', model_args=dict(img_size=[32, 128])),
+    dict(architecture='vit_x', pretrained_cfg=dict(
+        input_size=[3, 32, 128]))])
+def test_the_grid_of_the_config(config):
+    """16 positions are no 4 x 4 where the file says 2 x 8."""
+    tensors = tensors_of(img_size=(32, 128))
+    plain = read_plain(content(tensors, **config), 'x.pth', grid=(4, 4))
+    assert plain.grid == (2, 8)
+
+
+def test_a_config_of_another_size():
+    """timm's entry is the pre-training's, whatever the model has."""
+    plain = read_plain(content(
+        tensors_of(img_size=64), architecture='vit_x',
+        pretrained_cfg=dict(input_size=[3, 224, 224])), 'x.pth')
+    assert plain.grid == (4, 4)
+
+
+def test_the_heads_of_the_arguments_of_timm():
+    plain = read_plain(content(
+        tensors_of(), architecture='vit_x', model_args=dict(num_heads=8)),
+        'x.pth')
+    assert plain.num_heads == 8
+
+
+@pytest.mark.parametrize('config, says', [
+    (dict(architecture='vit_x', model_args=dict(act_layer='relu')),
+     'model_args.act_layer'),
+    (dict(architecture='vit_x', model_args=dict(rope_temperature=10.)),
+     'model_args.rope_temperature'),
+    (dict(architecture='qwen3_vit_88m'), 'rotary positions beside')])
+def test_what_no_tensor_shows(config, says):
+    with pytest.raises(UserError, match=says):
+        read_plain(content(tensors_of(), **config), 'x.pth')
+
+
+def test_numbers_that_are_no_weights():
+    tensors = tensors_of()
+    tensors['blocks.0.attn.qkv.weight'] = torch.ones(96, 32,
+                                                     dtype=torch.int8)
+    with pytest.raises(UserError, match='qkv.weight as int8'):
+        read_plain(content(tensors), 'x.pth')
+
+
+def test_patches_that_are_not_square():
+    tensors = tensors_of()
+    tensors['patch_embed.proj.weight'] = torch.ones(32, 3, 16, 8)
+    with pytest.raises(UserError, match='patches of 16 x 8 pixels'):
+        read_plain(content(tensors), 'x.pth')
+
+
+def test_a_converted_file_keeps_heads_and_grid(tmp_path):
+    torch.save(tensors_of(img_size=(32, 128)), tmp_path / 'x.pth')
+    arch = dict(SIZES, img_size=(32, 128))
+    convert(tmp_path / 'x.pth', tmp_path / 'own.pth', arch=arch,
+            img_size=(32, 128), stage_depths=(1, 1))
+    again = hpvit_mm.create_backbone(checkpoint=tmp_path / 'own.pth')
+    assert again.pos_grid == (2, 8)
+    with pytest.raises(UserError, match='4 attention heads'):
+        hpvit_mm.create_backbone(dict(arch, num_heads=2),
+                                 tmp_path / 'own.pth', stage_depths=(1, 1))
+    # as 4 x 4 the rows would be another table
+    square = HPViT(SIZES, img_size=64, stage_depths=(1, 1), init_cfg=dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'own.pth')))
+    square.init_weights()
+    assert not torch.equal(square.pos_embed, again.pos_embed)
+
+
+def test_positions_that_are_not_square(tmp_path):
+    torch.save(tensors_of(img_size=(32, 96)), tmp_path / 'x.pth')
+    with pytest.raises(UserError, match='img_size'):
+        convert(tmp_path / 'x.pth', None, arch=SIZES, stage_depths=(1, 1))
+    _, backbone = convert(tmp_path / 'x.pth', None, arch=SIZES,
+                          stage_depths=(1, 1), img_size=(32, 96))
+    assert tuple(backbone['img_size']) == (32, 96)
+
+
+@pytest.mark.parametrize('options, says', [
+    (dict(arch='dinov3_vits16'), "nearest ones are 'dinov3-small'"),
+    (dict(arch='base', pretrained=True), 'checkpoint=FILE'),
+    (dict(arch='base', depths=(1, 1)), 'stage_depths')])
+def test_words_of_other_libraries(options, says):
+    with pytest.raises(UserError, match=says):
+        hpvit_mm.create_backbone(**options)
+
+
+def test_one_stage_where_patches_do_not_overlap():
+    backbone = hpvit_mm.create_backbone(dict(SIZES, img_size=64),
+                                        patch_stride=16)
+    assert backbone.feature_info.reduction() == [16]
