@@ -150,6 +150,10 @@ def backbone_arguments(plain: PlainViT,
         kwargs['img_size'] = size[0] if size[0] == size[1] else size
         if not patch_size and kwargs['img_size'] == base.get('img_size', 224):
             del kwargs['img_size']
+        elif not patch_size and flags['patch_size'] % 4:
+            # a kernel of 14 is resized to 16 for strides of 4
+            sides = [16 * side for side in plain.grid]
+            kwargs['img_size'] = sides[0] if sides[0] == sides[1] else sides
     for name in ('qkv_bias', 'layer_scale_init_value', 'pre_norm',
                  'norm_cfg'):
         default = base.get(name, ARGUMENTS[name])

@@ -4,6 +4,7 @@ import torch
 
 import hpvit_mm
 from hpvit_mm.checkpoints.convert import convert
+from hpvit_mm.checkpoints.describe import describe
 from hpvit_mm.checkpoints.plain import read_plain
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
@@ -102,6 +103,17 @@ def test_positions_that_are_not_square(tmp_path):
     _, backbone = convert(tmp_path / 'x.pth', None, arch=SIZES,
                           stage_depths=(1, 1), img_size=(32, 96))
     assert tuple(backbone['img_size']) == (32, 96)
+
+
+def test_the_printed_line_keeps_the_grid(tmp_path):
+    """For strides of 4 the size counts patches of 16, not of 14."""
+    model = HPViT(dict(SIZES, base='dinov2-small', img_size=140),
+                  patch_size=14, patch_stride=14)
+    torch.save({name.replace('norms.0', 'norm'): tensor
+                for name, tensor in model.state_dict().items()},
+               tmp_path / 'x.pth')
+    backbone = describe(tmp_path / 'x.pth')['encoder']['backbone']
+    assert HPViT(**backbone, stage_depths=(1, 1)).pos_grid == (10, 10)
 
 
 @pytest.mark.parametrize('options, says', [
