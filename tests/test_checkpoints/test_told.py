@@ -3,8 +3,7 @@ import pytest
 import torch
 
 import hpvit_mm
-from hpvit_mm.checkpoints.convert import convert
-from hpvit_mm.checkpoints.describe import describe
+from hpvit_mm.checkpoints.convert import backbone_arguments, convert
 from hpvit_mm.checkpoints.plain import read_plain
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
@@ -112,7 +111,9 @@ def test_the_printed_line_keeps_the_grid(tmp_path):
     torch.save({name.replace('norms.0', 'norm'): tensor
                 for name, tensor in model.state_dict().items()},
                tmp_path / 'x.pth')
-    backbone = describe(tmp_path / 'x.pth')['encoder']['backbone']
+    plain = read_plain(torch.load(tmp_path / 'x.pth'), 'x.pth')
+    backbone = backbone_arguments(plain, known=dict(SIZES,
+                                                    base='dinov2-small'))
     assert HPViT(**backbone, stage_depths=(1, 1)).pos_grid == (10, 10)
 
 
