@@ -257,8 +257,12 @@ def _recorded(content: dict) -> Optional['HPViT']:
     backbone = own_record(content).get('backbone')
     if not backbone or 'arch' not in backbone:
         return None
-    with torch.device('meta'):
-        return HPViT(**backbone)
+    try:
+        with torch.device('meta'):
+            return HPViT(**backbone)
+    except TypeError as error:
+        raise UserError('the record of its backbone is of another version '
+                        f'({error}): convert it by that one.') from error
 
 
 def _structure(plain: PlainViT, named: Dict[str, Tensor]) -> dict:
@@ -491,9 +495,10 @@ def _grid(count: int, known: Optional[Tuple[int, int]]
 
 def _grid_of_config(plain: PlainViT) -> Optional[Tuple[int, int]]:
     """Return the grid of a config.json, of transformers' or timm's."""
+    pretrained = plain.config.get('pretrained_cfg') or {}
     size = plain.config.get('image_size') or timm_arguments(
-        plain.config).get('img_size') or (plain.config.get(
-            'pretrained_cfg') or {}).get('input_size', ())[-2:]
+        plain.config).get('img_size') or pretrained.get('input_size')
+    size = size[-2:] if isinstance(size, list) else size
     return _grid_of_size(size, plain.patch_size) if size else None
 
 

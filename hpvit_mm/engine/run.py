@@ -93,7 +93,7 @@ def warn_of_schedule(runner: Runner) -> None:
             entries if isinstance(entries, list) else [entries]):
         epochs = entry.get('by_epoch', True)
         length = loop.max_epochs if epochs else loop.max_iters
-        if (by_epoch or not epochs) and entry.get('end', 0) > length:
+        if (by_epoch or not epochs) and (entry.get('end') or 0) > length:
             runner.logger.warning(
                 f'param_scheduler[{index}] ({entry.type}) goes on to '
                 f'{"epoch" if epochs else "iteration"} {entry.end}, but the '
