@@ -6,6 +6,7 @@ from typing import Iterator, Optional, Sequence
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
 
 from hpvit_mm import environment
 from hpvit_mm.checkpoints.loader import register_loaders
@@ -37,7 +38,8 @@ def train(argv: Optional[Sequence[str]] = None) -> None:
     settle_batch_size(runner)
     check_batches_of_epoch(runner)
     warn_of_schedule(runner)
-    warn_of_random_weights(runner)
+    if skeleton:
+        warn_of_random_weights(runner, skeleton[0])
     with closing_hooks(runner), explained(runner):
         runner.train()
     del runner
@@ -101,11 +103,11 @@ def warn_of_schedule(runner: Runner) -> None:
                 '(and the milestones)')
 
 
-def warn_of_random_weights(runner: Runner) -> None:
+def warn_of_random_weights(runner: Runner, model: nn.Module) -> None:
     """Warn of a backbone with a task and without weights."""
     cfg = runner.cfg
     backbone = cfg.model.get('backbone') or {}
-    if head_classes(runner.model) and not (
+    if head_classes(model) and not (
             backbone.get('init_cfg') or cfg.model.get('init_cfg')
             or cfg.get('load_from') or cfg.get('resume')):
         runner.logger.warning(

@@ -1,5 +1,6 @@
 """Checkpoints of tensors and plain values."""
 from collections import OrderedDict
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -26,13 +27,17 @@ def checkpoint():
         param_schedulers=[dict(base_values=[np.float64(0.1)])])
 
 
+RUNNER = SimpleNamespace(cfg=ConfigDict(model=dict(backbone=dict(
+    type='hpvit_mm.HPViT', arch='tiny', init_cfg=None))))
+
+
 def test_round_trip(tmp_path):
     hook, saved = PlainCheckpointHook(), checkpoint()
-    hook.before_save_checkpoint(None, saved)
+    hook.before_save_checkpoint(RUNNER, saved)
     torch.save(saved, tmp_path / 'a.pth')
     loaded = torch.load(tmp_path / 'a.pth', weights_only=True)
     assert loaded['meta'] == dict(
-        epoch=1, seed=3, dataset_meta=dict(
+        backbone=dict(arch='tiny'), epoch=1, seed=3, dataset_meta=dict(
             classes=('a', 'b'), palette=[[1., 0., 0.], [0., 1., 0.]]))
     hook.after_load_checkpoint(None, loaded)
     curve = loaded['message_hub']['log_scalars']['train/loss']
@@ -46,7 +51,7 @@ def test_running_state_is_left_alone():
     """The hub goes on counting after a save."""
     before = checkpoint()
     hub = before['message_hub']
-    PlainCheckpointHook().before_save_checkpoint(None, before)
+    PlainCheckpointHook().before_save_checkpoint(RUNNER, before)
     assert isinstance(hub['log_scalars']['train/loss'], HistoryBuffer)
 
 

@@ -9,12 +9,12 @@ from torch import nn
 from hpvit_mm.engine.run import warn_of_random_weights, warn_of_schedule
 
 
-def runner(cfg, loop=IterBasedTrainLoop, model=None):
+def runner(cfg, loop=IterBasedTrainLoop):
     lines = []
     loop = object.__new__(loop)
     loop._max_epochs, loop._max_iters = 2, 20
     return lines, SimpleNamespace(
-        cfg=ConfigDict(cfg), train_loop=loop, model=model,
+        cfg=ConfigDict(cfg), train_loop=loop,
         logger=SimpleNamespace(warning=lines.append))
 
 
@@ -42,6 +42,6 @@ def test_random_weights(cfg, number):
     model = nn.Module()
     model.head = nn.Module()
     model.head.num_classes = 3
-    lines, one = runner(cfg, model=model)
-    warn_of_random_weights(one)
+    lines, one = runner(cfg)
+    warn_of_random_weights(one, model)
     assert len(lines) == number

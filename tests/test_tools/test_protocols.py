@@ -88,7 +88,8 @@ def test_knn_in_bfloat16(write, inside, monkeypatch):
 
     def watched(self, x):
         outs = forward(self, x)
-        seen.append(torch.is_autocast_enabled('cpu'))
+        if not x.is_meta:  # the check before the run
+            seen.append(torch.is_autocast_enabled('cpu'))
         return outs
 
     monkeypatch.setattr(HPViT, 'forward', watched)
