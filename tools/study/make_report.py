@@ -106,6 +106,9 @@ def answer(question: Question, values: Values) -> List[str]:
     difference, low, high = compare(question.metric, a, b)
     verdict = ('**supported**' if low > 0 else '**no, the opposite**'
                if high < 0 else 'cannot be told')
+    if min(len(a), len(b)) < 2 and question.task not in (
+            'segmentation', 'classification'):  # of frozen features
+        verdict = 'one training each, cannot be told'
     return [question.text, f'{question.a} - {question.b}',
             f'{difference:+.1f}', f'{low:+.1f} to {high:+.1f}', verdict]
 
