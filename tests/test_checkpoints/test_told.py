@@ -1,4 +1,4 @@
-"""What a file tells besides its tensors is kept, or refused."""
+"""Heads, grids and activations that a file tells beside its tensors."""
 import pytest
 import torch
 

@@ -8,6 +8,13 @@ import hpvit_mm
 from hpvit_mm.checkpoints import from_pretrained
 
 
+def needs_packages(ending):
+    """Skip a test of ONNX where its packages are not installed."""
+    for name in ('onnx', 'onnxscript', 'onnxruntime'):
+        if ending == 'onnx':
+            pytest.importorskip(name)
+
+
 def programs(path):
     """Return a function that runs an exported file."""
     if path.suffix == '.pt2':
@@ -25,9 +32,7 @@ def programs(path):
     ('segmentation', 'model', (64, 64), 'onnx', [(16, 16)])])
 def test_exported_programs_give_the_same(inside, trained, tmp_path, kind,
                                          part, shape, ending, sizes):
-    if ending == 'onnx':
-        for name in ('onnx', 'onnxscript', 'onnxruntime'):
-            pytest.importorskip(name)
+    needs_packages(ending)
     config, checkpoint = trained(kind)
     out = tmp_path / f'out.{ending}'
     printed = inside('export.py', config, checkpoint, out, '--part', part,
@@ -43,9 +48,7 @@ def test_exported_programs_give_the_same(inside, trained, tmp_path, kind,
     ('classification', 'model', 'onnx', [])])
 def test_programs_for_many_sizes(inside, trained, tmp_path, kind, part,
                                  ending, strides):
-    if ending == 'onnx':
-        for name in ('onnx', 'onnxscript', 'onnxruntime'):
-            pytest.importorskip(name)
+    needs_packages(ending)
     config, checkpoint = trained(kind)
     out = tmp_path / f'out.{ending}'
     printed = inside('export.py', config, checkpoint, out, '--part', part,

@@ -69,8 +69,6 @@ def check_widths(model: nn.Module) -> None:
              for name in ('backbone', 'neck', 'rpn_head', 'bbox_head')]
     maps, giver = torch.zeros(
         2, model.backbone.in_channels, 128, 128, device='meta'), 'the images'
-    training = model.training
-    model.eval()  # batch norm takes maps of one value
     for path, part in [*parts, *heads_of(model)]:
         if not isinstance(part, nn.Module):
             continue
@@ -91,7 +89,6 @@ def check_widths(model: nn.Module) -> None:
                     f'{path}.in_channels') from error
             if is_giver:  # the heads need its maps
                 break
-    model.train(training)
 
 
 # ---------------------------------------------------------------- training
