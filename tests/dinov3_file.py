@@ -25,7 +25,7 @@ def write_dinov3(path: Path, **arch) -> dict:
             tensor = torch.randn(96)
         if not name.endswith('v_bias'):
             tensors[name] = tensor
-    tensors['rope_embed.periods'] = torch.ones(4)
+    tensors['rope_embed.periods'] = 100.**(torch.arange(4) / 4)
     tensors['mask_token'] = torch.zeros(1, 32)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(tensors, path)

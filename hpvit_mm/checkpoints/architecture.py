@@ -8,6 +8,9 @@ neither does, the user has to, by ``arch``.
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
+import torch
+from torch import Tensor
+
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, DINOV3, EVA02,
                                              LN5, PARTS, PE, ROPE_MIXED,
@@ -69,23 +72,36 @@ HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
                       gelu_fast='gelu_tanh')
 # model_type of transformers whose tensors look like a plain ViT's, and that
 # compute something else
-HF_OTHERS = re.compile(r'(owlvit|owlv2|vitpose|mlcd|yolos)\w*')
-# what a class assumes where its config.json has no hidden_act
-HF_DEFAULTS = ((re.compile(r'siglip'), 'gelu_pytorch_tanh'),
-               (re.compile(r'(alt|chinese_|meta)?clip|git'), 'quick_gelu'))
+HF_OTHERS = re.compile(r'(owlvit|owlv2|vitpose|mlcd|yolos|vilt|bridgetower'
+                       r'|audio-spectrogram-transformer)\w*')
+# what a class assumes where its config.json has no hidden_act and no eps
+HF_DEFAULTS = (
+    (re.compile(r'siglip|idefics|smolvlm'), ('gelu_pytorch_tanh', 1e-6)),
+    (re.compile(r'(alt|chinese_|meta|x_)?clip|git'), ('quick_gelu', 1e-5)))
+# entries of config.json that are read: what they have to be
+NUMBERS = dict(num_attention_heads=int, layer_norm_eps=float,
+               rms_norm_eps=float, rope_theta=float)
 
 
 def check_config(config: dict, source: str) -> None:
-    """Refuse a model of transformers that computes something else.
+    """Refuse a config.json that is damaged, or of another kind of model.
 
     Raises:
-        UserError: Names the model, or the activation.
+        UserError: Names the entry, the model, or the activation.
     """
+    for entries in (config, timm_arguments(config)):
+        for name in NUMBERS.keys() & entries.keys():
+            value, kind = entries[name], NUMBERS[name]
+            if value is not None and not (
+                    type(value) in (int, kind) and value > 0):
+                raise UserError(
+                    f'config.json of {source} has {name}={value!r}, which is '
+                    'no positive number: copy the folder again.')
     kind = str(config.get('model_type'))
     if HF_OTHERS.fullmatch(kind):
         raise UserError(
-            f'{source} is a {kind}, which computes something else than a '
-            'plain ViT: use another checkpoint.')
+            f'{source} is of the model_type {kind}, which computes something '
+            'else than a plain ViT: use another checkpoint.')
     gated = config.get('use_gated_mlp') or kind.startswith('aimv2')
     if gated and config.get('hidden_act', 'silu') != 'silu':
         raise UserError(
@@ -96,14 +112,34 @@ def check_config(config: dict, source: str) -> None:
 
 def timm_arguments(config: dict) -> dict:
     """Return the arguments of timm's model in a config.json."""
-    return config.get('model_args') or {}
+    arguments = config.get('model_args')
+    return arguments if isinstance(arguments, dict) else {}
 
 
-def hidden_act(config: dict) -> Optional[str]:
-    """Return the activation of a config.json, or that of its class."""
+def config_of_periods(periods: Tensor, embed_dims: int) -> dict:
+    """Return what DINOv3's table tells, as entries of a config.json.
+
+    Args:
+        periods: Of shape (head_dims / 4, ), ``base ** (j / (head_dims / 4))``
+            (facebookresearch/dinov3).
+        embed_dims: Width of the network.
+    """
+    count, periods = len(periods), periods.double()
+    base = DINOV3_POSITIONS['base']
+    usual = base**(torch.arange(count, dtype=periods.dtype) / count)
+    if not torch.allclose(periods, usual, rtol=1e-2):  # of bfloat16
+        base = round(periods[-1].item()**(count / (count - 1)), 4)
+    return dict(num_attention_heads=embed_dims // (4 * count),
+                rope_theta=base)
+
+
+def act_and_eps(config: dict) -> Tuple[Optional[str], Optional[float]]:
+    """Return the activation and eps of a config.json, or of its class."""
     kind = str(config.get('model_type'))
-    return config.get('hidden_act') or next(
-        (act for pattern, act in HF_DEFAULTS if pattern.match(kind)), None)
+    act, eps = next((defaults for pattern, defaults in HF_DEFAULTS
+                     if pattern.match(kind)), (None, None))
+    return config.get('hidden_act') or act, config.get(
+        'layer_norm_eps') or config.get('rms_norm_eps') or eps
 
 
 def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
@@ -120,6 +156,8 @@ def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
         UserError: If it is one that HPViT cannot compute.
     """
     config, flags = plain.config, plain.structure
+    act, eps = act_and_eps(config)
+    base = dict(base=config.get('rope_theta') or DINOV3_POSITIONS['base'])
     unknown = timm_arguments(config).keys() - TIMM_ARGUMENTS
     if unknown:
         name = min(unknown)
@@ -136,24 +174,24 @@ def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
                 f'{found}, which HPViT cannot represent: use another '
                 'checkpoint.')
         told = dict(HIDDEN, **found)
-    elif hidden_act(config):
-        if hidden_act(config) not in HF_ACTIVATIONS:
+    elif act:
+        if str(act) not in HF_ACTIVATIONS:
             raise UserError(
-                f'{plain.source} has the activation {hidden_act(config)}, '
-                'which HPViT cannot represent: use another checkpoint.')
-        told = dict(HIDDEN, act=HF_ACTIVATIONS[hidden_act(config)])
+                f'{plain.source} has the activation {act}, which HPViT '
+                'cannot represent: use another checkpoint.')
+        told = dict(HIDDEN, act=HF_ACTIVATIONS[act])
         if plain.family == 'Hugging Face DINOv3':
-            told['rotary'] = dict(coords='centre',
-                                  base=config.get('rope_theta', 100.))
+            told['rotary'] = dict(DINOV3_POSITIONS, **base)
     else:
         told = _told_by_names(plain, flags)
+    if plain.family == 'DINOv3':
+        told['rotary'] = dict(DINOV3_POSITIONS, **base)
     if flags['act'] == 'swiglu':
         told['act'] = 'swiglu'
     elif told.get('act') == 'swiglu':
         raise UserError(f'{plain.source} has the activation SiLU without a '
                         'gate, which HPViT cannot represent: use another '
                         'checkpoint.')
-    eps = config.get('layer_norm_eps', config.get('rms_norm_eps'))
     if eps:
         told['norm_cfg'] = dict(type='LN', eps=eps)
     return {name: value for name, value in told.items()

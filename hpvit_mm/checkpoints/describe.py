@@ -65,6 +65,7 @@ def _encoder(content: dict, source: str, prefix: Optional[str]) -> dict:
         backbone=plain_data(backbone_arguments(
             plain, known=known)),
         prefix=prefix, heads_are_known=bool(heads_of(plain)),
+        arch_is_known=told or bool(names) or not needs_name(plain),
         drop=[kind for kind in DROPPABLE if any(
             why.startswith(kind.replace('_', ' ')) for why in ignored)],
         ignored=dict(ignored))

@@ -65,11 +65,13 @@ def export(checkpoint: str, out: Optional[str], to: str,
                          rotary['style'], inverse=True)
     if plain.structure['qkv_bias'] == 'qv':
         tensors = split_bias(tensors)
+    if to != 'hf':
+        tensors = _without_new_biases(tensors)
     if to == 'hf':
         tensors, config = for_transformers(
             tensors, arch, record.get('backbone', {}), plain.source)
     elif to == 'timm':
-        tensors = _timm_names(_without_new_biases(tensors), arch)
+        tensors = _timm_names(tensors, arch)
     else:
         if any(arch.get(name) not in (None, False, 'gelu') for name in (
                 *HIDDEN, 'attn_norm', 'mlp_norm', 'qk_norm', 'patch_norm')):
@@ -115,10 +117,10 @@ def _timm_names(tensors: Dict[str, Tensor], arch: dict
 
 
 def _without_new_biases(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """Return tensors without the zero biases that timm's networks lack.
+    """Return tensors without the zero biases that the networks lack.
 
-    timm's DINOv3 has no biases of queries and values, its CLIP and PE none of
-    the patch embedding.
+    timm's DINOv3 has no biases of queries and values, CLIP and PE none of the
+    patch embedding.
     """
     for absent, pattern in (
             ('pos_embed' not in tensors, r'.*\.attn\.[qv]_bias'),

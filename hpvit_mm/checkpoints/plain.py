@@ -9,7 +9,8 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
-from .architecture import HIDDEN, check_config, hidden_flags, timm_arguments
+from .architecture import (HIDDEN, check_config, config_of_periods,
+                           hidden_flags, timm_arguments)
 from .families import FAMILIES, fuse_mlp, fuse_qkv, recognise, rename
 from .families.hpvit import FAMILY as HPVIT
 
@@ -142,8 +143,13 @@ class PlainViT:
         norm = self.tensors.get('blocks.0.attn.q_norm.weight')
         if norm is not None and len(norm) < self.embed_dims:
             return self.embed_dims // len(norm)
-        return self.config.get('num_attention_heads') or timm_arguments(
+        heads = self.config.get('num_attention_heads') or timm_arguments(
             self.config).get('num_heads')
+        # timm's own have heads of 64; others of these widths have 12
+        if not heads and re.search('tiny|small', str(
+                self.config.get('architecture'))):
+            return self.embed_dims // 64 or None
+        return heads
 
     @property
     def prefix_tokens(self) -> Dict[str, int]:
@@ -228,12 +234,16 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
         return plain
     architecture = str(plain.config.get('architecture',
                                         content.get('arch', '')))
-    tag = (plain.config.get('pretrained_cfg') or {}).get('tag')
+    tag = _pretrained_cfg(plain.config).get('tag')
     if architecture and tag:  # as timm writes models
         architecture += f'.{tag}'
     _sort(renamed, plain, drop)
     _split_position(plain, grid)
     plain.structure = _structure(plain, named)
+    periods = renamed.get('rope_embed.periods')
+    if periods is not None and periods.ndim == 1 and len(periods) > 1:
+        plain.config = dict(plain.config, **config_of_periods(
+            periods, plain.embed_dims))
     plain.told = hidden_flags(plain, architecture)
     return plain
 
@@ -349,7 +359,8 @@ def flatten(content: dict) -> Dict[str, Tensor]:
 def _holds_tensors(content: dict, key: str) -> bool:
     entry = content.get(key)
     return isinstance(entry, dict) and any(
-        isinstance(value, (Tensor, dict)) for value in entry.values())
+        isinstance(value, dict) or isinstance(value, Tensor) and value.ndim
+        for value in entry.values())
 
 
 def _no_tensors(content: dict) -> str:
@@ -493,9 +504,15 @@ def _grid(count: int, known: Optional[Tuple[int, int]]
     return (side, side) if side and side * side == count else None
 
 
+def _pretrained_cfg(config: dict) -> dict:
+    """Return timm's description of the weights in a config.json."""
+    found = config.get('pretrained_cfg')
+    return found if isinstance(found, dict) else {}
+
+
 def _grid_of_config(plain: PlainViT) -> Optional[Tuple[int, int]]:
     """Return the grid of a config.json, of transformers' or timm's."""
-    pretrained = plain.config.get('pretrained_cfg') or {}
+    pretrained = _pretrained_cfg(plain.config)
     size = plain.config.get('image_size') or timm_arguments(
         plain.config).get('img_size') or pretrained.get('input_size')
     size = size[-2:] if isinstance(size, list) else size
@@ -505,7 +522,8 @@ def _grid_of_config(plain: PlainViT) -> Optional[Tuple[int, int]]:
 def _grid_of_size(size: Union[int, Sequence[int]],
                   patch_size: Sequence[int]) -> Optional[Tuple[int, int]]:
     sides = (size, size) if isinstance(size, int) else size
-    if len(sides) != 2 or not all(isinstance(one, int) for one in sides):
+    if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(
+            isinstance(one, int) and one > 0 for one in sides):
         return None
     height, width = sides
     return height // patch_size[0], width // patch_size[1]

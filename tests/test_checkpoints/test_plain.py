@@ -361,7 +361,7 @@ def test_what_is_no_plain_vit(content):
 
 
 @pytest.mark.parametrize('config, says', [
-    (dict(model_type='owlvit_vision_model'), 'is a owlvit_vision_model'),
+    (dict(model_type='owlvit_vision_model'), 'model_type owlvit_vision_model'),
     (dict(model_type='vitpose_backbone'), 'something else than a plain ViT'),
     (dict(use_gated_mlp=True, hidden_act='gelu'), 'gated MLP.*gelu'),
     (dict(model_type='aimv2_vision_model', hidden_act='gelu'), 'gated MLP'),

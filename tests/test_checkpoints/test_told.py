@@ -1,6 +1,7 @@
 """Heads, grids and activations that a file tells beside its tensors."""
 import pytest
 import torch
+from dinov3_file import TINY, write_dinov3
 
 import hpvit_mm
 from hpvit_mm.checkpoints.convert import backbone_arguments, convert
@@ -15,7 +16,7 @@ SIZES = dict(embed_dims=32, num_layers=2, num_heads=4,
 def tensors_of(**options):
     """A plain ViT's, by MAE's names, with a random embedding."""
     torch.manual_seed(0)
-    model = HPViT(SIZES, patch_stride=16, **options)
+    model = HPViT(**dict(dict(arch=SIZES), patch_stride=16, **options))
     torch.nn.init.normal_(model.pos_embed)
     return {name.replace('norms.0', 'norm'): tensor
             for name, tensor in model.state_dict().items()}
@@ -130,3 +131,66 @@ def test_one_stage_where_patches_do_not_overlap():
     backbone = hpvit_mm.create_backbone(dict(SIZES, img_size=64),
                                         patch_stride=16)
     assert backbone.feature_info.reduction() == [16]
+
+
+def test_the_base_and_heads_of_dinov3s_periods(tmp_path):
+    tensors = write_dinov3(tmp_path / 'x.pth')
+    arch = dict(TINY, base='dinov3-base')
+    assert read_plain(tensors, 'x.pth').num_heads == 2
+    load = dict(checkpoint=tmp_path / 'x.pth', stage_depths=(1, 1))
+    hpvit_mm.create_backbone(arch, **load)
+    tensors['rope_embed.periods'] = 1000.**(torch.arange(4) / 4)
+    torch.save(tensors, tmp_path / 'x.pth')
+    assert read_plain(tensors, 'x.pth').told['rotary']['base'] == \
+        pytest.approx(1000.)
+    with pytest.raises(UserError, match='rotary'):
+        hpvit_mm.create_backbone(arch, **load)
+
+
+@pytest.mark.parametrize('config, heads, eps', [
+    (dict(architecture='vit_tiny_patch16_224'), 3, None),
+    (dict(architecture='vit_x'), None, None),
+    (dict(model_type='clip_vision_model'), None, 1e-5),
+    (dict(model_type='smolvlm_vision'), None, 1e-6)])
+def test_what_a_class_has_where_its_config_is_silent(config, heads, eps):
+    sizes = dict(SIZES, embed_dims=192)
+    plain = read_plain(content(tensors_of(arch=sizes), **config), 'x.pth')
+    assert plain.num_heads == heads
+    assert plain.told.get('norm_cfg', dict(eps=None))['eps'] == eps
+
+
+@pytest.mark.parametrize('config, says', [
+    (dict(num_attention_heads='4'), "num_attention_heads='4'"),
+    (dict(layer_norm_eps=-1.), 'layer_norm_eps=-1.0'),
+    (dict(rope_theta=[1]), 'rope_theta'),
+    (dict(model_type='vilt'), 'model_type vilt'),
+    (dict(hidden_act=['gelu']), 'activation')])
+def test_a_damaged_config(config, says):
+    with pytest.raises(UserError, match=says):
+        read_plain(content(tensors_of(), **config), 'x.pth')
+
+
+@pytest.mark.parametrize('config', [
+    dict(image_size='32'), dict(image_size={'height': 32}),
+    dict(image_size=[-32, 128]), dict(pretrained_cfg='x'),
+    dict(model_args='x'), dict(rope_theta=None)])
+def test_entries_of_a_config_that_tell_nothing(config):
+    plain = read_plain(content(tensors_of(img_size=64), **config), 'x.pth')
+    assert plain.grid == (4, 4)
+
+
+def test_the_state_of_an_average_is_no_model():
+    tensors = dict(model_ema=dict(decay=torch.tensor(.9)), model=tensors_of())
+    assert read_plain(tensors, 'x.pth').embed_dims == 32
+
+
+@pytest.mark.parametrize('argument', [
+    dict(patch_stride=4.), dict(window_size=None), dict(out_indices=1.5),
+    dict(stage_depths='11'), dict(frozen_stages='1'), dict(attention=3),
+    dict(img_size='224'), dict(pre_norm='no'), dict(with_cp='yes'),
+    dict(drop_rate='a'), dict(arch=dict(SIZES, num_heads='4'))])
+def test_arguments_of_another_type(argument):
+    name = next(iter(argument))
+    with pytest.raises(UserError, match='num_heads' if name == 'arch'
+                       else name):
+        HPViT(**dict(dict(arch=SIZES, stage_depths=(1, 1)), **argument))

@@ -34,9 +34,14 @@ def test_three_lines(dinov3):
 
 def test_the_file_tells_the_architecture(dinov3, tmp_path):
     tensors = torch.load(dinov3)
+    backbone = hpvit_mm.create_backbone(checkpoint=dinov3,
+                                        stage_depths=(1, 1))
+    assert backbone.arch['num_heads'] == 2  # of the table of periods
     # a size that has no name does not tell its heads
+    torch.save({name: tensor for name, tensor in tensors.items()
+                if 'periods' not in name}, tmp_path / 'x.pth')
     with pytest.raises(UserError, match='number of heads.*num_heads'):
-        hpvit_mm.create_backbone(checkpoint=dinov3)
+        hpvit_mm.create_backbone(checkpoint=tmp_path / 'x.pth')
     arch = dict(TINY, base='dinov3-base')
     convert(dinov3, tmp_path / 'file.pth', arch=arch, stage_depths=(2, ),
             patch_stride=16, with_cls_token=True)

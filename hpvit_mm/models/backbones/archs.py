@@ -192,6 +192,10 @@ def resolve_arch(arch: Union[str, dict]) -> dict:
         raise UserError(
             f'arch {what}: its entries are {", ".join(REQUIRED)} and, where '
             f'they differ from the defaults, base, {", ".join(allowed[4:])}.')
+    for name in REQUIRED:
+        if type(own[name]) is not int or own[name] < 1:
+            raise UserError(f'{name} of arch must be a whole number of at '
+                            f'least 1, but it is {own[name]!r}.')
     if own['embed_dims'] % own['num_heads'] or own['embed_dims'] % 4:
         raise UserError(
             f'embed_dims={own["embed_dims"]} of arch must be a multiple of '

@@ -10,19 +10,38 @@ from ..layers.token_layout import ATTENTION_KINDS
 OUT_TYPES = ('featmap', 'avg_featmap')
 
 
+def whole_numbers(name: str, value: Union[int, Sequence[int]],
+                  least: Optional[int] = None) -> Tuple[int, ...]:
+    """Return one number or several, of at least ``least``."""
+    numbers = tuple(value) if isinstance(value, (list, tuple)) else (value, )
+    if not all(type(one) is int for one in numbers):
+        raise UserError(f'{name} must be whole numbers, but it is {value!r}.')
+    if least is not None and min(numbers, default=least) < least:
+        raise UserError(f'{name} must be at least {least}, but it is '
+                        f'{value}.')
+    return numbers
+
+
+def whole_number(name: str, value: int, least: int) -> int:
+    if type(value) is not int:
+        raise UserError(f'{name} must be a whole number, but it is '
+                        f'{value!r}.')
+    return whole_numbers(name, value, least)[0]
+
+
 def pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:
     """Return (height, width) of one number or two."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or min(pair) < 1:
-        raise UserError(f'{name} must be a number or (height, width), all at '
-                        f'least 1, but it is {value}.')
-    return pair
+    pair = whole_numbers(name, value, 1)
+    if len(pair) not in (1, 2):
+        raise UserError(f'{name} must be a number or (height, width), but it '
+                        f'is {value}.')
+    return pair[0], pair[-1]
 
 
 def check_rate(name: str, value: float) -> None:
-    if not 0 <= value < 1:
+    if not isinstance(value, (int, float)) or not 0 <= value < 1:
         raise UserError(f'{name} must be from 0 to less than 1, but it is '
-                        f'{value}.')
+                        f'{value!r}.')
 
 
 def check_norm(norm_cfg: dict, embed_dims: int) -> None:
@@ -52,7 +71,7 @@ def check_stage_depths(depths: Optional[Sequence[int]], num_layers: int,
                 f'arch has num_layers={num_layers}, for which there are no '
                 'default stage_depths: give stage_depths that sum to it.')
         return 2, 2, num_layers - 6, 2
-    depths = (depths, ) if isinstance(depths, int) else tuple(depths)
+    depths = whole_numbers('stage_depths', depths)
     if not depths or min(depths) < 0 or sum(depths) != num_layers:
         raise UserError(
             f'stage_depths={depths} must be numbers of blocks that sum to '
@@ -73,10 +92,7 @@ def check_out_indices(indices: Union[int, Sequence[int], None],
 def check_ascending(name: str, numbers: Union[int, Sequence[int]],
                      what: str, count: int, where: str) -> Tuple[int, ...]:
     """Return positive numbers of outputs."""
-    given = (numbers, ) if isinstance(numbers, int) else tuple(numbers)
-    if not all(type(i) is int for i in given):
-        raise UserError(f'{name} must be whole numbers, but it is '
-                        f'{numbers!r}.')
+    given = whole_numbers(name, numbers)
     positive = tuple(i + count if i < 0 else i for i in given)
     if not positive or list(positive) != sorted(set(positive)) or not (
             0 <= positive[0] and positive[-1] < count):
@@ -97,6 +113,9 @@ def check_attention(attention: Union[str, Sequence, None],
         ]
     elif isinstance(attention, str):
         attention = [attention] * len(depths)
+    elif not isinstance(attention, (list, tuple)):
+        raise UserError('attention must be a name, or one entry per stage, '
+                        f'but it is {attention!r}.')
     if len(attention) != len(depths):
         raise UserError(
             f'attention has {len(attention)} entries, but stage_depths has '
@@ -129,12 +148,11 @@ def check_with_cp(with_cp: Union[bool, Sequence[bool]],
                    num_stages: int) -> Tuple[bool, ...]:
     if isinstance(with_cp, int):
         return (bool(with_cp), ) * num_stages
-    with_cp = tuple(with_cp)
-    if len(with_cp) != num_stages:
+    if not isinstance(with_cp, (list, tuple)) or len(with_cp) != num_stages:
         raise UserError(
-            f'with_cp has {len(with_cp)} entries, but stage_depths has '
-            f'{num_stages} stages: give one value, or one per stage.')
-    return with_cp
+            f'with_cp={with_cp!r} does not fit the {num_stages} stages of '
+            'stage_depths: give one value, or one per stage.')
+    return tuple(with_cp)
 
 
 def check_sizes(arch: Union[str, dict], archs: Dict[str, dict],

@@ -111,10 +111,10 @@ class BaseBackbone(BaseModule):
         Raises:
             UserError: If there are not so many stages.
         """
-        if not -1 <= self.frozen_stages <= len(self.strides):
+        if self.frozen_stages not in range(-1, len(self.strides) + 1):
             raise UserError(
                 f'frozen_stages must be from -1 to {len(self.strides)}, the '
-                f'number of stages, but it is {self.frozen_stages}.')
+                f'number of stages, but it is {self.frozen_stages!r}.')
         for part in self._frozen():
             part.requires_grad_(False)
 

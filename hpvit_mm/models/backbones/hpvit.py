@@ -18,7 +18,8 @@ from ..layers.norm import build_norm
 from .archs import ARGUMENTS, ROTARY, resolve_arch
 from .arguments import (OUT_TYPES, check_ascending, check_attention,
                         check_choice, check_norm, check_out_indices,
-                        check_rate, check_stage_depths, check_with_cp, pair)
+                        check_rate, check_stage_depths, check_with_cp, pair,
+                        whole_number)
 from .base import BaseBackbone, Stage
 
 if TYPE_CHECKING:
@@ -176,16 +177,20 @@ class HPViT(BaseBackbone):
         flags = {name: arch.get(name, default) if given[name] is None
                  else given[name] for name, default in ARGUMENTS.items()}
         self.arch = dict(arch, **flags)
-        patch_size, norm_cfg = flags['patch_size'], flags['norm_cfg']
+        patch_size = whole_number('patch_size', flags['patch_size'], 1)
+        whole_number('patch_stride', patch_stride, 1)
+        whole_number('window_size', window_size, 1)
+        whole_number('in_channels', in_channels, 1)
+        whole_number('num_registers', flags['num_registers'], 0)
+        for name in ('pre_norm', 'with_cls_token'):
+            check_choice(name, flags[name], (True, False))
+        norm_cfg = flags['norm_cfg']
         layer_scale_init_value = flags['layer_scale_init_value']
         with_cls_token = flags['with_cls_token']
         num_registers = flags['num_registers']
-        if not isinstance(patch_size, int) or patch_size < 1:
-            raise UserError('patch_size must be a whole number of at least '
-                            f'1, but it is {patch_size!r}.')
         height, width = pair('img_size', flags['img_size'])
         self.pos_grid = (-(-height // patch_size), -(-width // patch_size))
-        if given['patch_size'] is None and patch_stride > 0 \
+        if given['patch_size'] is None \
                 and patch_size % patch_stride and 16 % patch_stride == 0:
             patch_size = 16  # the kernel is resized
             if img_size is not None:
@@ -209,22 +214,12 @@ class HPViT(BaseBackbone):
             raise UserError(
                 f'out_indices={out_indices} counts stages and out_blocks='
                 f'{out_blocks} blocks: give one of them.')
-        if patch_stride < 1 or patch_stride > patch_size or (
-                patch_size - patch_stride) % 2:
+        if patch_stride > patch_size or (patch_size - patch_stride) % 2:
             raise UserError(
                 f'patch_stride={patch_stride} does not fit '
                 f'patch_size={patch_size}: it must be from 1 to patch_size, '
                 'and their difference even, so that tokens stay centred on '
                 'their cells.')
-        if window_size < 1:
-            raise UserError(
-                f'window_size must be at least 1, but it is {window_size}.')
-        if in_channels < 1:
-            raise UserError('in_channels must be at least 1, but it is '
-                            f'{in_channels}.')
-        if num_registers < 0:
-            raise UserError('num_registers must not be negative, but it is '
-                            f'{num_registers}.')
         check_rate('drop_rate', drop_rate)
         check_rate('drop_path_rate', drop_path_rate)
         self.patch_size = patch_size
