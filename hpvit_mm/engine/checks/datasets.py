@@ -87,7 +87,9 @@ def check_root(entry: dict, path: str) -> None:
         raise UserError(
             f'{path}.data_root: the folder {os.path.abspath(root)} does not '
             'exist; put the data there, link it there, or set data_root'
-            + expected(type_name(entry), root))
+            # classes of its own: not the public data set
+            + ('' if entry.get('metainfo')
+               else expected(type_name(entry), root)))
 
 
 def build_lazily(entry: dict, path: str) -> Any:
