@@ -1,8 +1,9 @@
 """The documents: commands, examples, links, and the site made of them.
 
 Commands are parsed by their tools, and not run: that is what the tests of the
-tools do, on small data. The pages of DINOv3 and of one's own data are run as
-they stand (test_dinov3_page.py, test_own_data.py).
+tools do, on small data, because most need a GPU and a public data set. The
+pages of DINOv3 and of one's own data are run as they stand
+(test_dinov3_page.py, test_own_data.py), and so is Python that needs no host.
 """
 import argparse
 import importlib.util
@@ -11,7 +12,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
+from dinov3_file import TINY, write_dinov3
 from mmengine.config import Config
+from mmengine.registry import MODELS
+
+from hpvit_mm.checkpoints import save_pretrained
+from hpvit_mm.models.backbones import archs
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
@@ -107,6 +114,22 @@ def test_an_example_is_valid(page, text, tmp_path):
         file = tmp_path / 'config.py'
         file.write_text(text.replace(f'./{base[1]}', str(path)))
         assert Config.fromfile(file).model.type
+
+
+@pytest.mark.parametrize('page, text', [
+    one for one in blocks('python') if 'backbone(' in one[1]
+    and 'mask' not in one[1]])
+def test_an_example_runs(page, text, tmp_path, monkeypatch):
+    """With small networks under the names that it has."""
+    arch = dict(archs.ARCHS['dinov3-base'], **dict(TINY, num_layers=12))
+    monkeypatch.setitem(archs.ARCHS, 'dinov3-base', arch)
+    monkeypatch.chdir(tmp_path)
+    for name in re.findall(r"'(\w+\.pth)'", text):
+        write_dinov3(tmp_path / name, num_layers=12)
+    config = dict(type='hpvit_mm.HPViT', arch=dict(TINY), stage_depths=(1, 1))
+    save_pretrained(MODELS.build(config), config, 'my-backbone')
+    exec(compile(text, page, 'exec'), dict(
+        images=torch.zeros(1, 3, 64, 64), config=config))
 
 
 @pytest.mark.slow
