@@ -15,6 +15,8 @@ from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, DINOV3, EVA02,
                                              LN5, PARTS, PE, ROPE_MIXED,
                                              ROTARY, SIZES)
+from .config_json import HF_ACTIVATIONS, act_and_eps
+from .positions import size_of
 
 if TYPE_CHECKING:
     from .plain import PlainViT
@@ -58,62 +60,6 @@ TIMM = (
     ('qwen', 'rotary positions beside a position embedding'),
     ('', {}),
 )
-# Arguments of timm's models that the tensors show, or that change nothing.
-TIMM_ARGUMENTS = {
-    'img_size', 'patch_size', 'in_chans', 'num_classes', 'global_pool',
-    'embed_dim', 'depth', 'num_heads', 'mlp_ratio', 'qkv_bias',
-    'init_values', 'class_token', 'reg_tokens', 'no_embed_class', 'pre_norm',
-    'final_norm', 'fc_norm', 'dynamic_img_size', 'dynamic_img_pad',
-    'strict_img_size', 'drop_rate', 'pos_drop_rate', 'patch_drop_rate',
-    'proj_drop_rate', 'attn_drop_rate', 'drop_path_rate', 'weight_init'}
-# hidden_act of transformers
-HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
-                      gelu_pytorch_tanh='gelu_tanh', gelu_new='gelu_tanh',
-                      gelu_fast='gelu_tanh')
-# model_type of transformers whose tensors look like a plain ViT's, and that
-# compute something else
-HF_OTHERS = re.compile(r'(owlvit|owlv2|vitpose|mlcd|yolos|vilt|bridgetower'
-                       r'|audio-spectrogram-transformer)\w*')
-# what a class assumes where its config.json has no hidden_act and no eps
-HF_DEFAULTS = (
-    (re.compile(r'siglip|idefics|smolvlm'), ('gelu_pytorch_tanh', 1e-6)),
-    (re.compile(r'(alt|chinese_|meta|x_)?clip|git'), ('quick_gelu', 1e-5)))
-# entries of config.json that are read: what they have to be
-NUMBERS = dict(num_attention_heads=int, layer_norm_eps=float,
-               rms_norm_eps=float, rope_theta=float)
-
-
-def check_config(config: dict, source: str) -> None:
-    """Refuse a config.json that is damaged, or of another kind of model.
-
-    Raises:
-        UserError: Names the entry, the model, or the activation.
-    """
-    for entries in (config, timm_arguments(config)):
-        for name in NUMBERS.keys() & entries.keys():
-            value, kind = entries[name], NUMBERS[name]
-            if value is not None and not (
-                    type(value) in (int, kind) and value > 0):
-                raise UserError(
-                    f'config.json of {source} has {name}={value!r}, which is '
-                    'no positive number: copy the folder again.')
-    kind = str(config.get('model_type'))
-    if HF_OTHERS.fullmatch(kind):
-        raise UserError(
-            f'{source} is of the model_type {kind}, which computes something '
-            'else than a plain ViT: use another checkpoint.')
-    gated = config.get('use_gated_mlp') or kind.startswith('aimv2')
-    if gated and config.get('hidden_act', 'silu') != 'silu':
-        raise UserError(
-            f'{source} has a gated MLP with the activation '
-            f'{config["hidden_act"]}, which HPViT cannot represent: use '
-            'another checkpoint.')
-
-
-def timm_arguments(config: dict) -> dict:
-    """Return the arguments of timm's model in a config.json."""
-    arguments = config.get('model_args')
-    return arguments if isinstance(arguments, dict) else {}
 
 
 def config_of_periods(periods: Tensor, embed_dims: int) -> dict:
@@ -133,15 +79,6 @@ def config_of_periods(periods: Tensor, embed_dims: int) -> dict:
                 rope_theta=base)
 
 
-def act_and_eps(config: dict) -> Tuple[Optional[str], Optional[float]]:
-    """Return the activation and eps of a config.json, or of its class."""
-    kind = str(config.get('model_type'))
-    act, eps = next((defaults for pattern, defaults in HF_DEFAULTS
-                     if pattern.match(kind)), (None, None))
-    return config.get('hidden_act') or act, config.get(
-        'layer_norm_eps') or config.get('rms_norm_eps') or eps
-
-
 def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
     """Return activation, rotary positions, post-norm and eps of the norms.
 
@@ -158,13 +95,6 @@ def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
     config, flags = plain.config, plain.structure
     act, eps = act_and_eps(config)
     base = dict(base=config.get('rope_theta') or DINOV3_POSITIONS['base'])
-    unknown = timm_arguments(config).keys() - TIMM_ARGUMENTS
-    if unknown:
-        name = min(unknown)
-        raise UserError(
-            f'config.json of {plain.source} has model_args.{name}='
-            f'{timm_arguments(config)[name]!r}, which no tensor shows: set it '
-            'in arch, a dict, and load the file of weights alone.')
     if architecture:
         found = next(flags for pattern, flags in TIMM
                      if re.search(pattern, architecture))
@@ -310,8 +240,7 @@ def arch_of(plain: 'PlainViT') -> dict:
         arch['norm_cfg'] = dict(type='hpvit_mm.RMSNorm',
                                 eps=arch['norm_cfg']['eps'])
     if plain.grid:
-        sides = [side * flags['patch_size'] for side in plain.grid]
-        arch['img_size'] = sides[0] if sides[0] == sides[1] else sides
+        arch['img_size'] = size_of(plain.grid, flags['patch_size'])
     arch.update({name: plain.told[name] for name in HIDDEN
                  if name in plain.told})
     if flags['act'] == 'swiglu':

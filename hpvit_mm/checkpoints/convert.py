@@ -14,6 +14,7 @@ from hpvit_mm.models.backbones.archs import (ARCHS, ARGUMENTS, REQUIRED,
 from .adapt import KEPT, fit
 from .architecture import arch_of, candidates, heads_of, needs_name
 from .plain import PlainViT, read_plain
+from .positions import size_of
 from .read import read_checkpoint
 from .report import LoadReport, check_finite
 from .write import check_destination, write_checkpoint
@@ -145,15 +146,12 @@ def backbone_arguments(plain: PlainViT,
     if patch_size is not None:
         kwargs['patch_size'] = patch_size
     if plain.grid:
-        size = tuple(side * (patch_size or flags['patch_size'])
-                     for side in plain.grid)
-        kwargs['img_size'] = size[0] if size[0] == size[1] else size
-        if not patch_size and kwargs['img_size'] == base.get('img_size', 224):
-            del kwargs['img_size']
-        elif not patch_size and flags['patch_size'] % 4:
+        own = flags['patch_size']
+        size = size_of(plain.grid, own)
+        if patch_size or size != base.get('img_size', 224):
             # a kernel of 14 is resized to 16 for strides of 4
-            sides = [16 * side for side in plain.grid]
-            kwargs['img_size'] = sides[0] if sides[0] == sides[1] else sides
+            kwargs['img_size'] = size_of(plain.grid, patch_size or (
+                16 if own % 4 else own))
     for name in ('qkv_bias', 'layer_scale_init_value', 'pre_norm',
                  'norm_cfg'):
         default = base.get(name, ARGUMENTS[name])

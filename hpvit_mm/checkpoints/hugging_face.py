@@ -11,7 +11,8 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import ARGUMENTS, ROTARY
-from .architecture import HF_ACTIVATIONS, default_heads
+from .architecture import default_heads
+from .config_json import HF_ACTIVATIONS
 from .families import HUGGING_FACE, fuse_qkv, rename, split_mlp, split_qkv
 from .write import write_checkpoint
 

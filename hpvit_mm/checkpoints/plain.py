@@ -1,5 +1,4 @@
 """Find the encoder of a plain ViT in the content of a checkpoint file."""
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
@@ -9,10 +8,11 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
-from .architecture import (HIDDEN, check_config, config_of_periods,
-                           hidden_flags, timm_arguments)
+from .architecture import HIDDEN, config_of_periods, hidden_flags
+from .config_json import check_config, heads, pretrained_cfg
 from .families import FAMILIES, fuse_mlp, fuse_qkv, recognise, rename
 from .families.hpvit import FAMILY as HPVIT
+from .positions import grid_of, grid_of_size, split_position
 
 if TYPE_CHECKING:
     from hpvit_mm.models import HPViT
@@ -143,13 +143,7 @@ class PlainViT:
         norm = self.tensors.get('blocks.0.attn.q_norm.weight')
         if norm is not None and len(norm) < self.embed_dims:
             return self.embed_dims // len(norm)
-        heads = self.config.get('num_attention_heads') or timm_arguments(
-            self.config).get('num_heads')
-        # timm's own have heads of 64; others of these widths have 12
-        if not heads and re.search('tiny|small', str(
-                self.config.get('architecture'))):
-            return self.embed_dims // 64 or None
-        return heads
+        return heads(self.config, self.embed_dims)
 
     @property
     def prefix_tokens(self) -> Dict[str, int]:
@@ -213,7 +207,7 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
                         'pixels, and HPViT has square ones: use another '
                         'checkpoint.')
     if img_size and not grid:
-        grid = _grid_of_size(img_size, shape[2:])
+        grid = grid_of_size(img_size, shape[2:])
     plain = PlainViT(source, family.name, {}, config=_config(content))
     check_config(plain.config, source)
     plain.ignored.update(dict.fromkeys(outside, 'not in the encoder'))
@@ -229,16 +223,16 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
                           for name in HIDDEN}
             plain.config = dict(num_attention_heads=own.arch['num_heads'])
         if 'pos_embed' in renamed:  # prefix tokens have no rows in it
-            plain.grid = _grid(renamed['pos_embed'].shape[1],
+            plain.grid = grid_of(renamed['pos_embed'].shape[1],
                                own.pos_grid if own else grid)
         return plain
     architecture = str(plain.config.get('architecture',
                                         content.get('arch', '')))
-    tag = _pretrained_cfg(plain.config).get('tag')
+    tag = pretrained_cfg(plain.config).get('tag')
     if architecture and tag:  # as timm writes models
         architecture += f'.{tag}'
     _sort(renamed, plain, drop)
-    _split_position(plain, grid)
+    split_position(plain, grid)
     plain.structure = _structure(plain, named)
     periods = renamed.get('rope_embed.periods')
     if periods is not None and periods.ndim == 1 and len(periods) > 1:
@@ -432,98 +426,3 @@ def remedy(kind: str) -> str:
 def _unsupported(source: str, what: str) -> UserError:
     return UserError(f'{source} has {what}, which HPViT cannot represent: use '
                      'a checkpoint of a plain ViT without.')
-
-
-def _split_position(plain: PlainViT,
-                    grid: Optional[Tuple[int, int]]) -> None:
-    """Split the position embedding into prefix tokens and patches.
-
-    Whether prefix tokens have rows of their own depends on the family: in
-    timm all have them or none, in DINOv2 and Hugging Face registers have
-    none, DeiT-III gives none to cls, and ViTDet keeps the row of a cls token
-    that it has dropped. The number of rows decides: of counts this close, at
-    most one is a square.
-    """
-    tensors = plain.tensors
-    dist = tensors.pop('dist_token', None)
-    if dist is not None:
-        if 'reg_token' in tensors:
-            raise UserError(f'{plain.source} has a distillation token and '
-                            'registers, which HPViT cannot represent.')
-        tensors['reg_token'] = dist
-        plain.has_dist_token = True
-    cls_token = tensors.get('cls_token')
-    if cls_token is not None:  # CLIP's has one dimension
-        tensors['cls_token'] = cls_token.reshape(1, -1, cls_token.shape[-1])
-    if 'reg_token' in tensors and tensors['reg_token'].ndim == 2:
-        tensors['reg_token'] = tensors['reg_token'][None]
-    counts = list(plain.prefix_tokens.values())
-    position = tensors.pop('pos_embed', None)
-    if position is None:
-        return
-    if position.ndim == 4:  # (1, h, w, C) -> (1, h * w, C)
-        grid, position = position.shape[1:3], position.flatten(1, 2)
-    elif position.ndim == 2:
-        position = position[None]
-    if position.ndim != 3:
-        raise UserError(f'pos_embed of {plain.source} has the shape '
-                        f'{tuple(position.shape)}: it is damaged.')
-    total = position.shape[1]
-    rows = {0, sum(counts), *counts[:1]} if counts else {0, 1}
-    # a grid that the file tells counts more than that of a backbone
-    told = _grid_of_config(plain)
-    known = told if told and math.prod(told) in [
-        total - n for n in rows] else grid
-    grids = {n: _grid(total - n, known) for n in sorted(rows, reverse=True)}
-    found = [n for n, one in grids.items() if one]
-    exact = [n for n in found if known and grids[n] == tuple(known)]
-    if not exact and len(found) != 1:
-        raise UserError(
-            f'pos_embed of {plain.source} has {total} rows, which is '
-            f'{"more than one" if found else "no"} square grid: set img_size '
-            'and patch_size to those of its pre-training.')
-    first = (exact or found)[0]
-    plain.grid = grids[first]
-    plain.position_rows = first
-    tensors['pos_embed'] = position[:, first:]
-    if first and counts:
-        prefix = position[:, :first]
-        if first < sum(counts):
-            zeros = position.new_zeros(1, sum(counts) - first,
-                                       position.shape[2])
-            prefix = torch.cat([prefix, zeros], dim=1)
-        tensors['prefix_pos_embed'] = prefix
-
-
-def _grid(count: int, known: Optional[Tuple[int, int]]
-          ) -> Optional[Tuple[int, int]]:
-    """Return the known grid, or a square one, of so many tokens; or None."""
-    if known and count == known[0] * known[1]:
-        return tuple(known)
-    side = math.isqrt(max(count, 0))
-    return (side, side) if side and side * side == count else None
-
-
-def _pretrained_cfg(config: dict) -> dict:
-    """Return timm's description of the weights in a config.json."""
-    found = config.get('pretrained_cfg')
-    return found if isinstance(found, dict) else {}
-
-
-def _grid_of_config(plain: PlainViT) -> Optional[Tuple[int, int]]:
-    """Return the grid of a config.json, of transformers' or timm's."""
-    pretrained = _pretrained_cfg(plain.config)
-    size = plain.config.get('image_size') or timm_arguments(
-        plain.config).get('img_size') or pretrained.get('input_size')
-    size = size[-2:] if isinstance(size, list) else size
-    return _grid_of_size(size, plain.patch_size) if size else None
-
-
-def _grid_of_size(size: Union[int, Sequence[int]],
-                  patch_size: Sequence[int]) -> Optional[Tuple[int, int]]:
-    sides = (size, size) if isinstance(size, int) else size
-    if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(
-            isinstance(one, int) and one > 0 for one in sides):
-        return None
-    height, width = sides
-    return height // patch_size[0], width // patch_size[1]
