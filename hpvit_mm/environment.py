@@ -167,7 +167,7 @@ def prepare():
         # An identical filter is moved to the front, not added again.
         warnings.filterwarnings('ignore', message=message, module=module)
     for name, action in (('torchvision', _define_torchvision_ops),
-                         ('mmpretrain.models', _omit_multimodal),
+                         ('mmpretrain.models', _mend_mmpretrain),
                          ('mmpretrain.datasets', _omit_multimodal)):
         waiting = (finder.package for finder in sys.meta_path
                    if isinstance(finder, _Before))
@@ -201,6 +201,25 @@ def _omit_multimodal():
     """
     from mmpretrain.utils import dependency
     dependency.WITH_MULTIMODAL = False
+
+
+def _mend_mmpretrain():
+    """Do so, and give it the interpolation that SciPy has removed.
+
+    Why: it resizes tables of relative positions, of Swin and BEiT, by
+    ``interp2d``, which raises an error from SciPy 1.14 on.
+    Until: mmpretrain uses what SciPy advises instead, as here.
+    """
+    _omit_multimodal()
+    from scipy import interpolate
+
+    def interp2d(x, y, z, kind='cubic'):
+        degree = min(dict(linear=1, cubic=3)[kind], len(x) - 1)
+        spline = interpolate.RectBivariateSpline(x, y, z.T, kx=degree,
+                                                 ky=degree)
+        return lambda to_x, to_y: spline(to_x, to_y).T
+
+    interpolate.interp2d = interp2d
 
 
 _torchvision_library = None  # the definitions last as long as this object

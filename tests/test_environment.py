@@ -130,3 +130,17 @@ def test_the_report_names_what_fails_and_goes_on(monkeypatch):
     lines = out.getvalue().splitlines()
     assert 'FAILS' in lines[1] and 'no_such_module' in lines[1]
     assert lines[2].split() == ['pytest', pytest.__version__]
+
+
+def test_mmpretrain_resizes_tables_of_positions():
+    """With a SciPy that has no interp2d any more."""
+    import torch
+    from mmpretrain.models.utils import resize_relative_position_bias_table
+    side = torch.arange(7.)
+    table = (2 * side[:, None] + side).reshape(49, 1)
+    larger = resize_relative_position_bias_table(7, 15, table, 1)
+    larger = larger.reshape(15, 15)
+    for corner in (0, -1):  # a plane keeps its corners, and its centre
+        assert abs(larger[corner, corner] - table[corner]) < 1e-4
+    assert abs(larger[7, 7] - table[24]) < 1e-4
+    assert (larger.diff(dim=0) > 0).all() and (larger.diff(dim=1) > 0).all()

@@ -151,7 +151,7 @@ def test_the_name_tells_the_model(cfg):
 def test_the_checkpoint_is_of_the_model(cfg):
     checkpoint = cfg.model.backbone.init_cfg.checkpoint \
         if cfg.model.backbone.get('init_cfg') else ''
-    if 'greenmim' in checkpoint:  # of our own pre-training
+    if 'greenmim' in checkpoint or 'um-mae' in checkpoint:  # of our own pre-training
         assert cfg.model.backbone.arch in checkpoint
         return
     size = re.search(r'vit_(small|base|large|huge)|'

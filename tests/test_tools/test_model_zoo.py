@@ -44,7 +44,7 @@ def test_every_config_is_in_the_metafiles():
     assert sorted(names) == sorted(Path(path).stem for path in configs())
     papers = dict(vit='2111.06377', hpvit='2211.01785', hivit='2205.14949',
                   hiera='2306.00989', swin='2103.14030',
-                  greenmim_swin='2205.13515')
+                  greenmim_swin='2205.13515', um='2205.10063')
     for model in index.models:
         family = model.name.removeprefix('mae_').split('-')[0]
         full = model.full_model

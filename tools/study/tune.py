@@ -289,7 +289,10 @@ def test_classify(budget: Budget, config: Path, checkpoint: Path, root: Path,
 
 def detect(cfg: Config, budget: Budget, network: Network, settings: dict,
            seed: int, root: Path, folder: Path) -> tuple:
-    """Complete the config; return the size of the images."""
+    """Complete the config; return the size of the images.
+
+    Objects of all classes are one class: a short training does not learn 80.
+    """
     size = scaled(settings['size'], network)
     base = f'{(root / "coco").resolve()}/'
     blocks = network.backbone['out_blocks']
@@ -316,14 +319,25 @@ def detect(cfg: Config, budget: Budget, network: Network, settings: dict,
     pipeline[2]['ratio_range'] = (0.8, 1.25)
     test_pipeline = [dict(one) for one in cfg.test_pipeline]
     test_pipeline[1]['scale'] = size
-    train = dict(cfg.train_dataloader.dataset.dataset, data_root=base,
-                 pipeline=pipeline)
-    test = dict(cfg.test_dataloader.dataset, data_root=base,
-                pipeline=test_pipeline)
-    cfg.train_dataloader.dataset = train
-    cfg.test_dataloader.dataset = cfg.val_dataloader.dataset = test
-    cfg.test_evaluator.ann_file = cfg.val_evaluator.ann_file = \
-        f'{base}annotations/instances_val2017.json'
+    for loader, steps in (('train', pipeline), ('val', test_pipeline)):
+        name = f'annotations/instances_{loader}2017.json'
+        content = json.loads(Path(base, name).read_text())
+        content['categories'] = [dict(id=1, name='object')]
+        for one in content['annotations']:
+            one['category_id'] = 1
+        file = (folder / f'{loader}.json').resolve()
+        file.write_text(json.dumps(content))
+        cfg[f'{loader}_dataloader'].dataset = dict(
+            type='CocoDataset', data_root=base, ann_file=str(file),
+            data_prefix=dict(img=f'{loader}2017/'),
+            metainfo=dict(classes=('object', )), pipeline=steps,
+            test_mode=loader == 'val')
+    cfg.train_dataloader.dataset.filter_cfg = dict(filter_empty_gt=True,
+                                                   min_size=32)
+    cfg.test_dataloader.dataset = cfg.val_dataloader.dataset
+    cfg.test_evaluator.ann_file = cfg.val_evaluator.ann_file = str(file)
+    for head in ('bbox_head', 'mask_head'):
+        cfg.model.roi_head[head].num_classes = 1
     cfg.train_pipeline, cfg.test_pipeline = pipeline, test_pipeline
     cfg.image_size = size
     return size

@@ -4,5 +4,7 @@
 from .distill import DistilledMAE
 from .greenmim import GreenMIM, MaskedSwin
 from .mae import MAE, MAEDecoder
+from .uniform import UniformMAE, UniformSwin
 
-__all__ = ['DistilledMAE', 'GreenMIM', 'MAE', 'MAEDecoder', 'MaskedSwin']
+__all__ = ['DistilledMAE', 'GreenMIM', 'MAE', 'MAEDecoder', 'MaskedSwin',
+           'UniformMAE', 'UniformSwin']
