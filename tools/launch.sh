@@ -1,9 +1,10 @@
 # Functions of the dist_*.sh and slurm_*.sh scripts; source this file.
 
-# The interpreter: PYTHON, else the environment of this checkout.
+# The interpreter: PYTHON, else that of HPVIT_VENV, of the active virtual
+# environment, or of the one of this checkout.
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if [ -z "${PYTHON:-}" ]; then
-    PYTHON=$tools/../.venv/bin/python
+    PYTHON=${HPVIT_VENV:-${VIRTUAL_ENV:-$tools/../.venv}}/bin/python
     [ -x "$PYTHON" ] || PYTHON=python
 fi
 

@@ -47,7 +47,7 @@ RELATIVES = (
      'mae_hivit-base_8xb512-1600e_in1k', 'no'),
     ('Swin-B, GreenMIM', 'swin-base-greenmim_8xb128-100e_in1k',
      'greenmim_swin-base_8xb256-800e_in1k', 'no'),
-    ('Swin-T, UM-MAE', 'swin-tiny-um-mae_8xb128-100e_in1k-256px',
+    ('Swin-T, UM-MAE', 'swin-tiny-w16-um-mae_8xb128-100e_in1k-256px',
      'um-mae_swin-tiny_8xb128x4-200e_in1k', 'no'),
     ('plain ViT-Tiny', 'vit-tiny-mae_8xb128-lite-300e_in1k',
      'mae_vit-tiny_8xb512-400e_in1k', 'yes'),

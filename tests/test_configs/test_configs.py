@@ -98,7 +98,8 @@ def test_the_name_tells_the_model(cfg):
     if family == 'swin':
         assert backbone.type == 'mmpretrain.SwinTransformer'
         assert backbone.arch == size
-        assert backbone.window_size == (14 if '-w14-' in name else 7)
+        window = re.search(r'-w(\d+)-', name)
+        assert backbone.window_size == (int(window[1]) if window else 7)
         return
     assert backbone.type.lower() == f'hpvit_mm.{family}'.replace('.vit',
                                                                  '.hpvit')

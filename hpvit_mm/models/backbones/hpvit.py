@@ -132,8 +132,8 @@ class HPViT(BaseBackbone):
                                  :func:`channel_order`
     ===========================  =============================================
 
-    Rotary positions count from the corner of the images that the network
-    gets, padding of a batch included. After a pooling, a token is where the
+    Rotary positions are those of the images that the network gets, padding
+    of a batch included. After a pooling, a token is where the
     mean of its tokens is. In windows they are those of the whole image.
 
     Raises:

@@ -6,7 +6,7 @@ Recipe    the official one (implus/UM-MAE, FINETUNE.md): MAE's with layer decay
           configs/pretrain/um-mae_swin-tiny_8xb128x4-200e_in1k.py, and copy its
           epoch_200.pth to checkpoints/um-mae_swin_tiny_200e.pth.
 Command   bash tools/dist_train.sh \
-              configs/imagenet/swin-tiny-um-mae_8xb128-100e_in1k-256px.py 8 \
+              configs/imagenet/swin-tiny-w16-um-mae_8xb128-100e_in1k-256px.py 8 \
               --amp --amp-dtype bfloat16
 Cost      -
 Result    not yet trained; published: 82.04 % top-1 (implus/UM-MAE)
