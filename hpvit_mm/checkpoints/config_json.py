@@ -20,16 +20,20 @@ TIMM_ARGUMENTS = {
 HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
                       gelu_pytorch_tanh='gelu_tanh', gelu_new='gelu_tanh',
                       gelu_fast='gelu_tanh')
-# model_type of transformers whose tensors look like a plain ViT's, and that
-# compute something else
-HF_OTHERS = re.compile(r'(owlvit|owlv2|vitpose|mlcd|yolos|vilt|bridgetower'
-                       r'|audio-spectrogram-transformer)\w*')
+# model_type of transformers that were compared with HPViT. Many others have a
+# plain ViT's tensors and compute something else (YOLOS, OWL-ViT, ViLT, ...).
+HF_PLAIN = re.compile(
+    r'(vit|vit_msn|vit_mae|deit|ijepa|beit|data2vec-vision|dpt|depth_anything|flava|git'
+    r'|dinov2|dinov2_with_registers|dinov3_vit|clip|altclip|chinese_clip'
+    r'|clipseg|metaclip_2|kosmos[-_]2|siglip|siglip2|aimv2|idefics\d?|smolvlm'
+    r')(_vision|_image)?(_model)?|timm_wrapper')
 # what a class assumes where its config.json has no hidden_act and no eps
 HF_DEFAULTS = (
-    (re.compile(r'siglip|idefics|smolvlm'), ('gelu_pytorch_tanh', 1e-6)),
+    (re.compile(r'siglip|idefics\d|smolvlm'), ('gelu_pytorch_tanh', 1e-6)),
+    (re.compile(r'idefics'), ('gelu', 1e-5)),
     (re.compile(r'(alt|chinese_|meta|x_)?clip|git'), ('quick_gelu', 1e-5)))
 # entries of config.json that are read: what they have to be
-NUMBERS = dict(num_attention_heads=int, layer_norm_eps=float,
+NUMBERS = dict(num_attention_heads=int, num_heads=int, layer_norm_eps=float,
                rms_norm_eps=float, rope_theta=float)
 
 
@@ -54,11 +58,12 @@ def check_config(config: dict, source: str) -> None:
             f'config.json of {source} has model_args.{name}='
             f'{timm_arguments(config)[name]!r}, which no tensor shows: set it '
             'in arch, a dict, and load the file of weights alone.')
-    kind = str(config.get('model_type'))
-    if HF_OTHERS.fullmatch(kind):
+    kind = str(config.get('model_type') or 'vit')
+    if not HF_PLAIN.fullmatch(kind):
         raise UserError(
-            f'{source} is of the model_type {kind}, which computes something '
-            'else than a plain ViT: use another checkpoint.')
+            f'{source} is of the model_type {kind}, which may compute '
+            'something else than a plain ViT: use another checkpoint or, if '
+            'you know that it does not, its file of weights, with arch.')
     gated = config.get('use_gated_mlp') or kind.startswith('aimv2')
     if gated and config.get('hidden_act', 'silu') != 'silu':
         raise UserError(
@@ -75,13 +80,19 @@ def timm_arguments(config: dict) -> dict:
 
 def heads(config: dict, embed_dims: int) -> Optional[int]:
     """Return the number of heads that a config.json tells."""
-    found = config.get('num_attention_heads') or timm_arguments(
-        config).get('num_heads')
-    # timm's own have heads of 64; others of these widths have 12
-    if not found and re.search('tiny|small',
-                               str(config.get('architecture'))):
-        found = embed_dims // 64
-    return found or None
+    arguments = timm_arguments(config)
+    found = config.get('num_attention_heads') or arguments.get('num_heads')
+    name = str(config.get('architecture', ''))
+    if found or not name or 'embed_dim' in arguments:
+        return found
+    # of timm 1.0.31
+    if embed_dims in (1152, 1280, 1408, 1664, 1792) and 'plus' not in name \
+            or re.search('giantopt|gigantic|base_patch16_gap', name):
+        return 16
+    if not re.search('wee|tiny|little|small|medium|betwixt|base|large|150m'
+                     '|300m|plus|giant|aimv2|7b', name):
+        return None
+    return embed_dims // (128 if re.search('aimv2|7b', name) else 64)
 
 
 def pretrained_cfg(config: dict) -> dict:

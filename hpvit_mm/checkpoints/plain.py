@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # Entries in which training code puts the weights, averaged ones first. (In
 # mmengine's files 'state_dict' holds the averaged ones already.)
-ENTRIES = ('state_dict_ema', 'model_ema', 'teacher', 'target_encoder',
+ENTRIES = ('state_dict_ema', 'model_ema', 'ema_model', 'ema', 'teacher',
+           'target_encoder',
            'state_dict', 'model', 'module', 'model_state', 'network',
            'student', 'encoder')
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -39,8 +40,8 @@ ENCODER = re.compile(
 # Parts without which a file is loaded only if the user says so.
 DROPPABLE = dict(
     relative_position=re.compile(
-        r'.*(relative_position_bias_table|rel_pos_[hw]|relative_position_bias)'
-        r'$'),
+        r'.*(relative_position_bias_table|rel_pos_[hw]|relative_position_bias'
+        r'|shared_rel_pos\..*)$'),
     rotary_position=re.compile(r'.*(rope|rotary|freqs)'))
 # Tables of rotary positions, which follow from the architecture.
 ROTARY_TABLE = re.compile(
@@ -233,7 +234,15 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
         architecture += f'.{tag}'
     _sort(renamed, plain, drop)
     split_position(plain, grid)
+    if not plain.num_layers:
+        raise UserError(f'{source} has no blocks of a plain ViT: use another '
+                        'checkpoint.')
     plain.structure = _structure(plain, named)
+    for norm in ('norm', 'fc_norm'):
+        if plain.structure['norm'] == 'LN' and f'{norm}.weight' in \
+                plain.tensors and f'{norm}.bias' not in plain.tensors:
+            raise UserError(f'{source} has {norm}.weight and no {norm}.bias: '
+                            'it is damaged, copy it again.')
     periods = renamed.get('rope_embed.periods')
     if periods is not None and periods.ndim == 1 and len(periods) > 1:
         plain.config = dict(plain.config, **config_of_periods(
@@ -353,8 +362,9 @@ def flatten(content: dict) -> Dict[str, Tensor]:
 def _holds_tensors(content: dict, key: str) -> bool:
     entry = content.get(key)
     return isinstance(entry, dict) and any(
-        isinstance(value, dict) or isinstance(value, Tensor) and value.ndim
-        for value in entry.values())
+        isinstance(value, Tensor) and value.ndim
+        or isinstance(value, dict) and name in ENTRIES
+        for name, value in entry.items())
 
 
 def _no_tensors(content: dict) -> str:
@@ -368,10 +378,11 @@ def _config(content: dict) -> dict:
     config = content.get('config')
     if not isinstance(config, dict):
         return {}
-    # of transformers' CLIP and SigLIP, whole
-    vision = config.get('vision_config')
-    if isinstance(vision, dict):
-        return {'model_type': config.get('model_type'), **vision}
+    # of transformers' CLIP and SigLIP, whole; of Depth Anything
+    for name in ('vision_config', 'backbone_config'):
+        inner = config.get(name)
+        if isinstance(inner, dict):
+            return {'model_type': config.get('model_type'), **inner}
     return config
 
 
@@ -388,6 +399,12 @@ def _sort(tensors: Dict[str, Tensor], plain: PlainViT,
             if pattern.match(name):
                 raise _unsupported(plain.source, f'{what} ({name})')
         if ENCODER.match(name):
+            matrix = name.endswith(('qkv.weight', 'attn.proj.weight',
+                                    'fc1.weight', 'fc2.weight'))
+            if tensor.ndim < 1 + matrix or tensor.layout != torch.strided:
+                raise UserError(f'{plain.source} holds {name} with the shape '
+                                f'{tuple(tensor.shape)} or without values: it '
+                                'is damaged, copy it again.')
             if tensor.dtype not in FLOATS:
                 raise UserError(
                     f'{plain.source} holds {name} as '
@@ -401,7 +418,7 @@ def _sort(tensors: Dict[str, Tensor], plain: PlainViT,
             dropped[kind].append(name)
         elif useless:
             plain.ignored[name] = useless
-        elif name.startswith('blocks.'):
+        elif re.match(r'(blocks|(fc_)?norm(_pre|_patches)?)\.', name):
             raise UserError(
                 f'{plain.source} has a part that HPViT does not know, {name}: '
                 'it is not (only) a plain ViT.')

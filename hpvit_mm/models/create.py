@@ -50,7 +50,23 @@ def create_backbone(arch: Union[str, dict, None] = None,
         UserError: If an argument is wrong, if the checkpoint cannot be read
             or does not fit, or if it does not tell its architecture.
     """
-    options = dict(kwargs.pop('init_cfg', {}))
+    known = inspect.signature(HPViT).parameters
+    for name in kwargs.keys() - known:
+        near = difflib.get_close_matches(name, known, 1)
+        raise UserError(
+            f'create_backbone has no argument {name!r}: '
+            + (f'did you mean {near[0]!r}? ' if near else '')
+            + 'Weights are given by checkpoint=FILE, maps by out_indices or '
+            'out_blocks; all arguments are those of hpvit_mm.HPViT.')
+    options = kwargs.pop('init_cfg', None) or {}
+    if not isinstance(options, dict):
+        raise UserError(f'init_cfg must be a dict, but it is {options!r}.')
+    options = dict(options)
+    checkpoint = options.pop('checkpoint', None) if checkpoint is None \
+        else checkpoint
+    if checkpoint is None and options:
+        raise UserError(f'init_cfg={options} names no checkpoint: give '
+                        'checkpoint=FILE.')
     if arch is None:
         if checkpoint is None:
             raise UserError('create_backbone needs arch, such as '
@@ -60,16 +76,8 @@ def create_backbone(arch: Union[str, dict, None] = None,
             checkpoint, options, kwargs.get('img_size')), **kwargs)
     else:
         kwargs['arch'] = arch
-        if checkpoint and 'img_size' not in kwargs:
+        if checkpoint is not None and 'img_size' not in kwargs:
             kwargs.update(_size_of(checkpoint, options, kwargs))
-    known = inspect.signature(HPViT).parameters
-    for name in kwargs.keys() - known:
-        near = difflib.get_close_matches(name, known, 1)
-        raise UserError(
-            f'create_backbone has no argument {name!r}: '
-            + (f'did you mean {near[0]!r}? ' if near else '')
-            + 'Weights are given by checkpoint=FILE, maps by out_indices or '
-            'out_blocks; all arguments are those of hpvit_mm.HPViT.')
     if checkpoint is not None:
         kwargs['init_cfg'] = dict(options, type='Pretrained',
                                   checkpoint=str(checkpoint))

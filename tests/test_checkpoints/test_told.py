@@ -164,6 +164,8 @@ def test_what_a_class_has_where_its_config_is_silent(config, heads, eps):
     (dict(layer_norm_eps=-1.), 'layer_norm_eps=-1.0'),
     (dict(rope_theta=[1]), 'rope_theta'),
     (dict(model_type='vilt'), 'model_type vilt'),
+    (dict(model_type='paddleocr_vl_vision'), 'model_type paddleocr'),
+    (dict(model_args=dict(num_heads=[4])), r'num_heads=\[4\]'),
     (dict(hidden_act=['gelu']), 'activation')])
 def test_a_damaged_config(config, says):
     with pytest.raises(UserError, match=says):
@@ -194,3 +196,65 @@ def test_arguments_of_another_type(argument):
     with pytest.raises(UserError, match='num_heads' if name == 'arch'
                        else name):
         HPViT(**dict(dict(arch=SIZES, stage_depths=(1, 1)), **argument))
+
+
+@pytest.mark.parametrize('name, width, heads', [
+    ('vit_base_patch32_224', 768, 12), ('vit_medium_patch16_gap_256', 512, 8),
+    ('vit_base_patch16_gap_224', 768, 16), ('vit_huge_patch14_224', 1280, 16),
+    ('vit_huge_plus_patch16_dinov3', 1280, 20),
+    ('aimv2_large_patch14_224', 1024, 8), ('vit_7b_patch16_dinov3', 4096, 32)])
+def test_the_heads_of_an_architecture_of_timm(name, width, heads):
+    from hpvit_mm.checkpoints import config_json
+    assert config_json.heads(dict(architecture=name), width) == heads
+    # of another width the name tells nothing
+    assert config_json.heads(dict(
+        architecture=name, model_args=dict(embed_dim=width)), width) is None
+
+
+def test_half_of_the_last_norm():
+    tensors = tensors_of()
+    del tensors['norm.bias']
+    with pytest.raises(UserError, match='no norm.bias'):
+        read_plain(content(tensors), 'x.pth')
+
+
+@pytest.mark.parametrize('name, tensor, says', [
+    ('norm.weight_orig', torch.ones(32), 'does not know, norm.weight_orig'),
+    ('blocks.0.mlp.fc1.weight', torch.tensor(1.), 'fc1.weight with the shape'),
+    ('cls_token', torch.tensor(1.), 'cls_token with the shape'),
+    ('pos_embed', torch.ones(1, 196, 32).to_sparse(), 'without values')])
+def test_damaged_tensors(name, tensor, says):
+    with pytest.raises(UserError, match=says):
+        read_plain(content(dict(tensors_of(), **{name: tensor})), 'x.pth')
+
+
+def test_a_file_without_blocks():
+    tensors = {name: one for name, one in tensors_of().items()
+               if not name.startswith('blocks.')}
+    with pytest.raises(UserError, match='no blocks'):
+        read_plain(content(tensors), 'x.pth')
+
+
+def test_averaged_weights_come_first():
+    raw, averaged = tensors_of(), tensors_of(with_cls_token=True)
+    for name in ('ema', 'ema_model', 'model_ema', 'state_dict_ema'):
+        plain = read_plain({'model': raw, name: averaged}, 'x.pth')
+        assert 'cls_token' in plain.tensors
+    # its state is not a model
+    plain = read_plain(dict(model=raw, ema=dict(shadow=averaged)), 'x.pth')
+    assert 'cls_token' not in plain.tensors
+
+
+def test_the_checkpoint_of_init_cfg(tmp_path):
+    torch.save(tensors_of(), tmp_path / 'x.pth')
+    options = dict(type='Pretrained', checkpoint=str(tmp_path / 'x.pth'))
+    kwargs = dict(patch_stride=16, init_cfg=options)
+    backbone = hpvit_mm.create_backbone(SIZES, **kwargs)
+    torch.testing.assert_close(backbone.state_dict()['pos_embed'],
+                               tensors_of()['pos_embed'])
+    for wrong, says in ((dict(drop=['rotary_position']), 'no checkpoint'),
+                        ('x.pth', 'must be a dict')):
+        with pytest.raises(UserError, match=says):
+            hpvit_mm.create_backbone(SIZES, init_cfg=wrong)
+    with pytest.raises(UserError, match="did you mean 'out_indices'"):
+        hpvit_mm.create_backbone(SIZES, tmp_path / 'x.pth', out_indice=1)

@@ -15,7 +15,7 @@ def seed():
 
 
 def build(**kwargs):
-    model = HPViT(ARCH, img_size=64, **kwargs)
+    model = HPViT(**dict(dict(arch=ARCH, img_size=64), **kwargs))
     with torch.no_grad():
         for one in model.parameters():
             one.add_(torch.randn_like(one) * 0.1)
@@ -42,6 +42,9 @@ KINDS = [
     dict(stage_depths=(1, 2, 1), out_blocks=(0, 1, 2)),
     dict(stage_depths=(4, ), patch_stride=16, with_cls_token=True),
     dict(stage_depths=(2, 2), patch_stride=8, patch_size=8),
+    # DINOv3's, with prefix tokens
+    dict(stage_depths=(1, 1, 1, 1), with_cls_token=True, arch=dict(
+        ARCH, abs_pos=False, rotary=dict(coords='centre'))),
 ]
 
 

@@ -210,6 +210,8 @@ def resolve_arch(arch: Union[str, dict]) -> dict:
 
 
 def _check_name(name: str) -> str:
+    if not isinstance(name, str):
+        raise UserError(f'arch must be a name, but it is {name!r}.')
     if name not in ARCHS:
         words = set(re.split(r'[-_./]', name.lower()))  # timm's names, too
         words |= {SHORT[word[:4]] for word in words if word[:4] in SHORT}
