@@ -51,7 +51,7 @@ def parse(argv=None) -> argparse.Namespace:
                         'if there is more than one encoder')
     source.add_argument('--drop', action='append', default=[],
                         choices=['relative_position', 'rotary_position'],
-                        help='leave out what HPViT cannot represent')
+                        help='omit what HPViT cannot represent')
     source.add_argument('--patch-resize', default='pinv',
                         choices=['pinv', 'enlarge', 'bilinear', 'pad'],
                         help='how the patch kernel is resized '

@@ -14,8 +14,7 @@ def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     from hpvit_mm.engine.arguments import Options
     parser = argparse.ArgumentParser(**examples(
-        'Print what a config and all that it inherits from come '
-        'to.',
+        'Print the whole config, with all that it inherits.',
         'python tools/print_config.py CONFIG --cfg-options '
         'model.backbone.pooling=avg'))
     parser.add_argument('config')
