@@ -8,7 +8,9 @@ Recipe    the official one (implus/UM-MAE, FINETUNE.md): MAE's with layer decay
 Command   bash tools/dist_train.sh \
               configs/imagenet/swin-tiny-w16-um-mae_8xb128-100e_in1k-256px.py 8 \
               --amp --amp-dtype bfloat16
-Cost      -
+Cost      (13.2 + 0.0015 + 26.4) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 100 epochs = 5.1 EFLOPs, 11.3 GPU hours at 125
+          TFLOP/s in bf16; 19.8 GiB a GPU (tools/model_zoo.py; not measured)
 Result    not yet trained; published: 82.04 % top-1 (implus/UM-MAE)
 """
 _base_ = [

@@ -5,7 +5,7 @@ Recipe    the official rate (LayneH/GreenMIM): 1.5e-4 * 2048 / 256 = 1.2e-3; bat
 Command   bash tools/dist_train.sh \
               configs/pretrain/greenmim_swin-base_8xb256-800e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      (7.5 + 0.48 + 16.0) GFLOPs (backbone, heads, backward pass) x
+Cost      (7.5 + 0.48 + 15.9) GFLOPs (backbone, heads, backward pass) x
           1,281,167 images x 800 epochs = 24.5 EFLOPs, 54.5 GPU hours at 125
           TFLOP/s in bf16 (tools/model_zoo.py; not measured)
 Result    not yet trained; published after fine-tuning: 83.8 % top-1

@@ -6,7 +6,7 @@ Command   bash tools/dist_train.sh \
               configs/pretrain/greenmim_swin-large-w14_8xb256-800e_in1k.py 8 \
               --amp --amp-dtype bfloat16
 Cost      (17.0 + 0.49 + 34.9) GFLOPs (backbone, heads, backward pass) x
-          1,281,167 images x 800 epochs = 53.6 EFLOPs, 119 GPU hours at 125
+          1,281,167 images x 800 epochs = 53.7 EFLOPs, 119 GPU hours at 125
           TFLOP/s in bf16 (tools/model_zoo.py; not measured)
 Result    not yet trained; published after fine-tuning: 85.1 % top-1
           (LayneH/GreenMIM)

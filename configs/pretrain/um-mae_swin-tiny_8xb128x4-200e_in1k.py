@@ -6,7 +6,9 @@ Recipe    the official one (implus/UM-MAE, PRETRAIN.md): that of MAE at 256 pixe
 Command   bash tools/dist_train.sh \
               configs/pretrain/um-mae_swin-tiny_8xb128x4-200e_in1k.py 8 \
               --amp --amp-dtype bfloat16
-Cost      -
+Cost      (3.0 + 3.9 + 13.7) GFLOPs (backbone, heads, backward pass) x
+          1,281,167 images x 200 epochs = 5.3 EFLOPs, 11.7 GPU hours at 125
+          TFLOP/s in bf16 (tools/model_zoo.py; not measured)
 Result    not yet trained; published after fine-tuning: 82.04 % top-1
           (implus/UM-MAE)
 """

@@ -95,12 +95,13 @@ def count_masked(model: nn.Module, size: Size, batch: int) -> Count:
     """Count a step of a masked pre-training, whose loss is counted too.
 
     On the meta device, because the number of visible units is read from the
-    masks, which are drawn for it.
+    masks, which are drawn for it: the same ones each time.
     """
     counter = FlopCounterMode(display=False)
     image = torch.empty(batch, in_channels(model.backbone), *size,
                         device='meta')
-    with quiet(), counter:
+    with quiet(), counter, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         loss = sum(model.to('meta').train().loss(image, []).values())
         forward = counter.get_total_flops()
         modules = counter.get_flop_counts()
