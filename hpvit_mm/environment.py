@@ -167,7 +167,7 @@ def prepare():
         # An identical filter is moved to the front, not added again.
         warnings.filterwarnings('ignore', message=message, module=module)
     for name, action in (('torchvision', _define_torchvision_ops),
-                         ('mmpretrain.models', _mend_mmpretrain),
+                         ('mmpretrain.models', _fix_mmpretrain),
                          ('mmpretrain.datasets', _omit_multimodal)):
         waiting = (finder.package for finder in sys.meta_path
                    if isinstance(finder, _Before))
@@ -203,14 +203,18 @@ def _omit_multimodal():
     dependency.WITH_MULTIMODAL = False
 
 
-def _mend_mmpretrain():
-    """Do so, and give it the interpolation that SciPy has removed.
+def _fix_mmpretrain():
+    """Skip its multimodal models, and restore ``interp2d``, which it calls.
 
-    Why: it resizes tables of relative positions, of Swin and BEiT, by
-    ``interp2d``, which raises an error from SciPy 1.14 on.
+    Why: mmpretrain resizes tables of relative positions, of Swin and BEiT, by
+    ``scipy.interpolate.interp2d``, which raises an error from SciPy 1.14 on.
     Until: mmpretrain uses what SciPy advises instead, as here.
     """
     _omit_multimodal()
+    version = importlib.metadata.version('scipy').split('.') \
+        if importlib.util.find_spec('scipy') else (0, 0)
+    if tuple(map(int, version[:2])) < (1, 14):
+        return
     from scipy import interpolate
 
     def interp2d(x, y, z, kind='cubic'):

@@ -85,8 +85,8 @@ def lines(found: dict) -> str:
                                     **more))
         if not encoder.get('arch_is_known', True):
             add('arch', 'the file does not tell its activation and its '
-                'positions, and is refused without: set act and rotary of '
-                'arch, or base, a named architecture')
+                'positions, and loading needs them: set act and rotary of '
+                'arch, or arch=dict(base=NAME, ...)')
         if not encoder.get('heads_are_known', True):
             add('heads', 'assumed, the file does not tell them: set num_heads '
                 'of arch if it has others')

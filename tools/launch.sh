@@ -5,6 +5,10 @@
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if [ -z "${PYTHON:-}" ]; then
     PYTHON=${HPVIT_VENV:-${VIRTUAL_ENV:-$tools/../.venv}}/bin/python
+    if [ ! -x "$PYTHON" ] && [ -n "${HPVIT_VENV:-}" ]; then
+        echo "error: HPVIT_VENV=$HPVIT_VENV has no bin/python; correct it" >&2
+        exit 2
+    fi
     [ -x "$PYTHON" ] || PYTHON=python
 fi
 

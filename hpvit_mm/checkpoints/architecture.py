@@ -5,6 +5,7 @@ the eps of its norms, most activations, rotary positions, and where the norms
 of a block are. A config.json or the names of a family tell those; where
 neither does, the user has to, by ``arch``.
 """
+import math
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
@@ -62,21 +63,30 @@ TIMM = (
 )
 
 
-def config_of_periods(periods: Tensor, embed_dims: int) -> dict:
-    """Return what DINOv3's table tells, as entries of a config.json.
+def told_by_periods(periods: Tensor, embed_dims: int,
+                    source: str) -> Tuple[int, float]:
+    """Return the heads and the rotary base that DINOv3's table tells.
 
     Args:
         periods: Of shape (head_dims / 4, ), ``base ** (j / (head_dims / 4))``
             (facebookresearch/dinov3).
         embed_dims: Width of the network.
+        source: Name of the file, for messages.
+
+    Raises:
+        UserError: If it is another table.
     """
-    count, periods = len(periods), periods.double()
+    periods, count = periods.double().flatten(), periods.numel()
+    powers = torch.arange(count, dtype=periods.dtype) / count
     base = DINOV3_POSITIONS['base']
-    usual = base**(torch.arange(count, dtype=periods.dtype) / count)
-    if not torch.allclose(periods, usual, rtol=1e-2):  # of bfloat16
-        base = round(periods[-1].item()**(count / (count - 1)), 4)
-    return dict(num_attention_heads=embed_dims // (4 * count),
-                rope_theta=base)
+    if count > 1 and not torch.allclose(base**powers, periods, rtol=1e-2):
+        base = float(periods[-1].clamp(min=0.)**(count / (count - 1)))
+    if not torch.allclose(base**powers, periods, rtol=1e-2) \
+            or embed_dims % (4 * count):  # of bfloat16
+        raise UserError(
+            f'the table rope_embed.periods of {source} is not that of one '
+            'base, which HPViT cannot represent: use another checkpoint.')
+    return embed_dims // (4 * count), base
 
 
 def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
@@ -94,7 +104,6 @@ def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
     """
     config, flags = plain.config, plain.structure
     act, eps = act_and_eps(config)
-    base = dict(base=config.get('rope_theta') or DINOV3_POSITIONS['base'])
     if architecture:
         found = next(flags for pattern, flags in TIMM
                      if re.search(pattern, architecture))
@@ -110,12 +119,11 @@ def hidden_flags(plain: 'PlainViT', architecture: str) -> dict:
                 f'{plain.source} has the activation {act}, which HPViT '
                 'cannot represent: use another checkpoint.')
         told = dict(HIDDEN, act=HF_ACTIVATIONS[act])
-        if plain.family == 'Hugging Face DINOv3':
-            told['rotary'] = dict(DINOV3_POSITIONS, **base)
     else:
         told = _told_by_names(plain, flags)
-    if plain.family == 'DINOv3':
-        told['rotary'] = dict(DINOV3_POSITIONS, **base)
+    if plain.family in ('DINOv3', 'Hugging Face DINOv3'):
+        told['rotary'] = dict(DINOV3_POSITIONS, base=config.get(
+            'rope_theta') or DINOV3_POSITIONS['base'])
     if flags['act'] == 'swiglu':
         told['act'] = 'swiglu'
     elif told.get('act') == 'swiglu':
@@ -158,7 +166,12 @@ def _told_by_names(plain: 'PlainViT', flags: dict) -> dict:
 
 def same_rotary(one: Optional[dict], other: Optional[dict]) -> bool:
     """Return whether two configs of rotary positions mean the same."""
-    return (one and dict(ROTARY, **one)) == (other and dict(ROTARY, **other))
+    if not one or not other:
+        return one == other
+    one, other = dict(ROTARY, **one), dict(ROTARY, **other)
+    # a base may come from a table in bfloat16
+    return math.isclose(one.pop('base'), other.pop('base'), rel_tol=0.02) \
+        and one == other
 
 
 def differences(plain: 'PlainViT', arch: dict) -> Dict[str, Tuple]:
@@ -198,8 +211,10 @@ def needs_name(plain: 'PlainViT') -> bool:
     It may be rotary, CLIP or SigLIP.
     """
     pooling = any(name.startswith('attn_pool.') for name in plain.ignored)
-    return not plain.structure['abs_pos'] or plain.structure['pre_norm'] \
-        or pooling and not plain.prefix_tokens
+    relative = any(why.startswith('relative position')
+                   for why in plain.ignored.values())  # BEiT's
+    return not (plain.structure['abs_pos'] or relative) \
+        or plain.structure['pre_norm'] or pooling and not plain.prefix_tokens
 
 
 def candidates(plain: 'PlainViT') -> List[str]:

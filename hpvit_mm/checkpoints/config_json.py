@@ -23,7 +23,7 @@ HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
 # model_type of transformers that were compared with HPViT. Many others have a
 # plain ViT's tensors and compute something else (YOLOS, OWL-ViT, ViLT, ...).
 HF_PLAIN = re.compile(
-    r'(vit|vit_msn|vit_mae|deit|ijepa|beit|data2vec-vision|dpt|depth_anything|flava|git'
+    r'(vit|vit_msn|vit_mae|deit|ijepa|beit|dpt|depth_anything|flava|git'
     r'|dinov2|dinov2_with_registers|dinov3_vit|clip|altclip|chinese_clip'
     r'|clipseg|metaclip_2|kosmos[-_]2|siglip|siglip2|aimv2|idefics\d?|smolvlm'
     r')(_vision|_image)?(_model)?|timm_wrapper')
@@ -31,10 +31,11 @@ HF_PLAIN = re.compile(
 HF_DEFAULTS = (
     (re.compile(r'siglip|idefics\d|smolvlm'), ('gelu_pytorch_tanh', 1e-6)),
     (re.compile(r'idefics'), ('gelu', 1e-5)),
-    (re.compile(r'(alt|chinese_|meta|x_)?clip|git'), ('quick_gelu', 1e-5)))
+    (re.compile(r'(alt|chinese_|meta)?clip|git'), ('quick_gelu', 1e-5)))
 # entries of config.json that are read: what they have to be
-NUMBERS = dict(num_attention_heads=int, num_heads=int, layer_norm_eps=float,
+NUMBERS = dict(num_attention_heads=int, layer_norm_eps=float,
                rms_norm_eps=float, rope_theta=float)
+TIMM_NUMBERS = dict(num_heads=int)
 
 
 def check_config(config: dict, source: str) -> None:
@@ -43,14 +44,15 @@ def check_config(config: dict, source: str) -> None:
     Raises:
         UserError: Names the entry, the model, or the activation.
     """
-    for entries in (config, timm_arguments(config)):
-        for name in NUMBERS.keys() & entries.keys():
-            value, kind = entries[name], NUMBERS[name]
+    for entries, kinds in ((config, NUMBERS),
+                           (timm_arguments(config), TIMM_NUMBERS)):
+        for name in kinds.keys() & entries.keys():
+            value, kind = entries[name], kinds[name]
             if value is not None and not (
                     type(value) in (int, kind) and value > 0):
                 raise UserError(
                     f'config.json of {source} has {name}={value!r}, which is '
-                    'no positive number: copy the folder again.')
+                    'not a positive number: copy the folder again.')
     unknown = timm_arguments(config).keys() - TIMM_ARGUMENTS
     if unknown:
         name = min(unknown)
@@ -61,11 +63,12 @@ def check_config(config: dict, source: str) -> None:
     kind = str(config.get('model_type') or 'vit')
     if not HF_PLAIN.fullmatch(kind):
         raise UserError(
-            f'{source} is of the model_type {kind}, which may compute '
-            'something else than a plain ViT: use another checkpoint or, if '
-            'you know that it does not, its file of weights, with arch.')
+            f'{source} is a model of transformers of the type {kind}, which '
+            'was not compared with HPViT and may compute something else: if '
+            'it is a plain ViT, name its file of weights instead of the '
+            'folder, and set arch.')
     gated = config.get('use_gated_mlp') or kind.startswith('aimv2')
-    if gated and config.get('hidden_act', 'silu') != 'silu':
+    if gated and (config.get('hidden_act') or 'silu') != 'silu':
         raise UserError(
             f'{source} has a gated MLP with the activation '
             f'{config["hidden_act"]}, which HPViT cannot represent: use '
@@ -78,12 +81,13 @@ def timm_arguments(config: dict) -> dict:
     return arguments if isinstance(arguments, dict) else {}
 
 
-def heads(config: dict, embed_dims: int) -> Optional[int]:
+def heads_of_config(config: dict, embed_dims: int) -> Optional[int]:
     """Return the number of heads that a config.json tells."""
     arguments = timm_arguments(config)
     found = config.get('num_attention_heads') or arguments.get('num_heads')
     name = str(config.get('architecture', ''))
-    if found or not name or 'embed_dim' in arguments:
+    if found or 'embed_dim' in arguments or not re.match(
+            '(vit|deit|beit|eva|aimv2)', name):
         return found
     # of timm 1.0.31
     if embed_dims in (1152, 1280, 1408, 1664, 1792) and 'plus' not in name \

@@ -65,14 +65,13 @@ def export(checkpoint: str, out: Optional[str], to: str,
                          rotary['style'], inverse=True)
     if plain.structure['qkv_bias'] == 'qv':
         tensors = split_bias(tensors)
-    if to != 'hf':
-        tensors = _without_new_biases(tensors)
     if to == 'hf':
         tensors, config = for_transformers(
             tensors, arch, record.get('backbone', {}), plain.source)
     elif to == 'timm':
-        tensors = _timm_names(tensors, arch)
+        tensors = _timm_names(_without_new_biases(tensors), arch)
     else:
+        tensors = _without_new_biases(tensors)
         if any(arch.get(name) not in (None, False, 'gelu') for name in (
                 *HIDDEN, 'attn_norm', 'mlp_norm', 'qk_norm', 'patch_norm')):
             raise UserError(

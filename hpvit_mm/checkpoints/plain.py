@@ -8,8 +8,8 @@ from torch import Tensor
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
-from .architecture import HIDDEN, config_of_periods, hidden_flags
-from .config_json import check_config, heads, pretrained_cfg
+from .architecture import HIDDEN, hidden_flags, told_by_periods
+from .config_json import check_config, heads_of_config, pretrained_cfg
 from .families import FAMILIES, fuse_mlp, fuse_qkv, recognise, rename
 from .families.hpvit import FAMILY as HPVIT
 from .positions import grid_of, grid_of_size, split_position
@@ -144,7 +144,7 @@ class PlainViT:
         norm = self.tensors.get('blocks.0.attn.q_norm.weight')
         if norm is not None and len(norm) < self.embed_dims:
             return self.embed_dims // len(norm)
-        return heads(self.config, self.embed_dims)
+        return heads_of_config(self.config, self.embed_dims)
 
     @property
     def prefix_tokens(self) -> Dict[str, int]:
@@ -225,7 +225,7 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
             plain.config = dict(num_attention_heads=own.arch['num_heads'])
         if 'pos_embed' in renamed:  # prefix tokens have no rows in it
             plain.grid = grid_of(renamed['pos_embed'].shape[1],
-                               own.pos_grid if own else grid)
+                                 own.pos_grid if own else grid)
         return plain
     architecture = str(plain.config.get('architecture',
                                         content.get('arch', '')))
@@ -244,9 +244,10 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
             raise UserError(f'{source} has {norm}.weight and no {norm}.bias: '
                             'it is damaged, copy it again.')
     periods = renamed.get('rope_embed.periods')
-    if periods is not None and periods.ndim == 1 and len(periods) > 1:
-        plain.config = dict(plain.config, **config_of_periods(
-            periods, plain.embed_dims))
+    if periods is not None and periods.numel():
+        heads, base = told_by_periods(periods, plain.embed_dims, source)
+        plain.config = dict(plain.config, num_attention_heads=heads,
+                            rope_theta=base)
     plain.told = hidden_flags(plain, architecture)
     return plain
 
@@ -368,7 +369,11 @@ def _holds_tensors(content: dict, key: str) -> bool:
 
 
 def _no_tensors(content: dict) -> str:
-    others = [str(key) for key in content if _holds_tensors(content, key)]
+    def inside(entry: object) -> bool:
+        return isinstance(entry, Tensor) or isinstance(
+            entry, dict) and any(map(inside, entry.values()))
+
+    others = [str(key) for key, entry in content.items() if inside(entry)]
     return 'it has no tensors' + (
         f' but in its entries {shorten(others, 3)}: save one of them alone'
         if others else '')
@@ -378,8 +383,8 @@ def _config(content: dict) -> dict:
     config = content.get('config')
     if not isinstance(config, dict):
         return {}
-    # of transformers' CLIP and SigLIP, whole; of Depth Anything
-    for name in ('vision_config', 'backbone_config'):
+    # of transformers' CLIP and SigLIP, whole; of Depth Anything; of TrOCR
+    for name in ('vision_config', 'backbone_config', 'encoder'):
         inner = config.get(name)
         if isinstance(inner, dict):
             return {'model_type': config.get('model_type'), **inner}

@@ -73,7 +73,7 @@ def split_position(plain: 'PlainViT',
 
 
 def grid_of(count: int, known: Optional[Tuple[int, int]]
-          ) -> Optional[Tuple[int, int]]:
+            ) -> Optional[Tuple[int, int]]:
     """Return the known grid, or a square one, of so many tokens; or None."""
     if known and count == known[0] * known[1]:
         return tuple(known)
@@ -91,7 +91,8 @@ def _grid_of_config(plain: 'PlainViT') -> Optional[Tuple[int, int]]:
 
 
 def grid_of_size(size: Union[int, Sequence[int]],
-                  patch_size: Sequence[int]) -> Optional[Tuple[int, int]]:
+                 patch_size: Sequence[int]) -> Optional[Tuple[int, int]]:
+    """Return the patches of images of a size, or None if it is no size."""
     sides = (size, size) if isinstance(size, int) else size
     if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(
             isinstance(one, int) and one > 0 for one in sides):

@@ -58,15 +58,19 @@ def create_backbone(arch: Union[str, dict, None] = None,
             + (f'did you mean {near[0]!r}? ' if near else '')
             + 'Weights are given by checkpoint=FILE, maps by out_indices or '
             'out_blocks; all arguments are those of hpvit_mm.HPViT.')
-    options = kwargs.pop('init_cfg', None) or {}
-    if not isinstance(options, dict):
-        raise UserError(f'init_cfg must be a dict, but it is {options!r}.')
-    options = dict(options)
-    checkpoint = options.pop('checkpoint', None) if checkpoint is None \
-        else checkpoint
-    if checkpoint is None and options:
-        raise UserError(f'init_cfg={options} names no checkpoint: give '
-                        'checkpoint=FILE.')
+    init_cfg = kwargs.pop('init_cfg', None) or {}
+    if not isinstance(init_cfg, dict):
+        raise UserError(f'init_cfg must be a dict, but it is {init_cfg!r}.')
+    options = dict(init_cfg)
+    own = options.pop('checkpoint', None)
+    if options.pop('type', 'Pretrained') != 'Pretrained' or own and (
+            checkpoint not in (None, own)) or options and not (
+            own or checkpoint):
+        raise UserError(
+            f'init_cfg={init_cfg} does not fit checkpoint={checkpoint}: '
+            'it takes further entries for one file, such as prefix, and no '
+            'other type than Pretrained.')
+    checkpoint = checkpoint or own
     if arch is None:
         if checkpoint is None:
             raise UserError('create_backbone needs arch, such as '
@@ -77,7 +81,7 @@ def create_backbone(arch: Union[str, dict, None] = None,
     else:
         kwargs['arch'] = arch
         if checkpoint is not None and 'img_size' not in kwargs:
-            kwargs.update(_size_of(checkpoint, options, kwargs))
+            kwargs.update(_img_size_of(checkpoint, options, kwargs))
     if checkpoint is not None:
         kwargs['init_cfg'] = dict(options, type='Pretrained',
                                   checkpoint=str(checkpoint))
@@ -92,9 +96,10 @@ def create_backbone(arch: Union[str, dict, None] = None,
     return backbone.eval()
 
 
-def _size_of(checkpoint: str, options: dict, kwargs: dict) -> dict:
+def _img_size_of(checkpoint: str, options: dict, kwargs: dict) -> dict:
     """Return the ``img_size`` that keeps the grid of a file's positions."""
     from hpvit_mm.checkpoints.plain import read_plain
+    from hpvit_mm.checkpoints.positions import size_of
     from hpvit_mm.checkpoints.read import read_checkpoint
     with torch.device('meta'):
         backbone = HPViT(**kwargs)
@@ -103,5 +108,5 @@ def _size_of(checkpoint: str, options: dict, kwargs: dict) -> dict:
     plain = read_plain(
         read_checkpoint(checkpoint, options.get('sha256')), str(checkpoint),
         options.get('prefix'), options.get('drop', ()), backbone.pos_grid)
-    return dict(img_size=tuple(side * backbone.patch_size
-                               for side in plain.grid)) if plain.grid else {}
+    return dict(img_size=size_of(plain.grid, backbone.patch_size)) \
+        if plain.grid else {}

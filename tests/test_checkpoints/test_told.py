@@ -163,8 +163,8 @@ def test_what_a_class_has_where_its_config_is_silent(config, heads, eps):
     (dict(num_attention_heads='4'), "num_attention_heads='4'"),
     (dict(layer_norm_eps=-1.), 'layer_norm_eps=-1.0'),
     (dict(rope_theta=[1]), 'rope_theta'),
-    (dict(model_type='vilt'), 'model_type vilt'),
-    (dict(model_type='paddleocr_vl_vision'), 'model_type paddleocr'),
+    (dict(model_type='vilt'), 'type vilt'),
+    (dict(model_type='paddleocr_vl_vision'), 'type paddleocr'),
     (dict(model_args=dict(num_heads=[4])), r'num_heads=\[4\]'),
     (dict(hidden_act=['gelu']), 'activation')])
 def test_a_damaged_config(config, says):
@@ -205,9 +205,9 @@ def test_arguments_of_another_type(argument):
     ('aimv2_large_patch14_224', 1024, 8), ('vit_7b_patch16_dinov3', 4096, 32)])
 def test_the_heads_of_an_architecture_of_timm(name, width, heads):
     from hpvit_mm.checkpoints import config_json
-    assert config_json.heads(dict(architecture=name), width) == heads
+    assert config_json.heads_of_config(dict(architecture=name), width) == heads
     # of another width the name tells nothing
-    assert config_json.heads(dict(
+    assert config_json.heads_of_config(dict(
         architecture=name, model_args=dict(embed_dim=width)), width) is None
 
 
@@ -252,7 +252,7 @@ def test_the_checkpoint_of_init_cfg(tmp_path):
     backbone = hpvit_mm.create_backbone(SIZES, **kwargs)
     torch.testing.assert_close(backbone.state_dict()['pos_embed'],
                                tensors_of()['pos_embed'])
-    for wrong, says in ((dict(drop=['rotary_position']), 'no checkpoint'),
+    for wrong, says in ((dict(drop=['rotary_position']), 'does not fit'),
                         ('x.pth', 'must be a dict')):
         with pytest.raises(UserError, match=says):
             hpvit_mm.create_backbone(SIZES, init_cfg=wrong)

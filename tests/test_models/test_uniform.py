@@ -112,7 +112,7 @@ def test_mistakes_are_told():
     mask[:, :4, :4] = False
     with pytest.raises(UserError, match='each 2 x 2'):
         model(x, mask)
-    with pytest.raises(UserError, match='multiples of the mask unit of 64'):
+    with pytest.raises(UserError, match='multiples of 64'):
         model.check_mask(torch.zeros(1, 3, 96, 96))
     with pytest.raises(UserError, match='last stage alone'):
         swin(out_indices=(2, 3)).check_mask(x)

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 
 from hpvit_mm.analysis.cost import skeleton
 from hpvit_mm.errors import UserError
@@ -193,7 +193,8 @@ def test_small_networks_take_the_weights_of_their_pretraining(name,
         grid.SMOKE, pretrain.MODELS[name], grid.SMOKE.pretraining[1], 0,
         sample_data, tmp_path)
     cfg = Config.fromfile(path)
-    pretrained = MODELS.build(cfg.model)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        pretrained = MODELS.build(cfg.model)
     weights = tmp_path / 'mae.pth'
     torch.save(pretrained.state_dict(), weights)
     network = grid.MINIATURES[name]

@@ -318,7 +318,7 @@ CPU = Budget(
                                        images=10)),
         ('classify 50', COMPARED, dict(iterations=120, batch=16, size=112,
                                        images=50)),
-        # a detector learns nothing in what is left of eight hours
+        # no detection: it learns nothing in a time that this budget has
     ),
     pretraining=(('plain', 'hpvit', 'hivit', 'hiera', 'swin'), dict(
         iterations=600, batch=64, tune=dict(

@@ -320,27 +320,35 @@ def detect(cfg: Config, budget: Budget, network: Network, settings: dict,
     test_pipeline = [dict(one) for one in cfg.test_pipeline]
     test_pipeline[1]['scale'] = size
     for loader, steps in (('train', pipeline), ('val', test_pipeline)):
-        name = f'annotations/instances_{loader}2017.json'
-        content = json.loads(Path(base, name).read_text())
-        content['categories'] = [dict(id=1, name='object')]
-        for one in content['annotations']:
-            one['category_id'] = 1
-        file = (folder / f'{loader}.json').resolve()
-        file.write_text(json.dumps(content))
         cfg[f'{loader}_dataloader'].dataset = dict(
-            type='CocoDataset', data_root=base, ann_file=str(file),
+            type='CocoDataset', data_root=base,
+            ann_file=one_class(base, loader, folder.parent),
             data_prefix=dict(img=f'{loader}2017/'),
             metainfo=dict(classes=('object', )), pipeline=steps,
             test_mode=loader == 'val')
     cfg.train_dataloader.dataset.filter_cfg = dict(filter_empty_gt=True,
                                                    min_size=32)
     cfg.test_dataloader.dataset = cfg.val_dataloader.dataset
-    cfg.test_evaluator.ann_file = cfg.val_evaluator.ann_file = str(file)
+    cfg.test_evaluator.ann_file = cfg.val_evaluator.ann_file = \
+        cfg.val_dataloader.dataset.ann_file
     for head in ('bbox_head', 'mask_head'):
         cfg.model.roi_head[head].num_classes = 1
     cfg.train_pipeline, cfg.test_pipeline = pipeline, test_pipeline
     cfg.image_size = size
     return size
+
+
+def one_class(base: str, split: str, folder: Path) -> str:
+    """Write the annotations with one class, once; return the path."""
+    file = (folder / f'one_class_{split}.json').resolve()
+    if not file.exists():
+        content = json.loads(Path(
+            base, f'annotations/instances_{split}2017.json').read_text())
+        content['categories'] = [dict(id=1, name='object')]
+        for one in content['annotations']:
+            one['category_id'] = 1
+        file.write_text(json.dumps(content))
+    return str(file)
 
 
 def test_detect(budget: Budget, config: Path, checkpoint: Path, root: Path,

@@ -1,6 +1,7 @@
 """Named architectures of plain ViTs: the flags of each family."""
 import difflib
 import re
+from numbers import Integral
 from typing import Union
 
 from hpvit_mm.errors import UserError
@@ -193,7 +194,7 @@ def resolve_arch(arch: Union[str, dict]) -> dict:
             f'arch {what}: its entries are {", ".join(REQUIRED)} and, where '
             f'they differ from the defaults, base, {", ".join(allowed[4:])}.')
     for name in REQUIRED:
-        if type(own[name]) is not int or own[name] < 1:
+        if not isinstance(own[name], Integral) or own[name] < 1:
             raise UserError(f'{name} of arch must be a whole number of at '
                             f'least 1, but it is {own[name]!r}.')
     if own['embed_dims'] % own['num_heads'] or own['embed_dims'] % 4:

@@ -1,5 +1,6 @@
 """Checks of the arguments of the backbones."""
-from typing import Dict, Optional, Sequence, Tuple, Union
+from numbers import Integral
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from torch import nn
 
@@ -13,29 +14,36 @@ OUT_TYPES = ('featmap', 'avg_featmap')
 def whole_numbers(name: str, value: Union[int, Sequence[int]],
                   least: Optional[int] = None) -> Tuple[int, ...]:
     """Return one number or several, of at least ``least``."""
-    numbers = tuple(value) if isinstance(value, (list, tuple)) else (value, )
-    if not all(type(one) is int for one in numbers):
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    numbers = tuple(value) if several else (value, )
+    if not all(map(is_whole, numbers)):
         raise UserError(f'{name} must be whole numbers, but it is {value!r}.')
     if least is not None and min(numbers, default=least) < least:
         raise UserError(f'{name} must be at least {least}, but it is '
                         f'{value}.')
-    return numbers
+    return tuple(map(int, numbers))
 
 
 def whole_number(name: str, value: int, least: int) -> int:
-    if type(value) is not int:
+    """Return one number of at least ``least``."""
+    if not is_whole(value):
         raise UserError(f'{name} must be a whole number, but it is '
                         f'{value!r}.')
     return whole_numbers(name, value, least)[0]
 
 
+def is_whole(value: Any) -> bool:
+    """Return whether a value is an integer, of NumPy too."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def pair(name: str, value: Union[int, Sequence[int]]) -> Tuple[int, int]:
     """Return (height, width) of one number or two."""
-    pair = whole_numbers(name, value, 1)
-    if len(pair) not in (1, 2):
+    sides = whole_numbers(name, value, 1)
+    if len(sides) != 2 and not is_whole(value):
         raise UserError(f'{name} must be a number or (height, width), but it '
                         f'is {value}.')
-    return pair[0], pair[-1]
+    return sides[0], sides[-1]
 
 
 def check_rate(name: str, value: float) -> None:

@@ -365,10 +365,10 @@ class HPViT(BaseBackbone):
                         x.shape[0], self.num_prefix, x.device)
                     if self.rotary:
                         places = regroup(places, layout, wanted)
-                        rope = self._rope(places, patches, number, s,
+                        rope = self._rope(places, patches, number,
                                           wanted.dilation)
                 elif self.learns_places:
-                    rope = self._rope(places, patches, number, s,
+                    rope = self._rope(places, patches, number,
                                       wanted.dilation)
                 layout = wanted
                 pool = self._block_pooling(s, i, number, layout)
@@ -450,7 +450,7 @@ class HPViT(BaseBackbone):
             for _ in stage.blocks:
                 number, block = next(blocks)
                 if rope is None or self.learns_places:
-                    rope = self._rope(places, patches, number, s, dilation)
+                    rope = self._rope(places, patches, number, dilation)
                 x = block(x, None, None, rope)
                 if number in self.out_blocks:
                     outs.append(self._visible_output(
@@ -590,8 +590,7 @@ class HPViT(BaseBackbone):
             for side in layout.grid)
 
     def _rope(self, places: Optional[Tensor], patches: Tuple[int, int],
-              block: int, stage: int, dilation: Tuple[int, int]
-              ) -> Optional[Tensor]:
+              block: int, dilation: Tuple[int, int]) -> Optional[Tensor]:
         """Cosines and sines for tokens at some places, prefix included.
 
         (B or 1, G, T, 2) -> (2, B or 1, G, P + T, heads or 1, d / 2)
@@ -603,14 +602,7 @@ class HPViT(BaseBackbone):
         if self.rotary is None:
             return None
         if self.num_prefix and dilation != (1, 1):
-            step = self.strides[stage] / self.patch_size
-            shifts = torch.stack(torch.meshgrid(*(
-                (torch.arange(length, dtype=places.dtype,
-                              device=places.device) + 0.5) * step - 0.5
-                for length in dilation), indexing='ij'), dim=-1)
-            # (dy, dx, 2) -> (dy * dx * windows, 1, 2)
-            places = places - shifts.flatten(0, 1).repeat_interleave(
-                places.shape[1] // math.prod(dilation), dim=0).unsqueeze(1)
+            places = places.round()  # less than half a patch away
         rope = self.rotary(places, patches, block)
         if not self.learns_places:
             rope = rope.unsqueeze(-2)

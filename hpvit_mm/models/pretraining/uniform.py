@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
-from ..layers.masking import check_sides, select_units, visible_units
+from ..layers.masking import select_units, visible_units
 from .mae import MAE, enlarge
 
 UNIT = 16  # pixels
@@ -22,19 +22,19 @@ class UniformMAE(MAE):
     :class:`MAE`, with a ``mask_ratio`` of 0.75.
     """
 
-    def num_visible(self, grid: Tuple[int, int]) -> int:
-        """Number of units of an image that are visible."""
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
         if self.mask_ratio != 0.75:
             raise UserError(
                 f'mask_ratio={self.mask_ratio} of UniformMAE must be 0.75: '
                 'one unit of four is visible.')
-        return super().num_visible(grid)
 
     def random_mask(self, inputs: Tensor) -> Tensor:
         """Draw a mask of units, (B, h, w), with one visible of each 2 x 2."""
-        height, width = inputs.shape[-2:]
-        corner = torch.randint(4, (len(inputs), height // (2 * UNIT),
-                                   width // (2 * UNIT), 1), device='cpu')
+        height, width = (side // (2 * self.backbone.mask_unit)
+                         for side in inputs.shape[-2:])
+        corner = torch.randint(4, (len(inputs), height, width, 1),
+                               device='cpu')
         hidden = corner != torch.arange(4, device='cpu')
         # (B, h / 2, w / 2, 2 * 2) -> (B, h / 2, 2, w / 2, 2) -> (B, h, w)
         return hidden.unflatten(3, (2, 2)).transpose(2, 3).flatten(
@@ -86,8 +86,13 @@ class UniformSwin(SwinTransformer):
                 'UniformSwin returns the last stage alone and has no absolute '
                 'positions: omit out_indices, out_after_downsample and '
                 'use_abs_pos_embed.')
-        # a token of the last stage, in the image of half the side
-        check_sides(x, 2 * (self._patch << last))
+        token = self._patch << last  # of the last stage
+        unit = 2 * token  # in the image of half the side
+        if token < UNIT or any(side % unit for side in x.shape[-2:]):
+            raise UserError(
+                f'UniformSwin takes images of multiples of {unit} pixels and '
+                f'tokens of at least {UNIT} pixels in its last stage, but got '
+                f'{tuple(x.shape[-2:])} and {token}: crop them, or set arch.')
         for i, stage in enumerate(self.stages):
             attn = stage.blocks[0].attn
             side = min(x.shape[-2:]) // (2 * self._patch << i)
@@ -109,9 +114,9 @@ class UniformSwin(SwinTransformer):
 
         Returns:
             As mmpretrain's; with a mask one output (B, V, 1, t * C), the V
-            visible units in raster order. Each of the t units of a token has
-            its C channels at another place, the rest is 0, so that a linear
-            layer has weights of its own for each.
+            visible units in raster order. The t units that share a token get
+            its C channels in a slice of their own, the others are 0, so that
+            a linear layer has weights of its own for each.
 
         Raises:
             UserError: If the mask does not fit.
@@ -122,15 +127,15 @@ class UniformSwin(SwinTransformer):
         height, width = (side // UNIT for side in x.shape[-2:])
         half = (height // 2, width // 2)
         index = visible_units(mask, (height, width), torch.device('cpu'))
-        # the 2 x 2 of each visible unit
+        # the 2 x 2 of each visible unit, row by row
         block = index // width // 2 * half[1] + index % width // 2
-        place = block.argsort(dim=1)
-        if block.shape[1] != half[0] * half[1] or (block.gather(
-                1, place) != torch.arange(half[0] * half[1])).any():
+        ordered, place = block.sort(dim=1)
+        if block.shape[1] != half[0] * half[1] or (ordered != torch.arange(
+                half[0] * half[1], device='cpu')).any():
             raise UserError('UniformSwin takes masks with one visible unit of '
                             'each 2 x 2: train it by hpvit_mm.UniformMAE.')
-        index, back = (one.to(x.device, non_blocking=True) for one in (
-            index.gather(1, place), place.argsort(dim=1)))
+        index, block = (one.to(x.device, non_blocking=True) for one in (
+            index.gather(1, place), block))
         # (B, C, h * 16, w * 16) -> (B, C, h, 16, w, 16)
         # -> (B, h, w, C, 16, 16) -> (B, N, C, 16, 16)
         units = x.unflatten(3, (width, UNIT)).unflatten(
@@ -150,7 +155,7 @@ class UniformSwin(SwinTransformer):
             if stage.downsample is not None:
                 x, sides = stage.downsample(x, sides)
         x = getattr(self, f'norm{len(self.stages) - 1}')(x)
-        return (select_units(_spread(x, sides, half), back).unsqueeze(2), )
+        return (select_units(_spread(x, sides, half), block).unsqueeze(2), )
 
     def _secondary_mask(self, batch: int, half: Tuple[int, int]) -> Tensor:
         """Draw the tokens (B, T, 1) that are replaced, on the CPU."""
