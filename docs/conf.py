@@ -22,9 +22,9 @@ html_theme_options = dict(page_width='1200px', sidebar_width='260px')
 html_copy_source = False
 
 CHAPTERS = {
-    'Get started': 'docs/install docs/usage docs/data docs/own_data',
+    'Get started': 'docs/install docs/usage docs/data docs/own_data docs/faq',
     'Networks': 'docs/backbone docs/checkpoints docs/dinov3 docs/pretraining '
-                'docs/relatives',
+                'docs/relatives docs/own_backbone',
     'Work': 'docs/cluster docs/data_speed docs/inference docs/analysis '
             'docs/export',
     'Results': 'docs/study docs/performance docs/reliability docs/model_zoo '

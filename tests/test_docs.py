@@ -118,7 +118,7 @@ def test_an_example_is_valid(page, text, tmp_path):
 
 @pytest.mark.parametrize('page, text', [
     one for one in blocks('python') if 'backbone(' in one[1]
-    and 'mask' not in one[1]])
+    and 'mask' not in one[1] and 'class ' not in one[1]])
 def test_an_example_runs(page, text, tmp_path, monkeypatch):
     """With small networks under the names that it has."""
     arch = dict(archs.ARCHS['dinov3-base'], **dict(TINY, num_layers=12))
@@ -130,6 +130,18 @@ def test_an_example_runs(page, text, tmp_path, monkeypatch):
     save_pretrained(MODELS.build(config), config, 'my-backbone')
     exec(compile(text, page, 'exec'), dict(
         images=torch.zeros(1, 3, 64, 64), config=config))
+
+
+def test_the_backbone_of_ones_own():
+    text, = [text for _, text in blocks('python') if 'BaseBackbone' in text]
+    names = {}
+    exec(compile(text.replace('register_module()', 'register_module('
+                              'force=True)'), 'my_backbone.py', 'exec'), names)
+    backbone = names['ConvBackbone'](dims=8, frozen_stages=1)
+    out, = backbone(torch.zeros(1, 3, 32, 64))
+    assert out.shape == (1, 8, 4, 8)
+    assert not backbone.embed.weight.requires_grad
+    assert backbone.blocks[2][0].weight.requires_grad
 
 
 @pytest.mark.slow
