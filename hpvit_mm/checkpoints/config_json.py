@@ -3,10 +3,12 @@
 Of transformers: sizes, activation, eps. Of timm: the architecture, arguments
 that differ from it (``model_args``), and the weights (``pretrained_cfg``).
 """
+import math
 import re
 from typing import Optional, Tuple
 
 from hpvit_mm.errors import UserError
+from hpvit_mm.models.backbones.archs import SIZES
 
 # Arguments of timm's models that the tensors show, or that change nothing.
 TIMM_ARGUMENTS = {
@@ -31,7 +33,10 @@ HF_PLAIN = re.compile(
 HF_DEFAULTS = (
     (re.compile(r'siglip|idefics\d|smolvlm'), ('gelu_pytorch_tanh', 1e-6)),
     (re.compile(r'idefics'), ('gelu', 1e-5)),
-    (re.compile(r'(alt|chinese_|meta)?clip|git'), ('quick_gelu', 1e-5)))
+    (re.compile(r'dinov2|vit_msn'), ('gelu', 1e-6)),
+    (re.compile(r'dinov3'), ('gelu', 1e-5)),
+    (re.compile(r'vit|deit|ijepa|beit|dpt|flava'), ('gelu', 1e-12)),
+    (re.compile(r'(alt|chinese_|meta)?clip|git|kosmos'), ('quick_gelu', 1e-5)))
 # entries of config.json that are read: what they have to be
 NUMBERS = dict(num_attention_heads=int, layer_norm_eps=float,
                rms_norm_eps=float, rope_theta=float)
@@ -49,7 +54,7 @@ def check_config(config: dict, source: str) -> None:
         for name in kinds.keys() & entries.keys():
             value, kind = entries[name], kinds[name]
             if value is not None and not (
-                    type(value) in (int, kind) and value > 0):
+                    type(value) in (int, kind) and 0 < value < math.inf):
                 raise UserError(
                     f'config.json of {source} has {name}={value!r}, which is '
                     'not a positive number: copy the folder again.')
@@ -89,6 +94,9 @@ def heads_of_config(config: dict, embed_dims: int) -> Optional[int]:
     if found or 'embed_dim' in arguments or not re.match(
             '(vit|deit|beit|eva|aimv2)', name):
         return found
+    size = re.search('tiny|small|base|large', name)
+    if size and embed_dims != SIZES[size[0]][0]:
+        return None  # another network than the name tells
     # of timm 1.0.31
     if embed_dims in (1152, 1280, 1408, 1664, 1792) and 'plus' not in name \
             or re.search('giantopt|gigantic|base_patch16_gap', name):

@@ -239,10 +239,11 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
                         'checkpoint.')
     plain.structure = _structure(plain, named)
     for norm in ('norm', 'fc_norm'):
-        if plain.structure['norm'] == 'LN' and f'{norm}.weight' in \
-                plain.tensors and f'{norm}.bias' not in plain.tensors:
-            raise UserError(f'{source} has {norm}.weight and no {norm}.bias: '
-                            'it is damaged, copy it again.')
+        parts = [part for part in ('weight', 'bias')
+                 if f'{norm}.{part}' in plain.tensors]
+        if plain.structure['norm'] == 'LN' and len(parts) == 1:
+            raise UserError(f'{source} has {norm}.{parts[0]} alone, half of a '
+                            'norm: it is damaged, copy it again.')
     periods = renamed.get('rope_embed.periods')
     if periods is not None and periods.numel():
         heads, base = told_by_periods(periods, plain.embed_dims, source)
@@ -415,8 +416,11 @@ def _sort(tensors: Dict[str, Tensor], plain: PlainViT,
                     f'{plain.source} holds {name} as '
                     f'{str(tensor.dtype)[6:]}: save it in float32, float16 '
                     'or bfloat16.')
-            if tensor.numel():  # transformers keeps 0 registers
+            if tensor.numel():
                 plain.tensors[name] = tensor
+            elif name != 'reg_token':  # transformers keeps 0 registers
+                raise UserError(f'{plain.source} holds {name} without '
+                                'values: it is damaged, copy it again.')
         elif ROTARY_TABLE.match(name):
             plain.ignored[name] = 'table of rotary positions, computed anew'
         elif kind:

@@ -1,6 +1,7 @@
 """Backbones outside of configs."""
 import difflib
 import inspect
+from pathlib import Path
 from typing import List, Optional, Union
 
 import torch
@@ -62,15 +63,15 @@ def create_backbone(arch: Union[str, dict, None] = None,
     if not isinstance(init_cfg, dict):
         raise UserError(f'init_cfg must be a dict, but it is {init_cfg!r}.')
     options = dict(init_cfg)
-    own = options.pop('checkpoint', None)
-    if options.pop('type', 'Pretrained') != 'Pretrained' or own and (
-            checkpoint not in (None, own)) or options and not (
-            own or checkpoint):
+    files = {str(one) for one in (options.pop('checkpoint', None), checkpoint)
+             if one is not None}
+    if options.pop('type', 'Pretrained') != 'Pretrained' or len(
+            files) > 1 or init_cfg and not files or not isinstance(
+            checkpoint, (str, Path, type(None))):
         raise UserError(
-            f'init_cfg={init_cfg} does not fit checkpoint={checkpoint}: '
-            'it takes further entries for one file, such as prefix, and no '
-            'other type than Pretrained.')
-    checkpoint = checkpoint or own
+            'create_backbone takes one path by checkpoint=FILE, and by '
+            'init_cfg=dict(...) what else the loading needs, such as prefix.')
+    checkpoint = files.pop() if files else None
     if arch is None:
         if checkpoint is None:
             raise UserError('create_backbone needs arch, such as '

@@ -151,7 +151,10 @@ def test_the_base_and_heads_of_dinov3s_periods(tmp_path):
     (dict(architecture='vit_tiny_patch16_224'), 3, None),
     (dict(architecture='vit_x'), None, None),
     (dict(model_type='clip_vision_model'), None, 1e-5),
-    (dict(model_type='smolvlm_vision'), None, 1e-6)])
+    (dict(model_type='smolvlm_vision'), None, 1e-6),
+    (dict(model_type='depth_anything', backbone_config=dict(
+        model_type='dinov2')), None, 1e-6),
+    (dict(architecture='vit_base_patch16_224'), None, None)])
 def test_what_a_class_has_where_its_config_is_silent(config, heads, eps):
     sizes = dict(SIZES, embed_dims=192)
     plain = read_plain(content(tensors_of(arch=sizes), **config), 'x.pth')
@@ -190,7 +193,9 @@ def test_the_state_of_an_average_is_no_model():
     dict(patch_stride=4.), dict(window_size=None), dict(out_indices=1.5),
     dict(stage_depths='11'), dict(frozen_stages='1'), dict(attention=3),
     dict(img_size='224'), dict(pre_norm='no'), dict(with_cp='yes'),
-    dict(drop_rate='a'), dict(arch=dict(SIZES, num_heads='4'))])
+    dict(drop_rate='a'), dict(arch=dict(SIZES, num_heads='4')),
+    dict(norm_cfg='LN'), dict(norm_cfg=dict(type='XX')),
+    dict(layer_scale_init_value='a'), dict(attention=[3, 3])])
 def test_arguments_of_another_type(argument):
     name = next(iter(argument))
     with pytest.raises(UserError, match='num_heads' if name == 'arch'
@@ -211,10 +216,11 @@ def test_the_heads_of_an_architecture_of_timm(name, width, heads):
         architecture=name, model_args=dict(embed_dim=width)), width) is None
 
 
-def test_half_of_the_last_norm():
+@pytest.mark.parametrize('part', ['weight', 'bias'])
+def test_half_of_the_last_norm(part):
     tensors = tensors_of()
-    del tensors['norm.bias']
-    with pytest.raises(UserError, match='no norm.bias'):
+    del tensors[f'norm.{part}']
+    with pytest.raises(UserError, match='half of a norm'):
         read_plain(content(tensors), 'x.pth')
 
 
@@ -252,7 +258,7 @@ def test_the_checkpoint_of_init_cfg(tmp_path):
     backbone = hpvit_mm.create_backbone(SIZES, **kwargs)
     torch.testing.assert_close(backbone.state_dict()['pos_embed'],
                                tensors_of()['pos_embed'])
-    for wrong, says in ((dict(drop=['rotary_position']), 'does not fit'),
+    for wrong, says in ((dict(drop=['rotary_position']), 'one path'),
                         ('x.pth', 'must be a dict')):
         with pytest.raises(UserError, match=says):
             hpvit_mm.create_backbone(SIZES, init_cfg=wrong)

@@ -205,6 +205,10 @@ def resolve_arch(arch: Union[str, dict]) -> dict:
     if own['act'] not in (None, *ACTIVATIONS):
         raise UserError(f'act of arch must be one of {tuple(ACTIVATIONS)}, '
                         f'but it is {own["act"]!r}.')
+    for name, default in PARTS.items():
+        if isinstance(default, bool) and not isinstance(own[name], bool):
+            raise UserError(f'{name} of arch must be True or False, but it '
+                            f'is {own[name]!r}.')
     if own['rotary'] is not None:
         _check_rotary(own['rotary'], own['embed_dims'] // own['num_heads'])
     return own
@@ -232,6 +236,9 @@ def _check_name(name: str) -> str:
 
 
 def _check_rotary(rotary: dict, head_dims: int) -> None:
+    if not isinstance(rotary, dict):
+        raise UserError(f'rotary of arch must be a dict, but it is '
+                        f'{rotary!r}.')
     unknown = set(rotary) - set(ROTARY)
     if unknown:
         raise UserError(f'rotary of arch has no entry {unknown.pop()!r}: its '
@@ -241,6 +248,10 @@ def _check_rotary(rotary: dict, head_dims: int) -> None:
         if rotary.get(name, ROTARY[name]) not in choices:
             raise UserError(f'{name} of rotary must be one of {choices}, but '
                             f'it is {rotary[name]!r}.')
+    base = rotary.get('base', 1.)
+    if not isinstance(base, (int, float)) or not base > 0:
+        raise UserError(f'base of rotary must be a positive number, but it '
+                        f'is {base!r}.')
     if rotary.get('learned') and rotary.get('order', 'yx') != 'yx':
         raise UserError("order of rotary must be 'yx' with learned=True: "
                         'learned frequencies have a direction of their own.')

@@ -53,7 +53,12 @@ def check_rate(name: str, value: float) -> None:
 
 
 def check_norm(norm_cfg: dict, embed_dims: int) -> None:
-    norm = build_norm(norm_cfg, embed_dims)
+    try:
+        norm = build_norm(norm_cfg, embed_dims)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f'norm_cfg={norm_cfg!r} builds no norm ({error}): '
+                        "give a dict such as dict(type='LN', eps=1e-6)."
+                        ) from error
     if (isinstance(norm, (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d,
                           nn.InstanceNorm3d, nn.GroupNorm))
             # ours, and those of the libraries
@@ -130,6 +135,9 @@ def check_attention(attention: Union[str, Sequence, None],
             f'{len(depths)} stages: give one entry per stage.')
     kinds = []
     for s, (stage, depth) in enumerate(zip(attention, depths)):
+        if not isinstance(stage, (str, list, tuple)):
+            raise UserError(f'attention[{s}] must be a name, or one per '
+                            f'block, but it is {stage!r}.')
         stage = (stage, ) * depth if isinstance(stage, str) else tuple(stage)
         if len(stage) != depth:
             raise UserError(

@@ -111,7 +111,8 @@ class BaseBackbone(BaseModule):
         Raises:
             UserError: If there are not so many stages.
         """
-        if self.frozen_stages not in range(-1, len(self.strides) + 1):
+        if not isinstance(self.frozen_stages, int) or \
+                not -1 <= self.frozen_stages <= len(self.strides):
             raise UserError(
                 f'frozen_stages must be from -1 to {len(self.strides)}, the '
                 f'number of stages, but it is {self.frozen_stages!r}.')

@@ -186,6 +186,9 @@ class HPViT(BaseBackbone):
             check_choice(name, flags[name], (True, False))
         norm_cfg = flags['norm_cfg']
         layer_scale_init_value = flags['layer_scale_init_value']
+        if not isinstance(layer_scale_init_value, (int, float)):
+            raise UserError('layer_scale_init_value must be a number, but it '
+                            f'is {layer_scale_init_value!r}.')
         with_cls_token = flags['with_cls_token']
         num_registers = flags['num_registers']
         height, width = pair('img_size', flags['img_size'])
