@@ -194,7 +194,7 @@ def test_the_state_of_an_average_is_no_model():
     dict(stage_depths='11'), dict(frozen_stages='1'), dict(attention=3),
     dict(img_size='224'), dict(pre_norm='no'), dict(with_cp='yes'),
     dict(drop_rate='a'), dict(arch=dict(SIZES, num_heads='4')),
-    dict(norm_cfg='LN'), dict(norm_cfg=dict(type='XX')),
+    dict(norm_cfg='LN'), dict(norm_cfg=dict(type='LN', epsilon=1)),
     dict(layer_scale_init_value='a'), dict(attention=[3, 3])])
 def test_arguments_of_another_type(argument):
     name = next(iter(argument))

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from experiments import ROOT, learning_rates, on_samples, paths, read
-from mmengine.registry import DATASETS, MODELS, DefaultScope, \
-    init_default_scope
+from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 
-from hpvit_mm.analysis.cost import input_size
+from hpvit_mm.analysis.cost import input_size, skeleton
 
 PRETRAIN = [path for path in paths() if '/pretrain/' in path]
 
@@ -56,8 +55,7 @@ def test_the_model_takes_its_images(pretraining, sample_data):
     cfg = pretraining
     if re.search('-(800|1600)e_', cfg.filename):
         return  # the same model as of 400 epochs
-    with torch.device('meta'):
-        model = MODELS.build(dict(cfg.model, data_preprocessor=None)).train()
+    model = skeleton(cfg).to('meta').train()
     side = input_size(pretraining)
     losses = model.loss(torch.empty(2, 3, *side, device='meta'), [])
     sum(losses.values()).backward()

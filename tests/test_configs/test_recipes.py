@@ -134,10 +134,13 @@ def test_every_group(name, table, rate):
 IN1K, LSJ, MS = 8, 20, 150
 CORNERS = {
     # folder and end of the name: [(iteration, factor on the rate), ...]
+    'imagenet/swin-*-um-mae_*': (
+        IN1K, [(0, 1e-4), (5 * IN1K - 1, 1), (52.5 * IN1K, 0.5),
+               (100 * IN1K - 1, 0)]),
     'imagenet/*vit-*_8xb128-100e_in1k': (
         IN1K, [(0, 1e-4), (5 * IN1K - 1, 1), (52.5 * IN1K, 0.5),
                (100 * IN1K - 1, 0)]),
-    'imagenet/swin-*': (
+    'imagenet/swin-*-greenmim_*': (
         IN1K, [(0, 1e-4), (20 * IN1K - 1, 1), (60 * IN1K, 0.5),
                (100 * IN1K - 1, 0)]),
     'imagenet/*-50e_in1k*': (

@@ -87,8 +87,8 @@ def check_root(entry: dict, path: str) -> None:
         raise UserError(
             f'{path}.data_root: the folder {os.path.abspath(root)} does not '
             'exist; put the data there, link it there, or set data_root'
-            # classes of its own: not the public data set
-            + ('' if entry.get('metainfo')
+            # of its own: not the public data set
+            + ('' if entry.get('metainfo') and entry.get('ann_file')
                else expected(type_name(entry), root)))
 
 
