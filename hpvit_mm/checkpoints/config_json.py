@@ -1,7 +1,8 @@
-"""What is read from the config.json of a model's folder.
+"""Read the config.json of a model's folder, of transformers or timm.
 
-Of transformers: sizes, activation, eps. Of timm: the architecture, arguments
-that differ from it (``model_args``), and the weights (``pretrained_cfg``).
+Those of transformers have sizes, activation and eps; those of timm the name
+of the architecture, arguments that differ from it (``model_args``), and what
+the weights are (``pretrained_cfg``).
 """
 import math
 import re

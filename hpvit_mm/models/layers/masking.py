@@ -53,3 +53,10 @@ def select_units(x: Tensor, index: Tensor) -> Tensor:
     """(B, N, ...) and (B, V) -> (B, V, ...), the units of the index."""
     index = index.reshape(*index.shape, *(1, ) * (x.dim() - 2))
     return x.gather(1, index.expand(-1, -1, *x.shape[2:]))
+
+
+def image_units(x: Tensor, unit: int) -> Tensor:
+    """Cut images (B, C, h * unit, w * unit) into (B, h * w, C, unit, unit)."""
+    # -> (B, C, h, unit, w, unit) -> (B, h, w, C, unit, unit)
+    return x.unflatten(3, (-1, unit)).unflatten(2, (-1, unit)).permute(
+        0, 2, 4, 1, 3, 5).flatten(1, 2)

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
-from ..layers.masking import check_sides, visible_units
+from ..layers.masking import check_sides, image_units, visible_units
 from .mae import MAE
 
 
@@ -99,10 +99,7 @@ class MaskedSwin(SwinTransformer):
             raise UserError('the images of a batch must share a mask in '
                             'MaskedSwin: train it by hpvit_mm.GreenMIM.')
         index = index[0]
-        # (B, C, h * unit, w * unit) -> (B, C, h, unit, w, unit)
-        # -> (B, h, w, C, unit, unit) -> (B, N, C, unit, unit)
-        units = x.unflatten(3, (grid[1], unit)).unflatten(
-            2, (grid[0], unit)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+        units = image_units(x, unit)
         # (B * V, C, unit, unit) -> (B * V, side * side, dims)
         x, (side, _) = self.patch_embed(units[:, index].flatten(0, 1))
         x = self.drop_after_pos(x)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.registry import MODELS
-from ..layers.masking import select_units, visible_units
+from ..layers.masking import image_units, select_units, visible_units
 from .mae import MAE, enlarge
 
 UNIT = 16  # pixels
@@ -136,10 +136,7 @@ class UniformSwin(SwinTransformer):
                             'each 2 x 2: train it by hpvit_mm.UniformMAE.')
         index, block = (one.to(x.device, non_blocking=True) for one in (
             index.gather(1, place), block))
-        # (B, C, h * 16, w * 16) -> (B, C, h, 16, w, 16)
-        # -> (B, h, w, C, 16, 16) -> (B, N, C, 16, 16)
-        units = x.unflatten(3, (width, UNIT)).unflatten(
-            2, (height, UNIT)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+        units = image_units(x, UNIT)
         # (B, V, C, 16, 16) -> (B, C, h / 2, 16, w / 2, 16)
         # -> (B, C, h / 2 * 16, w / 2 * 16)
         sample = select_units(units, index).unflatten(1, half).permute(
