@@ -26,10 +26,14 @@ LARGEST_SIDE = 2**16
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the quota
 
 
-def examples(description: str, *commands: str) -> dict:
-    """Return arguments of an ArgumentParser whose help ends with commands."""
+def examples(description: str, *commands: str, notes: str = '') -> dict:
+    """Return arguments of an ArgumentParser whose help ends with commands.
+
+    ``notes``, if any, follow them as they are.
+    """
     return dict(description=textwrap.fill(description, 79),
-                epilog='examples:\n  ' + '\n  '.join(commands),
+                epilog='examples:\n  ' + '\n  '.join(commands)
+                + (notes and f'\n\n{notes}'),
                 formatter_class=argparse.RawDescriptionHelpFormatter)
 
 

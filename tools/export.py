@@ -9,14 +9,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import parse_shape, run_tool  # noqa: E402
+from hpvit_mm.cli import examples, parse_shape, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
 
 PARTS = ('backbone', 'features', 'model')
 LEAST = 3  # units of pixels along a side, with --dynamic
-EPILOG = """\
+NOTES = """\
 OUT ends in .onnx (ONNX), .pt2 (torch.export), or is a folder (of Hugging Face,
 the backbone alone).
 
@@ -24,12 +24,6 @@ parts:
   backbone   its maps; of a classifier's: the averaged features
   features   the backbone and the neck, such as a feature pyramid
   model      the logits of a classifier or a segmentor, without resizing
-
-examples:
-  python tools/export.py CONFIG CHECKPOINT backbone.onnx --shape 512 512
-  python tools/export.py CONFIG CHECKPOINT features.onnx --part features --dynamic
-  python tools/export.py CONFIG CHECKPOINT model.pt2 --part model --shape 224
-  python tools/export.py CONFIG CHECKPOINT my-backbone
 
 The exported program takes (batch, 3, H, W): of any batch, and of the height and
 width of --shape. With --dynamic, of any height and width from three times a unit
@@ -178,10 +172,17 @@ def check_onnx() -> None:
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     from hpvit_mm.engine.arguments import Options
-    parser = argparse.ArgumentParser(
-        description='Export a trained model to ONNX, torch.export or a '
-        'folder of Hugging Face.', epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(**examples(
+        'Export a trained model to ONNX, torch.export or a '
+        'folder of Hugging Face.',
+        'python tools/export.py CONFIG CHECKPOINT backbone.onnx --shape '
+        '512 512',
+        'python tools/export.py CONFIG CHECKPOINT features.onnx --part '
+        'features --dynamic',
+        'python tools/export.py CONFIG CHECKPOINT model.pt2 --part model '
+        '--shape 224',
+        'python tools/export.py CONFIG CHECKPOINT my-backbone',
+        notes=NOTES))
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('out', metavar='OUT')

@@ -14,7 +14,7 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
@@ -23,12 +23,7 @@ IMAGES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff',
           '.webp')
 VIDEOS = ('.avi', '.gif', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
 
-EXAMPLES = """\
-examples:
-  python tools/infer.py CONFIG CHECKPOINT photo.jpg
-  python tools/infer.py CONFIG CHECKPOINT folder 'more/*.png' --out results
-  python tools/infer.py CONFIG CHECKPOINT street.mp4 --out results
-
+NOTES = """\
 With --out the folder gets predictions.json, images/ (drawn, with the paths of
 the inputs; of a video: a video) and, for segmentation, label_maps/ (PNG, a
 pixel is a label). The JSON of detectors has COCO's format, in which category
@@ -279,10 +274,14 @@ def predict(args: argparse.Namespace) -> int:
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     from hpvit_mm.engine.arguments import Options
-    parser = argparse.ArgumentParser(
-        description='Predict images and videos with a trained model: classes '
+    parser = argparse.ArgumentParser(**examples(
+        'Predict images and videos with a trained model: classes '
         '(mmpretrain), objects (mmdet) or labels of pixels (mmseg).',
-        epilog=EXAMPLES, formatter_class=argparse.RawTextHelpFormatter)
+        'python tools/infer.py CONFIG CHECKPOINT photo.jpg',
+        "python tools/infer.py CONFIG CHECKPOINT folder 'more/*.png' --out "
+        "results",
+        'python tools/infer.py CONFIG CHECKPOINT street.mp4 --out results',
+        notes=NOTES))
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('input', nargs='+',

@@ -8,15 +8,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
 
-EPILOG = """\
-example:
-  python tools/analysis/browse_dataset.py CONFIG --phase val --count 24
-
+NOTES = """\
 Images are taken at even distances in the data set, as they leave the pipeline,
 with their labels: classes, boxes and masks, or colours of pixels. Mixup and
 CutMix of mmpretrain come after it, in the model, and are not drawn."""
@@ -75,10 +72,12 @@ def title_of(item: dict, classes) -> str:
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     from hpvit_mm.engine.arguments import Options
-    parser = argparse.ArgumentParser(
-        description='Draw images of a data set as the model gets them, with '
-        'their labels, on one sheet.', epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(**examples(
+        'Draw images of a data set as the model gets them, with '
+        'their labels, on one sheet.',
+        'python tools/analysis/browse_dataset.py CONFIG --phase val '
+        '--count 24',
+        notes=NOTES))
     parser.add_argument('config')
     parser.add_argument('--phase', choices=('train', 'val', 'test'),
                         default='train', help='which data (default: train)')

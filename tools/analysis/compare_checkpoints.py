@@ -9,15 +9,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
 
-EPILOG = """\
-example:
-  python tools/analysis/compare_checkpoints.py a.py a.pth b.pth --config-b b.py
-
+NOTES = """\
 Both are scored on test_dataloader of the first config: a classifier by its
 accuracy, a segmentor by its mean IoU. The interval is that of 2000 resamplings
 of the images (a paired bootstrap); it tells how the result depends on the
@@ -81,10 +78,12 @@ def report(result: dict, count: int) -> str:
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     from hpvit_mm.engine.arguments import Options
-    parser = argparse.ArgumentParser(
-        description='Compare two checkpoints of a classifier or a segmentor '
-        'on the same images.', epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(**examples(
+        'Compare two checkpoints of a classifier or a segmentor '
+        'on the same images.',
+        'python tools/analysis/compare_checkpoints.py a.py a.pth b.pth '
+        '--config-b b.py',
+        notes=NOTES))
     parser.add_argument('config', help='config of A, and of the data')
     parser.add_argument('a', metavar='A', help='a checkpoint')
     parser.add_argument('b', metavar='B', help='another one')

@@ -7,16 +7,12 @@ from pathlib import Path
 # The package beside this folder, also where it is not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 METRICS = ('accuracy/top1', 'coco/bbox_mAP', 'coco/segm_mAP', 'mIoU', 'top1')
 OTHERS = ('lr', 'grad_norm', 'time', 'memory')
-EPILOG = """\
-examples:
-  python tools/analysis/plot_logs.py work_dirs/a work_dirs/b --out curves.png
-  python tools/analysis/plot_logs.py work_dirs/seed* --mean --keys loss mIoU
-
+NOTES = """\
 Without --keys: the loss, the main metrics, the learning rate, the norm of
 the gradient, seconds per iteration and GPU memory in MB, where logged."""
 
@@ -77,10 +73,14 @@ def plot(names, runs, keys, mean: bool, out, kind: str) -> None:
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
-    parser = argparse.ArgumentParser(
-        description='Plot loss, metrics, learning rate, time and memory of '
-        'trainings.', epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(**examples(
+        'Plot loss, metrics, learning rate, time and memory of '
+        'trainings.',
+        'python tools/analysis/plot_logs.py work_dirs/a work_dirs/b --out '
+        'curves.png',
+        'python tools/analysis/plot_logs.py work_dirs/seed* --mean --keys '
+        'loss mIoU',
+        notes=NOTES))
     parser.add_argument('work_dir', nargs='+')
     parser.add_argument('--keys', nargs='+', default=[], metavar='KEY',
                         help='what to plot, as named in the logs')

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 
 environment.prepare()
 
@@ -29,11 +29,7 @@ pre { background: #f6f6f6; padding: .8rem; overflow: auto; font-size: 12px }
 figure { display: inline-block; margin: .3rem; font-size: 12px }
 img { max-width: 100% }
 """
-EPILOG = """\
-examples:
-  python tools/analysis/report.py work_dirs/a
-  python tools/analysis/report.py work_dirs/a --checkpoint epoch_8.pth
-
+NOTES = """\
 The report has the metrics of all validations (of detectors AP by size, too),
 curves, environment and config. With a checkpoint also a table of its classes
 on test_dataloader; of a classifier or a segmentor the confusion matrix (of up
@@ -195,10 +191,12 @@ def write_report(work_dir: Path, out: Path, more: str = '') -> None:
 
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
-    parser = argparse.ArgumentParser(
-        description='Write a report of a training, as one HTML file without '
-        'external parts.', epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(**examples(
+        'Write a report of a training, as one HTML file without '
+        'external parts.',
+        'python tools/analysis/report.py work_dirs/a',
+        'python tools/analysis/report.py work_dirs/a --checkpoint epoch_8.pth',
+        notes=NOTES))
     parser.add_argument('work_dir')
     parser.add_argument('--checkpoint', metavar='FILE',
                         help='score it on test_dataloader')

@@ -9,16 +9,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hpvit_mm import environment  # noqa: E402
-from hpvit_mm.cli import run_tool  # noqa: E402
+from hpvit_mm.cli import examples, run_tool  # noqa: E402
 from hpvit_mm.errors import UserError  # noqa: E402
 
 environment.prepare()
 
-EPILOG = """\
-example:
-  python tools/analysis/visualize_features.py CONFIG photo.jpg \\
-      --checkpoint weights.pth --point 120 80 --out features.png
-
+NOTES = """\
 Row 1: principal components of the features as colours, common to all maps.
 Row 2: attention of the token at the point, in the last block of each stage;
 grey are the tokens that it cannot see. Row 3: the same blocks with windows.
@@ -173,10 +169,12 @@ def draw(path: str, image, x, models, point, out: Path) -> None:
 def main(argv=None) -> int:
     """Run the tool and return its exit status."""
     from hpvit_mm.engine.arguments import Options
-    parser = argparse.ArgumentParser(
-        description='Draw the features of each level of an HPViT and of its '
-        'plain ViT, and what a token attends to.', epilog=EPILOG,
-        formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(**examples(
+        'Draw the features of each level of an HPViT and of its '
+        'plain ViT, and what a token attends to.',
+        'python tools/analysis/visualize_features.py CONFIG photo.jpg \\\n'
+        '      --checkpoint weights.pth --point 120 80 --out features.png',
+        notes=NOTES))
     parser.add_argument('config')
     parser.add_argument('image', nargs='+')
     parser.add_argument('--checkpoint', metavar='FILE',
