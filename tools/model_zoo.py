@@ -6,13 +6,12 @@ They are computed from the configs: a new config appears everywhere by
 """
 import argparse
 import ast
-import os
 import re
 import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List
 
 import yaml
 
@@ -33,7 +32,6 @@ from hpvit_mm.analysis.cost import (BF16_SPEED, FP32_SPEED,  # noqa: E402
 from hpvit_mm.engine.settings import load_config  # noqa: E402
 from hpvit_mm.utils import progress  # noqa: E402
 
-PAGE = 'docs/model_zoo.md'
 RELATIVES_PAGE = 'docs/relatives.md'
 # Network, fine-tuning, pre-training, and whether that may be of a plain ViT.
 RELATIVES = (
@@ -67,7 +65,7 @@ SETS = {
 }
 
 BLOCK = re.compile(
-    r'(<!-- model_zoo:begin ?(\w*) -->\n).*?(<!-- model_zoo:end -->)', re.S)
+    r'(<!-- model_zoo:begin -->\n).*?(<!-- model_zoo:end -->)', re.S)
 COST = re.compile(r'^Cost {6}.*\n(?: {10}.*\n)*', re.M)
 # Experiments on the sample data, and on data of the user's.
 SMALL = re.compile('_(sample|own)-')
@@ -158,14 +156,12 @@ def fresh(root: Path) -> Dict[str, str]:
     tables = {folder: experiments(folder, root) for folder in SETS}
     for folder, ones in tables.items():
         readme = f'configs/{folder}/README.md'
-        made[readme] = with_tables(read(root / readme), readme, {'': ones})
+        made[readme] = with_table(read(root / readme), readme, table(ones))
         made[f'configs/{folder}/metafile.yml'] = model_index(folder, ones)
         for one in ones:
             made[one.path] = with_cost(read(root / one.path), one)
-    made[PAGE] = with_tables(read(root / PAGE), PAGE, tables)
-    made[RELATIVES_PAGE] = with_tables(
-        read(root / RELATIVES_PAGE), RELATIVES_PAGE, {'relatives': tables},
-        relatives)
+    made[RELATIVES_PAGE] = with_table(
+        read(root / RELATIVES_PAGE), RELATIVES_PAGE, relatives(tables))
     return made
 
 
@@ -195,30 +191,16 @@ def experiments(folder: str, root: Path) -> List[Experiment]:
 # --------------------------------------------------------------- the tables
 
 
-def with_tables(text: str, path: str, tables: dict,
-                make: Optional[Callable] = None) -> str:
-    """The text of a page with fresh tables between its markers.
-
-    Args:
-        text: The page.
-        path: Where it lies, relative to the repository.
-        tables: Word behind ``begin`` in a marker -> experiments.
-        make: Makes a table of them and of the path. Defaults to
-            :func:`table`.
-    """
-    found = sorted(name for _, name, _ in BLOCK.findall(text))
-    if found != sorted(tables):
-        begin = ' and '.join(
-            f'<!-- {" ".join(f"model_zoo:begin {name}".split())} -->'
-            for name in tables)
-        raise UserError(f'{path} must have, each once and each with a later '
-                        f'<!-- model_zoo:end -->: {begin}')
-    return BLOCK.sub(lambda match: match[1] + (make or table)(
-        tables[match[2]], path) + match[3], text)
+def with_table(text: str, path: str, table: str) -> str:
+    """The text of the page ``path`` with a fresh table in its markers."""
+    if len(BLOCK.findall(text)) != 1:
+        raise UserError(f'{path} must have <!-- model_zoo:begin --> and a '
+                        'later <!-- model_zoo:end -->, each once.')
+    return BLOCK.sub(lambda match: match[1] + table + match[2], text)
 
 
-def table(ones: Iterable[Experiment], page: str) -> str:
-    """A table in Markdown; links are relative to the page."""
+def table(ones: Iterable[Experiment]) -> str:
+    """A table in Markdown, for a page in the folder of the configs."""
     lines = [
         '| config | parameters, M | backbone, GMACs | heads, GMACs '
         '| GiB a GPU | EFLOPs | GPU hours | result |',
@@ -226,10 +208,9 @@ def table(ones: Iterable[Experiment], page: str) -> str:
     ]
     for one in ones:
         cost = one.cost
-        link = os.path.relpath(one.path, Path(page).parent)
         more = '> ' if cost.uncounted else ''
         cells = (
-            f'[{one.name}]({link})',
+            f'[{one.name}]({Path(one.path).name})',
             number(cost.parameters / 1e6),
             number(cost.backbone / 2e9),
             more + number(cost.heads / 2e9),
@@ -242,8 +223,8 @@ def table(ones: Iterable[Experiment], page: str) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def relatives(tables: Dict[str, List[Experiment]], page: str) -> str:
-    """A table of the networks and their pre-training."""
+def relatives(tables: Dict[str, List[Experiment]]) -> str:
+    """A table of the networks and their pre-training, for docs/."""
     ones = {one.name: one for table in tables.values() for one in table}
     lines = [
         '| network | takes the weights of plain ViTs | parameters, M | GMACs '
@@ -252,7 +233,7 @@ def relatives(tables: Dict[str, List[Experiment]], page: str) -> str:
     for network, tuning, training, reused in RELATIVES:
         tuned, trained = (
             f'[{number(ones[name].cost.gpu_hours(bf16=True))}]'
-            f'({os.path.relpath(ones[name].path, Path(page).parent)})'
+            f'(../{ones[name].path})'
             for name in (tuning, training))
         cost = ones[tuning].cost
         cells = (network, reused, number(cost.parameters / 1e6),
@@ -378,7 +359,7 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(**examples(
         'Compute from the configs what the experiments cost, and '
         'compare it with the tables in configs/*/README.md and '
-        'docs/model_zoo.md, the metafiles, and the heads of the configs. '
+        'docs/relatives.md, the metafiles, and the heads of the configs. '
         'Takes a few minutes.',
         'python tools/model_zoo.py --write',
         'python tools/model_zoo.py --explain CONFIG'))
