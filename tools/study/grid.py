@@ -141,6 +141,9 @@ def networks(budget: Budget) -> Dict[str, Network]:
         network('fine-late', 'patches of 8, never pooled', depth, blocks=two,
                 **small),
         pyramid('hpvit-global', 'HPViT, global', attention='global'),
+        # convolutions start as the average: frozen, they are the same
+        pyramid('hpvit-conv', 'HPViT, pooling by convolution',
+                pooling='conv'),
     ]
     return {row.name: row for row in rows}
 
@@ -222,6 +225,7 @@ TUNED = [
      'plain'),
     ('Fine patches, pooled at half depth, beat the hierarchy', 'fine',
      'hpvit'),
+    ('Pooling by convolution beats the average', 'hpvit-conv', 'hpvit'),
 ]
 
 
@@ -312,8 +316,8 @@ CPU = Budget(
                 classification=(*COMPARED, 'plain-1.5x', 'hpvit-window'),
                 features=(*COMPARED, 'hpvit-window')),
     tuned=(
-        ('segment', COMPARED, dict(iterations=150, batch=4,
-                                   size=(176, 240))),
+        ('segment', (*COMPARED, 'hpvit-conv'), dict(
+            iterations=150, batch=4, size=(176, 240))),
         ('classify 10', COMPARED, dict(iterations=60, batch=16, size=112,
                                        images=10)),
         ('classify 50', COMPARED, dict(iterations=120, batch=16, size=112,
@@ -328,8 +332,8 @@ GPU = Budget(
     **{**{key: getattr(CPU, key) for key in asdict(CPU)}, **dict(
         name='gpu',
         tuned=(
-            ('segment', COMPARED, dict(iterations=4000, batch=8,
-                                       size=(360, 480))),
+            ('segment', (*COMPARED, 'hpvit-conv'), dict(
+                iterations=4000, batch=8, size=(360, 480))),
             ('classify 10', COMPARED, dict(iterations=300, batch=32,
                                            size=224, images=10)),
             ('classify 50', COMPARED, dict(iterations=600, batch=32,
