@@ -6,7 +6,7 @@ the weights are (``pretrained_cfg``).
 """
 import math
 import re
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import SIZES
@@ -19,8 +19,13 @@ TIMM_ARGUMENTS = {
     'final_norm', 'fc_norm', 'dynamic_img_size', 'dynamic_img_pad',
     'strict_img_size', 'drop_rate', 'pos_drop_rate', 'patch_drop_rate',
     'proj_drop_rate', 'attn_drop_rate', 'drop_path_rate', 'weight_init'}
+# timm's names of plain ViTs
+TIMM_NAME = re.compile(
+    r'((vit|deit3?|beit(v2|3)?|eva(02)?|aimv2|samvit)_\w*patch\d+\w*'
+    r'|flexivit_\w+|test_vit\d?)(\.\w+)?')
 # hidden_act of transformers
-HF_ACTIVATIONS = dict(gelu='gelu', quick_gelu='quick_gelu', silu='swiglu',
+HF_ACTIVATIONS = dict(gelu='gelu', gelu_python='gelu',
+                      quick_gelu='quick_gelu', silu='swiglu', swish='swiglu',
                       gelu_pytorch_tanh='gelu_tanh', gelu_new='gelu_tanh',
                       gelu_fast='gelu_tanh')
 # model_type of transformers that were compared with HPViT. Many others have a
@@ -74,11 +79,26 @@ def check_config(config: dict, source: str) -> None:
             'it is a plain ViT, name its file of weights instead of the '
             'folder, and set arch.')
     gated = config.get('use_gated_mlp') or kind.startswith('aimv2')
-    if gated and (config.get('hidden_act') or 'silu') != 'silu':
+    act = config.get('hidden_act') or (
+        'silu' if kind.startswith('aimv2') else 'gelu')
+    if gated and act not in ('silu', 'swish'):
         raise UserError(
-            f'{source} has a gated MLP with the activation '
-            f'{config["hidden_act"]}, which HPViT cannot represent: use '
-            'another checkpoint.')
+            f'{source} has a gated MLP with the activation {act}, which '
+            'HPViT cannot represent: use another checkpoint.')
+
+
+def timm_name(config: dict, arch: Any = None) -> str:
+    """Return timm's name of the architecture, '' if there is none.
+
+    Args:
+        config: The model's config.json, with ``architecture``.
+        arch: The entry of that name of a training's file, which may be of
+            another project. Defaults to None.
+    """
+    name = config.get('architecture')
+    if isinstance(name, str):
+        return name
+    return arch if isinstance(arch, str) and TIMM_NAME.fullmatch(arch) else ''
 
 
 def timm_arguments(config: dict) -> dict:
@@ -91,7 +111,7 @@ def heads_of_config(config: dict, embed_dims: int) -> Optional[int]:
     """Return the number of heads that a config.json tells."""
     arguments = timm_arguments(config)
     found = config.get('num_attention_heads') or arguments.get('num_heads')
-    name = str(config.get('architecture', ''))
+    name = timm_name(config)
     if found or 'embed_dim' in arguments or not re.match(
             '(vit|deit|beit|eva|aimv2)', name):
         return found

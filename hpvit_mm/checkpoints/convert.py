@@ -49,7 +49,8 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
             resampled. Defaults to None: the grid of the checkpoint.
         with_cls_token: Whether to keep the prefix tokens: cls, and registers
             or a distillation token where there are any. Defaults to None: if
-            the file tells a named architecture that has them.
+            the file tells a named architecture that has them, or is an
+            HPViT's that keeps them.
         patch_resize, prefix, drop, sha256: As in ``init_cfg`` of HPViT.
         force: Whether ``out`` may be replaced. Defaults to False.
 
@@ -76,6 +77,8 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
                 record, hpvit_mm=hpvit_mm.__version__))
         return report, record.get('backbone', {})
     arch = arch or record.get('backbone', {}).get('arch')
+    if plain.is_hpvit and with_cls_token is None:
+        with_cls_token = bool(plain.prefix_tokens)
     kwargs = dict(backbone_arguments(plain, with_cls_token, patch_size, arch),
                   patch_stride=patch_stride, pooling=pooling)
     if stage_depths is not None:
@@ -233,7 +236,12 @@ def _record(plain: PlainViT) -> dict:
 
 
 def own_record(content: dict) -> dict:
-    """Return the checked record that :func:`convert` wrote to a file."""
+    """Return the checked record of an HPViT's file, or folder."""
+    config = content.get('config')
+    if isinstance(config, dict) and isinstance(config.get('backbone'), dict):
+        backbone = dict(config['backbone'])  # of save_pretrained
+        if backbone.pop('type', None) == 'hpvit_mm.HPViT':
+            return dict(backbone=backbone)
     meta = content.get('meta')
     if not isinstance(meta, dict):
         return {}

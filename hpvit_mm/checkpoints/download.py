@@ -151,7 +151,8 @@ def check_sha256(path: str, expected: str, remedy: str) -> None:
 
     ``remedy`` is the end of the sentence.
     """
-    if not re.fullmatch('[0-9a-fA-F]{8,64}', expected):
+    if not isinstance(expected, str) or not re.fullmatch(
+            '[0-9a-fA-F]{8,64}', expected):
         raise UserError(f'sha256={expected!r} is not a SHA-256: give its 64 '
                         'hex digits, or at least the first 8.')
     digest = file_sha256(path)

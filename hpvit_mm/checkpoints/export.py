@@ -58,12 +58,12 @@ def export(checkpoint: str, out: Optional[str], to: str,
     arch = resolve_arch(arch) if arch else {}
     report = LoadReport(plain.source, plain.family, ignored=plain.ignored)
     tensors = _to_mae(plain.tensors, record.get('plain', {}), report,
-                      to == 'hf')
+                      to != 'timm')
     if arch.get('rotary') and to != 'hf':  # transformers has our order
         rotary = dict(ROTARY, **arch['rotary'])
         reorder_channels(tensors, arch['num_heads'], rotary['order'],
                          rotary['style'], inverse=True)
-    if plain.structure['qkv_bias'] == 'qv':
+    if plain.structure['qkv_bias'] == 'qv' and to != 'mae':
         tensors = split_bias(tensors)
     if to == 'hf':
         tensors, config = for_transformers(
@@ -136,8 +136,8 @@ def _to_mae(tensors: Dict[str, Tensor], record: dict, report: LoadReport,
     """Return an HPViT's tensors by MAE's names, with one position embedding.
 
     Positions of prefix tokens that have no rows in it are added to them. With
-    ``rows_of_all`` cls and distillation token have rows, as in transformers,
-    else as in the file that was converted.
+    ``rows_of_all`` cls and distillation token have rows, as everywhere but
+    in timm, else as in the file that was converted.
     """
     last = last_norm(tensors)
     plain = {}

@@ -9,7 +9,8 @@ from torch import Tensor
 from hpvit_mm.errors import UserError
 from hpvit_mm.utils import shorten
 from .architecture import HIDDEN, hidden_flags, told_by_periods
-from .config_json import check_config, heads_of_config, pretrained_cfg
+from .config_json import (check_config, heads_of_config, pretrained_cfg,
+                          timm_name)
 from .families import FAMILIES, fuse_mlp, fuse_qkv, recognise, rename
 from .families.hpvit import FAMILY as HPVIT
 from .positions import grid_of, grid_of_size, split_position
@@ -186,7 +187,9 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
         UserError: If there is no encoder of a plain ViT, or one with parts
             that HPViT cannot represent.
     """
-    drop = (drop, ) if isinstance(drop, str) else drop
+    drop = (drop, ) if isinstance(drop, str) else drop or ()
+    if not isinstance(drop, (list, tuple)):
+        raise UserError(f'drop must be a list of names, but it is {drop!r}.')
     unknown = [name for name in drop if name not in DROPPABLE]
     if unknown:
         raise UserError(f'drop has no entry {unknown[0]!r}: its entries are '
@@ -222,13 +225,14 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
         if own:
             plain.told = {name: own.arch[name] or HIDDEN[name]
                           for name in HIDDEN}
+            plain.told['norm_cfg'] = dict(
+                type='LN', eps=own.blocks[0].norm1.eps)
             plain.config = dict(num_attention_heads=own.arch['num_heads'])
         if 'pos_embed' in renamed:  # prefix tokens have no rows in it
             plain.grid = grid_of(renamed['pos_embed'].shape[1],
                                  own.pos_grid if own else grid)
         return plain
-    architecture = str(plain.config.get('architecture',
-                                        content.get('arch', '')))
+    architecture = timm_name(plain.config, content.get('arch'))
     tag = pretrained_cfg(plain.config).get('tag')
     if architecture and tag:  # as timm writes models
         architecture += f'.{tag}'
@@ -384,8 +388,9 @@ def _config(content: dict) -> dict:
     config = content.get('config')
     if not isinstance(config, dict):
         return {}
-    # of transformers' CLIP and SigLIP, whole; of Depth Anything; of TrOCR
-    for name in ('vision_config', 'backbone_config', 'encoder'):
+    # of transformers' whole CLIP and SigLIP; FLAVA; Depth Anything; TrOCR
+    for name in ('vision_config', 'image_config', 'backbone_config',
+                 'encoder'):
         inner = config.get(name)
         if isinstance(inner, dict):
             return {'model_type': config.get('model_type'), **inner}

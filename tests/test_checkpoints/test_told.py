@@ -4,7 +4,10 @@ import torch
 from dinov3_file import TINY, write_dinov3
 
 import hpvit_mm
+from hpvit_mm.checkpoints import save_pretrained
+from hpvit_mm.checkpoints.architecture import same_rotary, told_by_periods
 from hpvit_mm.checkpoints.convert import backbone_arguments, convert
+from hpvit_mm.checkpoints.export import export
 from hpvit_mm.checkpoints.plain import read_plain
 from hpvit_mm.errors import UserError
 from hpvit_mm.models import HPViT
@@ -195,7 +198,8 @@ def test_the_state_of_an_average_is_no_model():
     dict(img_size='224'), dict(pre_norm='no'), dict(with_cp='yes'),
     dict(drop_rate='a'), dict(arch=dict(SIZES, num_heads='4')),
     dict(norm_cfg='LN'), dict(norm_cfg=dict(type='LN', epsilon=1)),
-    dict(layer_scale_init_value='a'), dict(attention=[3, 3])])
+    dict(norm_cfg={}), dict(layer_scale_init_value='a'),
+    dict(layer_scale_init_value=float('nan')), dict(attention=[3, 3])])
 def test_arguments_of_another_type(argument):
     name = next(iter(argument))
     with pytest.raises(UserError, match='num_heads' if name == 'arch'
@@ -264,3 +268,85 @@ def test_the_checkpoint_of_init_cfg(tmp_path):
             hpvit_mm.create_backbone(SIZES, init_cfg=wrong)
     with pytest.raises(UserError, match="did you mean 'out_indices'"):
         hpvit_mm.create_backbone(SIZES, tmp_path / 'x.pth', out_indice=1)
+
+
+@pytest.mark.parametrize('arch', [None, 'ViT-B-16-quickgelu', 'vit_tiny'])
+def test_an_entry_arch_of_another_project(arch):
+    """It is no name of timm's, and tells no activation."""
+    tensors = tensors_of(pre_norm=True)
+    plain = read_plain(dict(state_dict=tensors, arch=arch), 'x.pth')
+    assert 'act' not in plain.told
+    plain = read_plain(dict(
+        state_dict=tensors, arch='vit_base_patch16_clip_quickgelu_224'), 'x')
+    assert plain.told['act'] == 'quick_gelu'
+
+
+def test_an_architecture_that_is_null():
+    plain = read_plain(content(tensors_of(), architecture=None,
+                               model_type='vit', hidden_act='gelu_new'), 'x')
+    assert plain.told['act'] == 'gelu_tanh'
+
+
+def test_converted_again(tmp_path):
+    """The eps and the prefix tokens stay."""
+    path, once, twice = (str(tmp_path / name) for name in (
+        'plain.pth', 'once.pth', 'twice.pth'))
+    torch.save(content(tensors_of(with_cls_token=True), model_type='vit',
+                       num_attention_heads=4, layer_norm_eps=1e-3), path)
+    convert(path, once, stage_depths=(1, 1), with_cls_token=True)
+    _, backbone = convert(once, twice, stage_depths=(2, ), patch_stride=16)
+    assert backbone['norm_cfg']['eps'] == 1e-3
+    assert backbone['with_cls_token'] is True
+    image = torch.randn(1, 3, 32, 32)
+    ours = hpvit_mm.create_backbone(checkpoint=twice)
+    direct = hpvit_mm.create_backbone(
+        checkpoint=path, patch_stride=16, with_cls_token=True)
+    torch.testing.assert_close(ours(image), direct(image))
+
+
+def test_the_config_of_an_image_encoder_of_flava():
+    plain = read_plain(dict(state_dict=tensors_of(), config=dict(
+        model_type='flava', image_config=dict(
+            hidden_act='quick_gelu', num_attention_heads=2))), 'x')
+    assert plain.told['act'] == 'quick_gelu' and plain.num_heads == 2
+
+
+def test_a_gate_of_gelu():
+    """transformers' DINOv3 has GELU where config.json has no hidden_act."""
+    with pytest.raises(UserError, match='gated MLP with the activation gelu'):
+        read_plain(content(tensors_of(), model_type='dinov3_vit',
+                           use_gated_mlp=True), 'x')
+
+
+@pytest.mark.parametrize('base', [99., 101., 50.])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_a_base_near_that_of_dinov3(base, dtype):
+    periods = (base**(torch.arange(16) / 16)).to(dtype)
+    heads, found = told_by_periods(periods, 128, 'x.pth')
+    assert heads == 2
+    assert abs(found / base - 1) < (1e-4 if dtype == torch.float32 else 5e-3)
+    assert not same_rotary(dict(base=99.), dict(base=100.))
+
+
+def test_a_folder_of_save_pretrained(tmp_path):
+    config = dict(type='hpvit_mm.HPViT', arch=SIZES, norm_cfg=dict(
+        type='LN', eps=1e-3), patch_stride=16)
+    backbone = HPViT(**{key: value for key, value in config.items()
+                        if key != 'type'}).eval()
+    save_pretrained(backbone, config, tmp_path / 'folder')
+    again = hpvit_mm.create_backbone(checkpoint=str(tmp_path / 'folder'))
+    image = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(again(image), backbone(image))
+
+
+def test_to_mae_all_prefix_tokens_have_rows(tmp_path):
+    """timm's no_embed_class omits the row of cls; MAE has no such option."""
+    tensors = tensors_of(with_cls_token=True)
+    del tensors['prefix_pos_embed']
+    path, own, back = (str(tmp_path / name) for name in (
+        'plain.pth', 'own.pth', 'back.pth'))
+    torch.save(tensors, path)
+    convert(path, own, arch=SIZES, with_cls_token=True, stage_depths=(2, ))
+    export(own, back, 'mae')
+    rows = torch.load(back)['model']['pos_embed']
+    assert rows.shape[1] == 1 + tensors['pos_embed'].shape[1]

@@ -123,13 +123,14 @@ def cost_of(results: dict, task: str, name: str) -> Tuple[float, float]:
     """GMACs and seconds of a network in a task.
 
     The seconds are those of training, or of a forward pass on an image of
-    the frozen segmentation.
+    the frozen segmentation; NaN where none were recorded.
     """
     speed = results['steps'].get('speed', {}).get('speed', {})
     steps = [one for step, one in results['steps'].items()
              if step == f'{task} {name}' or step.startswith(f'{task} {name} ')]
     if task not in FROZEN:
-        seconds = min(one['seconds'] for one in steps)
+        seconds = min((one['seconds'] for one in steps if 'seconds' in one),
+                      default=np.nan)
     else:
         seconds = speed.get(name, np.nan) if task == 'segmentation' else np.nan
     return steps[0]['gmacs'], float(seconds)

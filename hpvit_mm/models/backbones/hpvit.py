@@ -37,8 +37,9 @@ class HPViT(BaseBackbone):
     stride; the pre-trained blocks are divided into stages, with 2x2 pooling
     between them. From "Rethinking Hierarchies in Pre-trained Plain Vision
     Transformer" (arXiv 2211.01785). The attention is ours: with 'dilated' the
-    network computes, before the first pooling, exactly the plain ViT on the
-    image shifted by multiples of the stride.
+    network computes, before the first pooling, the plain ViT on the image
+    shifted by multiples of the stride: exactly with rotary positions, else
+    with a position embedding that is interpolated between the patches.
 
     **A plain ViT** is the network with one stage, which is the default where
     patches do not overlap: ``patch_stride=16``.
@@ -186,9 +187,11 @@ class HPViT(BaseBackbone):
             check_choice(name, flags[name], (True, False))
         norm_cfg = flags['norm_cfg']
         layer_scale_init_value = flags['layer_scale_init_value']
-        if not isinstance(layer_scale_init_value, (int, float)):
+        if not isinstance(layer_scale_init_value, (int, float)) \
+                or not math.isfinite(layer_scale_init_value):
             raise UserError('layer_scale_init_value must be a number, but it '
                             f'is {layer_scale_init_value!r}.')
+        layer_scale_init_value = float(layer_scale_init_value)
         with_cls_token = flags['with_cls_token']
         num_registers = flags['num_registers']
         height, width = pair('img_size', flags['img_size'])
