@@ -27,7 +27,8 @@ model = get_model('hpvit-tiny-avg-mae_8xb128-100e_in1k',
                   backbone=dict(init_cfg=None))
 print(model.backbone.embed_dims)
 sys.argv[1:] = ['child.py']
-runpy.run_path(str(mim / 'tools/print_config.py'), run_name='__main__')
+runpy.run_path(str(mim / 'tools/analysis/get_flops.py'),
+               run_name='__main__')
 '''
 
 
@@ -59,4 +60,4 @@ def test_from_an_empty_folder(installed, tmp_path):
     assert lines[:2] == [str(installed / 'hpvit_mm/__init__.py'),
                          'hpvit_mm.HPViT']
     printed = lines[lines.index('192') + 1:]
-    assert "        type='hpvit_mm.HPViT')," in printed, printed
+    assert any(line.startswith('head ') for line in printed), printed

@@ -55,8 +55,10 @@ def find_inputs(names: Sequence[str]) -> List[Tuple[str, str]]:
             found = [Path(one) for one in sorted(glob.glob(
                 name, recursive=True)) if os.path.isfile(one)]
         if not found:
-            raise UserError(f'there is no image or video in {name}: check '
-                            'the path')
+            raise UserError(
+                f'there is no image or video in the folder {name}'
+                if path.is_dir() else f'{name} does not exist, or matches no '
+                'file: check the path')
         files.update((str(one), one.resolve()) for one in found)
     root = os.path.commonpath([one.parent for one in files.values()])
     return [(name, os.path.relpath(path, root))
@@ -83,6 +85,16 @@ def count_frames(path: str) -> int:
     if Path(path).suffix.lower() not in VIDEOS:
         return 1
     return max(0, len(mmcv.VideoReader(path)))
+
+
+def check_device(device: Optional[str]) -> None:
+    """Raise a UserError if there is no such device."""
+    import torch
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f'--device {device} cannot be used: '
+                        f'{str(error).splitlines()[0]}') from error
 
 
 def make_folder(out: str) -> None:
@@ -209,8 +221,10 @@ def predict(args: argparse.Namespace) -> int:
     from hpvit_mm.analysis.inference import Predictor
     from hpvit_mm.engine.settings import load_config, merge_options
     from hpvit_mm.utils import progress, replacing
-    if args.batch_size < 1 or args.top_k < 1:
-        raise UserError('--batch-size and --top-k must be at least 1')
+    for name in ('batch_size', 'top_k'):
+        if getattr(args, name) < 1:
+            raise UserError(f'--{name.replace("_", "-")} must be at least 1')
+    check_device(args.device)
     files = find_inputs(args.input)
     cfg = load_config(args.config)
     merge_options(cfg, args.cfg_options)

@@ -5,7 +5,7 @@ import os.path as osp
 import re
 from argparse import Namespace
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -100,6 +100,9 @@ def load_config(path: str) -> RunConfig:
     except SyntaxError as error:
         raise UserError(f'the config {path} is not valid Python: {error}; '
                         'correct that line') from error
+    except PermissionError as error:
+        raise UserError(f'the config {path} cannot be read: check the '
+                        'permissions of the file') from error
     except FileNotFoundError as error:
         raise UserError(f'the config {path} needs a file that does not '
                         f'exist: {error}; correct its _base_') from error
@@ -107,9 +110,25 @@ def load_config(path: str) -> RunConfig:
         text = f'{type(error).__name__}: {error}'.rstrip(': ')
         raise UserError(f'the config {path} cannot be read: {text}; correct '
                         'the file') from error
+    _drop_scope(list(cfg.values()))
     # Config sets entries by its own __setattr__
     object.__setattr__(cfg, '__class__', RunConfig)
     return cfg
+
+
+def _drop_scope(entry: Any) -> None:
+    """Drop the scope that mmengine sets for ``_base_ = 'hpvit_mm::...'``.
+
+    The hosts' classes would be looked up in it; ours have it in their names.
+    """
+    if isinstance(entry, dict):
+        if entry.get('_scope_') == 'hpvit_mm':
+            del entry['_scope_']
+        for one in entry.values():
+            _drop_scope(one)
+    elif isinstance(entry, (list, tuple)):
+        for one in entry:
+            _drop_scope(one)
 
 
 def _similar_config(path: Path) -> str:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 
+from hpvit_mm.analysis.cost import skeleton
 from hpvit_mm.engine import arguments, outputs, settings
 from hpvit_mm.errors import UserError
 
@@ -213,3 +214,13 @@ strategy = dict(type='hpvit_mm.FSDPStrategy')
 """)
     cfg = settings.test_config(arguments.parse_test([str(path), 'a.pth']))
     assert 'runner_type' not in cfg and 'strategy' not in cfg
+
+
+def test_a_config_outside_inherits_by_the_name_of_the_package(tmp_path):
+    """Classes of the hosts are found, which mmengine's scope prevents."""
+    path = tmp_path / 'own.py'
+    path.write_text("_base_ = 'hpvit_mm::imagenet/"
+                    "hpvit-tiny-avg-mae_8xb128-100e_in1k.py'")
+    model = skeleton(settings.load_config(str(path)))
+    assert type(model).__name__ == 'ImageClassifier'
+    assert '_scope_' not in settings.load_config(str(path)).pretty_text

@@ -45,6 +45,12 @@ def test_logs_are_plotted(inside, refused_text, tmp_path):
         for i in range(9)))
     inside('analysis/plot_logs.py', work_dir, work_dir, '--mean')
     assert np.std(cv2.imread('curves.png')) > 10
+    other = tmp_path / 'other/20260101_000000/vis_data/scalars.json'
+    other.parent.mkdir(parents=True)
+    other.write_text('{"loss": 1.0, "step": 70}')
+    assert 'no common iteration' in refused_text(
+        'analysis/plot_logs.py', work_dir, tmp_path / 'other', '--mean',
+        '--keys', 'loss', '--force')
     inside('analysis/plot_logs.py', work_dir, '--keys', 'loss', '--out',
            'loss.svg')
     assert '</svg>' in Path('loss.svg').read_text()
@@ -99,6 +105,11 @@ def test_data_are_drawn(inside, refused_text, write_config, kind):
     sheet = cv2.imread('browse.png')
     assert sheet.shape[1] > 900 and sheet.std() > 10
     assert 'exists' in refused_text('analysis/browse_dataset.py', config)
+    # of label maps of another size than the images
+    inside('analysis/browse_dataset.py', config, '--phase', 'val', '--force')
+    assert 'does not exist; put the data there' in refused_text(
+        'analysis/browse_dataset.py', config, '--force', '--phase', 'val',
+        '--cfg-options', 'val_dataloader.dataset.data_root=nowhere')
 
 
 @pytest.mark.parametrize('kind, name', [

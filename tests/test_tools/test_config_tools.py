@@ -42,6 +42,8 @@ def test_get_flops(inside):
     assert 'backbone' in text and 'stage 1/' not in text
     for argv, says in [
         (('nowhere.py', ), 'nowhere.py does not exist'),
+        ((ADE, '--shape', '64', '--cfg-options',
+          'model.decode_head.in_channels=[9,9,9,9]'), 'decode_head does not'),
         ((ADE, '--shape', '0'), '--shape 0: give'),
         ((ADE, '--shape', '-5', '64'), '--shape -5 64: give'),
         ((ADE, '--shape', 'wide'), '--shape wide: give'),

@@ -104,7 +104,9 @@ def test_mistakes_are_told(refused, trained, images, tmp_path):
     config, checkpoint = trained('classification')
     other = trained('segmentation')[1]
     for argv, says in (
-            ((config, checkpoint, tmp_path / 'none'), 'no image or video in'),
+            ((config, checkpoint, tmp_path / 'none'), 'matches no file'),
+            ((config, checkpoint, images, '--device', 'cuda:99'),
+             '--device cuda:99 cannot be used'),
             ((config, other, images), 'does not fit the model'),
             ((config, checkpoint, images, '--out', images), 'not empty'),
             ((config, checkpoint, images, '--batch-size', 0), 'at least 1')):
@@ -124,7 +126,7 @@ def test_class_names_are_never_those_of_another_data_set(
     refused('infer', *argv, says=['names of the classes', '--classes'])
     (tmp_path / 'names').write_text('a\nb\nc\n')
     refused('infer', *argv, '--classes', tmp_path / 'names',
-            says=['num_classes is 5', '3 class names'])
+            says=['num_classes is 5', '3 names'])
     (tmp_path / 'names').write_text('a\nb\nc\nd\ne\n')
     status, log = tool('infer', *argv, '--classes', tmp_path / 'names')
     assert status == 0 and '1 predicted' in log, log

@@ -27,19 +27,25 @@ def build(cfg, phase: str):
 
     from hpvit_mm.engine.checks import check_entries, check_host
     from hpvit_mm.engine.checks.build import build as build_entry
+    from hpvit_mm.engine.checks.datasets import check_root
     check_entries(cfg, (f'{phase}_dataloader', 'visualizer'))
     check_host(cfg)
     importlib.import_module(f'{cfg.default_scope}.visualization')
-    dataset = build_entry(DATASETS.build, cfg[f'{phase}_dataloader'].dataset,
-                          f'{phase}_dataloader.dataset')
+    path = f'{phase}_dataloader.dataset'
+    entry = inner = cfg[f'{phase}_dataloader'].dataset
+    while 'dataset' in inner:  # of a wrapper
+        inner = inner.dataset
+    check_root(inner, path)
+    dataset = build_entry(DATASETS.build, entry, path)
     visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=[],
                                         name='browse'))
     visualizer.dataset_meta = dataset.metainfo
     return dataset, visualizer
 
 
-def drawn(item: dict, visualizer, scope: str):
+def drawn(item: dict, visualizer, scope: str, trains: bool):
     """Draw the labels of an item into its image, (H, W, 3) in RGB."""
+    import cv2
     import numpy as np
     # (3, H, W) in BGR -> (H, W, 3) in RGB
     image = np.ascontiguousarray(
@@ -53,6 +59,16 @@ def drawn(item: dict, visualizer, scope: str):
         boxes = sample.gt_instances.bboxes
         if not isinstance(boxes, np.ndarray):
             sample.gt_instances.bboxes = boxes.tensor.numpy()
+    # test pipelines load labels behind Resize, of the original size
+    size = image.shape[:2]
+    if 'gt_sem_seg' in sample:
+        size = sample.gt_sem_seg.shape
+    elif 'masks' in sample.gt_instances:
+        masks = sample.gt_instances.masks
+        size = masks.height, masks.width
+    elif not trains:
+        size = sample.ori_shape
+    image = cv2.resize(image, tuple(size[::-1]))
     visualizer.add_datasample('browse', image, sample, draw_gt=True,
                               draw_pred=False)
     return visualizer.get_image()
@@ -101,9 +117,10 @@ def main(argv=None) -> int:
 
         from hpvit_mm.checkpoints.write import check_destination
         from hpvit_mm.engine.settings import load_config, merge_options
-        if args.count < 1 or Path(args.out).suffix != '.png':
-            raise UserError('--count must be at least 1, and --out end in '
-                            '.png')
+        if args.count < 1:
+            raise UserError('--count must be at least 1')
+        if Path(args.out).suffix != '.png':
+            raise UserError(f'--out {args.out}: name a file that ends in .png')
         check_destination(args.out, args.force)
         cfg = load_config(args.config)
         merge_options(cfg, args.cfg_options)
@@ -120,7 +137,8 @@ def main(argv=None) -> int:
                 axes.axis('off')
             for i, axes in zip(range(count), panels):
                 item = dataset[i * len(dataset) // count]
-                axes.imshow(drawn(item, visualizer, scope))
+                axes.imshow(drawn(item, visualizer, scope,
+                                  args.phase == 'train'))
                 axes.set_title(title_of(
                     item, dataset.metainfo.get('classes')), fontsize=8)
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)

@@ -14,14 +14,16 @@ from hpvit_mm.cli import examples, parse_shape, run_tool  # noqa: E402
 
 environment.prepare()
 
-# Name, tokens, parameters and FLOPs of a part; None where not known.
+# Name, shape, parameters and FLOPs of a part; None where not known.
 Row = Tuple[str, str, int, Optional[int]]
 
 LEGEND = """\
 A MAC is a multiply-add of a matmul, a convolution or attention; papers on
 vision transformers call it a FLOP. Counted is what the code executes: padding
 of windows included, and less where the last linear layer of a block follows a
-pooling. Heads of regions get as many regions as are sampled in training."""
+pooling. Heads of regions get as many regions as are sampled in training; heads
+that need data (DETR's, Mask2Former's) are not counted: '-'. Shapes are those
+in the blocks, of a ViT groups x tokens x channels."""
 
 
 def rows_of(model, count) -> List[Row]:
@@ -52,11 +54,10 @@ def stage_rows(backbone, count) -> Iterator[Row]:
         stages.append((f'stage 1/{stride}, {len(stage.blocks)} blocks', names,
                        [count.shapes[name] for name in stage.blocks]))
     for label, names, shapes in stages:
-        # (1, groups, tokens, C) or (1, tokens, C)
-        tokens = [' x '.join(map(str, shape[1:-1])) for shape in shapes]
+        texts = [' x '.join(map(str, shape[1:])) for shape in shapes]
         yield (label, ', '.join(
-            f'{tokens.count(one)} of {one}' if len(set(tokens)) > 1 else one
-            for one in dict.fromkeys(tokens)),
+            f'{texts.count(one)} of {one}' if len(set(texts)) > 1 else one
+            for one in dict.fromkeys(texts)),
             sum(one.numel() for name, one in backbone.named_parameters()
                 if any(f'{name}.'.startswith(f'{part}.') for part in names)),
             sum(count.modules.get(name, 0) for name in names))
@@ -70,13 +71,13 @@ def parameters_of(module) -> int:
 def table(rows: Sequence[Row]) -> str:
     """Format the rows; the last one is the total."""
     total = rows[-1][3]
-    lines = [('', 'groups x tokens', 'parameters, M', 'GMACs', 'share')]
-    for name, tokens, parameters, flops in rows:
+    lines = [('', 'shape', 'parameters, M', 'GMACs', 'share')]
+    for name, shape, parameters, flops in rows:
         gmacs = share = '-'
         if flops is not None:
             gmacs = f'{flops / 2e9:,.3f}'
             share = f'{flops / total:.1%}' if total else '-'
-        lines.append((name, tokens, f'{parameters / 1e6:.3f}', gmacs, share))
+        lines.append((name, shape, f'{parameters / 1e6:.3f}', gmacs, share))
     widths = [max(map(len, column)) for column in zip(*lines)]
     return '\n'.join('  '.join(
         cell.ljust(width) if i < 2 else cell.rjust(width)
@@ -109,11 +110,13 @@ def main(argv=None) -> int:
     def run():
         from hpvit_mm.analysis.cost import input_size, skeleton
         from hpvit_mm.analysis.count import count_step
+        from hpvit_mm.engine.checks.model import check_widths
         from hpvit_mm.engine.settings import load_config, merge_options
         size = parse_shape(args.shape) if args.shape else None
         cfg = load_config(args.config)
         merge_options(cfg, args.cfg_options)
         model = skeleton(cfg)
+        check_widths(model)
         size = size or input_size(cfg, remedy='give --shape')
         count = count_step(model, size, train=False)
         rows = rows_of(model, count)

@@ -31,6 +31,9 @@ def keys_of(runs, wanted):
 def mean_and_spread(curves):
     """The iterations that all curves have, their mean, least and largest."""
     steps = sorted(set.intersection(*map(set, curves)))
+    if not steps:
+        raise UserError('the runs have logged at no common iteration: omit '
+                        '--mean, or choose others by --keys')
     rows = [[curve[step] for curve in curves] for step in steps]
     return (steps, [sum(row) / len(row) for row in rows],
             [min(row) for row in rows], [max(row) for row in rows])

@@ -195,7 +195,8 @@ def main(argv=None) -> int:
         'Write a report of a training, as one HTML file without '
         'external parts.',
         'python tools/analysis/report.py work_dirs/a',
-        'python tools/analysis/report.py work_dirs/a --checkpoint epoch_8.pth',
+        'python tools/analysis/report.py work_dirs/a --force '
+        '--checkpoint work_dirs/a/epoch_8.pth',
         notes=NOTES))
     parser.add_argument('work_dir')
     parser.add_argument('--checkpoint', metavar='FILE',

@@ -184,12 +184,12 @@ def main(argv=None) -> int:
                         'plain ViT (default: init_cfg of the config)')
     parser.add_argument('--point', nargs=2, type=int, metavar=('X', 'Y'),
                         help='the token whose attention is drawn, in pixels '
-                        'of the\nresized image (default: the centre)')
+                        'of the resized image (default: the centre)')
     parser.add_argument('--size', type=int, default=448, metavar='PIXELS',
                         help='short side of the image (default: 448)')
     parser.add_argument('--out', default='features.png', metavar='FILE.png',
                         help='the figure; of several images a number is '
-                        'added (default:\nfeatures.png)')
+                        'added (default: features.png)')
     parser.add_argument('--force', action='store_true',
                         help='replace files that exist')
     parser.add_argument('--cfg-options', nargs='+', action=Options,
@@ -201,6 +201,10 @@ def main(argv=None) -> int:
         from hpvit_mm.checkpoints.write import check_destination
         from hpvit_mm.engine.settings import load_config, merge_options
         out = Path(args.out)
+        if out.suffix != '.png':
+            raise UserError(f'--out {out}: name a file that ends in .png')
+        if args.size < 64:
+            raise UserError('--size must be at least 64 pixels')
         outs = [out] if len(args.image) == 1 else [
             out.with_name(f'{out.stem}_{i}{out.suffix}')
             for i in range(1, len(args.image) + 1)]

@@ -39,8 +39,9 @@ def check_checkpoint(model: nn.Module, file: str,
             raise UserError(f'--resume {file}: {missing}')
     tensors = weights(content)
     if not tensors:
-        raise UserError(f'{file} has no model weights; name a '
-                        'checkpoint that tools/train.py wrote')
+        raise UserError(f'{file} has no weights of a whole model; name a '
+                        'checkpoint that tools/train.py wrote (weights of a '
+                        'backbone alone belong into its init_cfg)')
     problems = [] if fits(model, tensors) else differences(
         model.state_dict(), tensors, new_heads)
     if problems:
