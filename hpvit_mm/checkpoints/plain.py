@@ -187,8 +187,9 @@ def read_plain(content: dict, source: str, prefix: Optional[str] = None,
         UserError: If there is no encoder of a plain ViT, or one with parts
             that HPViT cannot represent.
     """
-    drop = (drop, ) if isinstance(drop, str) else drop or ()
-    if not isinstance(drop, (list, tuple)):
+    drop = (drop, ) if isinstance(drop, str) else drop
+    if not isinstance(drop, (list, tuple, set)) or not all(
+            isinstance(name, str) for name in drop):
         raise UserError(f'drop must be a list of names, but it is {drop!r}.')
     unknown = [name for name in drop if name not in DROPPABLE]
     if unknown:

@@ -198,7 +198,7 @@ def test_the_state_of_an_average_is_no_model():
     dict(img_size='224'), dict(pre_norm='no'), dict(with_cp='yes'),
     dict(drop_rate='a'), dict(arch=dict(SIZES, num_heads='4')),
     dict(norm_cfg='LN'), dict(norm_cfg=dict(type='LN', epsilon=1)),
-    dict(norm_cfg={}), dict(layer_scale_init_value='a'),
+    dict(norm_cfg={}), dict(norm_cfg=dict(type='GN')), dict(layer_scale_init_value='a'),
     dict(layer_scale_init_value=float('nan')), dict(attention=[3, 3])])
 def test_arguments_of_another_type(argument):
     name = next(iter(argument))
@@ -326,6 +326,20 @@ def test_a_base_near_that_of_dinov3(base, dtype):
     assert heads == 2
     assert abs(found / base - 1) < (1e-4 if dtype == torch.float32 else 5e-3)
     assert not same_rotary(dict(base=99.), dict(base=100.))
+
+
+@pytest.mark.parametrize('head_dims', [48, 64, 128])
+def test_a_table_computed_in_bfloat16(head_dims):
+    exponents = 2 * torch.arange(head_dims // 4, dtype=torch.bfloat16) / (
+        head_dims // 2)
+    assert told_by_periods(100.**exponents, 2 * head_dims, 'x.pth') == (
+        2, 100.)
+
+
+@pytest.mark.parametrize('drop', [None, 5, [None], [['x']]])
+def test_what_is_no_list_of_parts(drop):
+    with pytest.raises(UserError, match='drop must be a list'):
+        read_plain(content(tensors_of()), 'x.pth', drop=drop)
 
 
 def test_a_folder_of_save_pretrained(tmp_path):

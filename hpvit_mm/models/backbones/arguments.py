@@ -55,7 +55,7 @@ def check_rate(name: str, value: float) -> None:
 def check_norm(norm_cfg: dict, embed_dims: int) -> None:
     try:
         norm = build_norm(norm_cfg, embed_dims)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise UserError(f'norm_cfg={norm_cfg!r} builds no norm ({error}): '
                         "give a dict such as dict(type='LN', eps=1e-6)."
                         ) from error
