@@ -19,7 +19,8 @@ from mmengine.registry import \
     WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
-# Configs may then inherit from 'hpvit_mm::imagenet/...', as from the hosts'.
+# Config.fromfile then finds 'hpvit_mm::imagenet/...'. It also sets a scope, in
+# which classes of the hosts are not found: load_config drops it.
 MODULE2PACKAGE.setdefault('hpvit_mm', 'hpvit_mm')
 
 MODELS = Registry(

@@ -37,7 +37,7 @@ def parse(argv=None) -> argparse.Namespace:
                        help='stride of the first stage (default: 4)')
     model.add_argument('--stage-depths', type=integers, metavar='N,N,...',
                        help="blocks per stage (default: HPViT's)")
-    model.add_argument('--pooling', choices=['conv', 'avg'], default='conv')
+    model.add_argument('--pooling', choices=['conv', 'avg'], default='avg')
     model.add_argument('--img-size', type=integers, metavar='N[,N]',
                        help='resample the positions to the grid of this '
                        'image size (default: keep the grid)')
@@ -45,7 +45,7 @@ def parse(argv=None) -> argparse.Namespace:
                        action=argparse.BooleanOptionalAction,
                        help='keep the cls token, and registers or a '
                        'distillation token where there are any (default: as '
-                       'the architecture, if it has a name)')
+                       'the named architecture; of an HPViT, as in the file)')
     source = parser.add_argument_group('the checkpoint')
     source.add_argument('--prefix', help='prefix of the encoder in names, '
                         'if there is more than one encoder')

@@ -56,9 +56,9 @@ def find_inputs(names: Sequence[str]) -> List[Tuple[str, str]]:
                 name, recursive=True)) if os.path.isfile(one)]
         if not found:
             raise UserError(
-                f'there is no image or video in the folder {name}'
-                if path.is_dir() else f'{name} does not exist, or matches no '
-                'file: check the path')
+                f'there is no image or video in the folder {name}: name one '
+                'that has some' if path.is_dir() else
+                f'{name} does not exist or matches no file: check the path')
         files.update((str(one), one.resolve()) for one in found)
     root = os.path.commonpath([one.parent for one in files.values()])
     return [(name, os.path.relpath(path, root))
@@ -90,11 +90,14 @@ def count_frames(path: str) -> int:
 def check_device(device: Optional[str]) -> None:
     """Raise a UserError if there is no such device."""
     import torch
+
+    from hpvit_mm.engine.checks.build import first_text
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f'--device {device} cannot be used: '
-                        f'{str(error).splitlines()[0]}') from error
+        raise UserError(f'--device {device} cannot be used '
+                        f'({first_text(error)}); name another one, such as '
+                        'cpu') from error
 
 
 def make_folder(out: str) -> None:

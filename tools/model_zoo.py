@@ -191,16 +191,16 @@ def experiments(folder: str, root: Path) -> List[Experiment]:
 # --------------------------------------------------------------- the tables
 
 
-def with_table(text: str, path: str, table: str) -> str:
-    """The text of the page ``path`` with a fresh table in its markers."""
+def with_table(text: str, path: str, rows: str) -> str:
+    """Return the text of the page ``path`` with its table replaced."""
     if len(BLOCK.findall(text)) != 1:
         raise UserError(f'{path} must have <!-- model_zoo:begin --> and a '
                         'later <!-- model_zoo:end -->, each once.')
-    return BLOCK.sub(lambda match: match[1] + table + match[2], text)
+    return BLOCK.sub(lambda match: match[1] + rows + match[2], text)
 
 
 def table(ones: Iterable[Experiment]) -> str:
-    """A table in Markdown, for a page in the folder of the configs."""
+    """Return the Markdown table of a data set, for its README."""
     lines = [
         '| config | parameters, M | backbone, GMACs | heads, GMACs '
         '| GiB a GPU | EFLOPs | GPU hours | result |',
@@ -224,8 +224,8 @@ def table(ones: Iterable[Experiment]) -> str:
 
 
 def relatives(tables: Dict[str, List[Experiment]]) -> str:
-    """A table of the networks and their pre-training, for docs/."""
-    ones = {one.name: one for table in tables.values() for one in table}
+    """Return the Markdown table of networks for docs/relatives.md."""
+    ones = {one.name: one for group in tables.values() for one in group}
     lines = [
         '| network | takes the weights of plain ViTs | parameters, M | GMACs '
         '| GiB a GPU | fine-tuning, GPU hours | pre-training, GPU hours '

@@ -7,7 +7,10 @@ from pathlib import Path
 # The package beside this file, also where it is not installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from hpvit_mm import environment  # noqa: E402
 from hpvit_mm.cli import examples, run_tool  # noqa: E402
+
+environment.prepare()  # before a config imports anything
 
 
 def main(argv=None) -> int:

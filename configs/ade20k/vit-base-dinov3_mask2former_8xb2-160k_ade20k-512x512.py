@@ -11,7 +11,7 @@ Cost      (215 + 35.8 + 501) GFLOPs (backbone, neck, backward pass; not
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
-_base_ = './hpvit-base-conv-dinov3_mask2former_8xb2-160k_ade20k-512x512.py'
+_base_ = './hpvit-base-avg-dinov3_mask2former_8xb2-160k_ade20k-512x512.py'
 
 model = dict(
     backbone=dict(

@@ -11,7 +11,7 @@ Cost      (727 + 42.4 + 1,538) GFLOPs (backbone, neck, backward pass; not
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
-_base_ = './hpvit-large-conv-dinov3_mask2former_8xb2-160k_ade20k-512x512.py'
+_base_ = './hpvit-large-avg-dinov3_mask2former_8xb2-160k_ade20k-512x512.py'
 
 model = dict(
     backbone=dict(

@@ -11,7 +11,7 @@ Cost      (63.8 + 28.9 + 185) GFLOPs (backbone, neck, backward pass; not
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
-_base_ = './hpvit-small-conv-dinov3_mask2former_8xb2-160k_ade20k-512x512.py'
+_base_ = './hpvit-small-avg-dinov3_mask2former_8xb2-160k_ade20k-512x512.py'
 
 model = dict(
     backbone=dict(

@@ -11,7 +11,7 @@ Cost      (505 + 71.7 + 1,152) GFLOPs (backbone, neck, backward pass; not
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
-_base_ = './hpvit-base-conv-dinov2_mask2former_8xb2-90k_cityscapes-512x1024.py'
+_base_ = './hpvit-base-avg-dinov2_mask2former_8xb2-90k_cityscapes-512x1024.py'
 
 model = dict(
     backbone=dict(

@@ -11,7 +11,7 @@ Cost      (1,654 + 84.9 + 3,474) GFLOPs (backbone, neck, backward pass; not
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
-_base_ = './hpvit-large-conv-dinov2_mask2former_8xb2-90k_cityscapes-512x1024.py'
+_base_ = './hpvit-large-avg-dinov2_mask2former_8xb2-90k_cityscapes-512x1024.py'
 
 model = dict(
     backbone=dict(

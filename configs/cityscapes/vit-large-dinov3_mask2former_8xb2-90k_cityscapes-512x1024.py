@@ -11,7 +11,7 @@ Cost      (1,658 + 84.9 + 3,482) GFLOPs (backbone, neck, backward pass; not
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
-_base_ = './hpvit-large-conv-dinov3_mask2former_8xb2-90k_cityscapes-512x1024.py'
+_base_ = './hpvit-large-avg-dinov3_mask2former_8xb2-90k_cityscapes-512x1024.py'
 
 model = dict(
     backbone=dict(

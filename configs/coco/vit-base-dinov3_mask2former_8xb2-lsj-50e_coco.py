@@ -11,7 +11,7 @@ Cost      (943 + 143 + 2,169) GFLOPs (backbone, neck, backward pass; not
           (tools/model_zoo.py; not measured)
 Result    not yet trained
 """
-_base_ = './hpvit-base-conv-dinov3_mask2former_8xb2-lsj-50e_coco.py'
+_base_ = './hpvit-base-avg-dinov3_mask2former_8xb2-lsj-50e_coco.py'
 
 model = dict(
     backbone=dict(

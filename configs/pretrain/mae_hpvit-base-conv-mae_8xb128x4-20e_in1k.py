@@ -23,6 +23,7 @@ model = dict(
         _delete_=True,
         type='hpvit_mm.HPViT',
         arch='base',
+        pooling='conv',
         out_indices=3,
         init_cfg=dict(
             type='Pretrained',

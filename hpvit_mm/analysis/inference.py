@@ -198,9 +198,9 @@ def check_count(model: nn.Module, classes: Sequence[str]) -> None:
     for name, number in head_classes(model):
         if number != len(classes):
             raise UserError(
-                f'model.{name}.num_classes is {number}, but {len(classes)} '
-                'names of classes are given or in the checkpoint; give '
-                f'{number} of them by --classes')
+                f'model.{name}.num_classes is {number}, but there are '
+                f'{len(classes)} class names (of --classes, the checkpoint '
+                f'or the config); give {number} names by --classes')
 
 
 def size_of(image) -> tuple:

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from hpvit_mm.errors import UserError
 from hpvit_mm.models.backbones.archs import ARCHS, ROTARY
-from hpvit_mm.models.layers import channel_order, resample_pos_embed
+from hpvit_mm.models.layers import (AvgPooling, ConvPooling, channel_order,
+                                    resample_pos_embed)
 from hpvit_mm.utils import shorten
 from .architecture import HIDDEN, candidates, same_rotary
 from .plain import PlainViT, remedy
@@ -45,6 +46,7 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv',
     tensors = dict(plain.tensors)
     if plain.is_hpvit:
         tensors = _regroup(tensors, backbone, report)
+        _check_poolings(tensors, backbone, plain.source)
     _check_size(plain, backbone)
     _check_flags(plain, backbone, drop)
     _check_parts(plain, backbone)
@@ -69,6 +71,19 @@ def fit(backbone: nn.Module, plain: PlainViT, patch_resize: str = 'pinv',
         name: _why_ignored(name) for name in tensors if name not in own})
     _note_eps(plain, backbone, report)
     return {name: tensors[name] for name in own if name in tensors}, report
+
+
+def _check_poolings(tensors: Dict[str, Tensor], backbone: nn.Module,
+                    source: str) -> None:
+    """Refuse trained convolutions where the backbone averages."""
+    for s, pool in enumerate(backbone.pools):
+        weight = tensors.get(f'pools.{s}.weight')
+        if weight is not None and isinstance(pool, AvgPooling) and not (
+                torch.equal(weight, ConvPooling(len(weight)).weight.to(
+                    weight.dtype))):
+            raise UserError(
+                f'{source} has a trained pooling, pools.{s}, where the '
+                "backbone averages: set pooling='conv'. Nothing was loaded.")
 
 
 def _outputs(tensors: Dict[str, Tensor]) -> List[str]:

@@ -81,7 +81,9 @@ def told_by_periods(periods: Tensor, embed_dims: int,
     bases = [DINOV3_POSITIONS['base']]
     if count > 1:
         bases.append(float(periods[-1].clamp(min=0.)**(count / (count - 1))))
-    # a table may have been rounded to float16 or bfloat16, or computed in it
+    # The tightest tolerance wins: tables are exact, or were rounded to
+    # float16 or bfloat16 (2e-3), the base then told by the last entry (5e-3),
+    # or were computed in bfloat16 (1e-2).
     found = [base for rtol in (1e-5, 2e-3, 5e-3, 1e-2) for base in bases
              if torch.allclose(base**powers, periods, rtol=rtol)]
     if not found or embed_dims % (4 * count):

@@ -79,9 +79,8 @@ def check_config(config: dict, source: str) -> None:
             'it is a plain ViT, name its file of weights instead of the '
             'folder, and set arch.')
     gated = config.get('use_gated_mlp') or kind.startswith('aimv2')
-    act = config.get('hidden_act') or (
-        'silu' if kind.startswith('aimv2') else 'gelu')
-    if gated and act not in ('silu', 'swish'):
+    act = act_and_eps(config)[0] or 'silu'  # of AIMv2
+    if gated and HF_ACTIVATIONS.get(str(act)) != 'swiglu':
         raise UserError(
             f'{source} has a gated MLP with the activation {act}, which '
             'HPViT cannot represent: use another checkpoint.')

@@ -23,7 +23,7 @@ from .write import check_destination, write_checkpoint
 def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
             patch_stride: int = 4,
             stage_depths: Optional[Sequence[int]] = None,
-            pooling: str = 'conv',
+            pooling: str = 'avg',
             arch: Union[str, dict, None] = None,
             img_size: Union[int, Sequence[int], None] = None,
             with_cls_token: Optional[bool] = None, patch_resize: str = 'pinv',
@@ -42,7 +42,7 @@ def convert(checkpoint: str, out: Optional[str], patch_size: int = 16,
         patch_size: Side of HPViT's patches. Defaults to 16.
         patch_stride: Stride of the first stage. Defaults to 4.
         stage_depths: Blocks per stage. Defaults to HPViT's for that depth.
-        pooling: 'conv' or 'avg'. Defaults to 'conv'.
+        pooling: 'conv' or 'avg'. Defaults to 'avg'.
         arch: Name of the architecture, or a dict, as of HPViT. Defaults to
             None: as the file tells.
         img_size: Side of the images to whose grid the positions are
@@ -236,10 +236,13 @@ def _record(plain: PlainViT) -> dict:
 
 
 def own_record(content: dict) -> dict:
-    """Return the checked record of an HPViT's file, or folder."""
-    config = content.get('config')
+    """Return the record of an HPViT's file, or of save_pretrained's folder.
+
+    Its backbone has ``arch``, by default 'base'.
+    """
+    config, base = content.get('config'), dict(arch='base')
     if isinstance(config, dict) and isinstance(config.get('backbone'), dict):
-        backbone = dict(config['backbone'])  # of save_pretrained
+        backbone = dict(base, **config['backbone'])  # of save_pretrained
         if backbone.pop('type', None) == 'hpvit_mm.HPViT':
             return dict(backbone=backbone)
     meta = content.get('meta')
@@ -251,8 +254,11 @@ def own_record(content: dict) -> dict:
             meta = json.loads(text)
         except ValueError:
             return {}
-    return {key: meta[key] for key in ('hpvit_mm', 'backbone', 'plain')
-            if isinstance(meta.get(key), (dict, str))}
+    record = {key: meta[key] for key in ('hpvit_mm', 'backbone', 'plain')
+              if isinstance(meta.get(key), (dict, str))}
+    if isinstance(record.get('backbone'), dict):
+        record['backbone'] = dict(base, **record['backbone'])
+    return record
 
 
 def plain_data(value: Any) -> Any:

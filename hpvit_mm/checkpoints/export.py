@@ -63,8 +63,8 @@ def export(checkpoint: str, out: Optional[str], to: str,
         rotary = dict(ROTARY, **arch['rotary'])
         reorder_channels(tensors, arch['num_heads'], rotary['order'],
                          rotary['style'], inverse=True)
-    if plain.structure['qkv_bias'] == 'qv' and to != 'mae':
-        tensors = split_bias(tensors)
+    if plain.structure['qkv_bias'] == 'qv' and to in ('timm', 'hf'):
+        tensors = split_bias(tensors)  # the others have qkv.bias
     if to == 'hf':
         tensors, config = for_transformers(
             tensors, arch, record.get('backbone', {}), plain.source)

@@ -275,7 +275,7 @@ def _recorded(content: dict) -> Optional['HPViT']:
     from hpvit_mm.models import HPViT
     from .convert import own_record
     backbone = own_record(content).get('backbone')
-    if not backbone or 'arch' not in backbone:
+    if not backbone:
         return None
     try:
         with torch.device('meta'):

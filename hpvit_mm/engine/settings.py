@@ -101,8 +101,8 @@ def load_config(path: str) -> RunConfig:
         raise UserError(f'the config {path} is not valid Python: {error}; '
                         'correct that line') from error
     except PermissionError as error:
-        raise UserError(f'the config {path} cannot be read: check the '
-                        'permissions of the file') from error
+        raise UserError(f'the config {path} needs {error.filename}, which '
+                        'cannot be read: check its permissions') from error
     except FileNotFoundError as error:
         raise UserError(f'the config {path} needs a file that does not '
                         f'exist: {error}; correct its _base_') from error

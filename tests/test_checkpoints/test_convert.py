@@ -53,8 +53,9 @@ def hierarchical(**kwargs) -> HPViT:
 def test_a_converted_file_is_what_loading_the_plain_one_gives(
         mae, tmp_path, name):
     path, _ = mae
-    report, backbone = convert(path, tmp_path / name, stage_depths=DEPTHS)
-    from_plain, from_own = hierarchical(), hierarchical()
+    report, backbone = convert(path, tmp_path / name, stage_depths=DEPTHS,
+                               pooling='conv')
+    from_plain, from_own = (hierarchical(pooling='conv') for _ in range(2))
     load_pretrained(from_plain, path)
     again = load_pretrained(from_own, tmp_path / name)
     same(from_plain.state_dict(), from_own.state_dict())
@@ -206,7 +207,7 @@ def test_a_training_checkpoint_is_stripped_to_its_backbone(tmp_path):
 
 def test_what_was_trained_goes_back_too(tmp_path):
     """From a file without a record, as a training writes it."""
-    model = hierarchical(with_cls_token=True)
+    model = hierarchical(with_cls_token=True, pooling='conv')
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'own.pth')
     report = export(tmp_path / 'own.pth', tmp_path / 'mae.pth', 'mae')
     tensors = torch.load(tmp_path / 'mae.pth')['model']
@@ -216,6 +217,18 @@ def test_what_was_trained_goes_back_too(tmp_path):
     plain = HPViT(arch=ARCH, stage_depths=(5, ), patch_stride=16, img_size=64,
                   with_cls_token=True)
     load_pretrained(plain, tmp_path / 'mae.pth')
+
+
+def test_trained_poolings_are_not_dropped(tmp_path):
+    """Convolutions that are still the average may be."""
+    model = hierarchical(pooling='conv')
+    torch.save(model.state_dict(), tmp_path / 'own.pth')
+    load_pretrained(hierarchical(), tmp_path / 'own.pth')
+    with torch.no_grad():
+        model.pools[1].weight[0, 1] += 1e-3
+    torch.save(model.state_dict(), tmp_path / 'own.pth')
+    with pytest.raises(UserError, match=r"pools\.1, where.*pooling='conv'"):
+        load_pretrained(hierarchical(), tmp_path / 'own.pth')
 
 
 @pytest.mark.parametrize('ending', ['pth', 'safetensors'])

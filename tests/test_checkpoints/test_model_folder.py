@@ -13,6 +13,7 @@ from hpvit_mm.errors import UserError
 
 ARCH = dict(embed_dims=24, num_layers=4, num_heads=2, feedforward_channels=48)
 HPVIT = dict(type='hpvit_mm.HPViT', arch=ARCH, stage_depths=(1, 1, 1, 1),
+             pooling='conv',
              img_size=64, with_cls_token=True)
 PLAIN = dict(type='hpvit_mm.HPViT', arch=ARCH, patch_stride=16,
              stage_depths=(4, ), img_size=64, out_blocks=(1, 3))

@@ -198,7 +198,8 @@ def test_the_state_of_an_average_is_no_model():
     dict(img_size='224'), dict(pre_norm='no'), dict(with_cp='yes'),
     dict(drop_rate='a'), dict(arch=dict(SIZES, num_heads='4')),
     dict(norm_cfg='LN'), dict(norm_cfg=dict(type='LN', epsilon=1)),
-    dict(norm_cfg={}), dict(norm_cfg=dict(type='GN')), dict(layer_scale_init_value='a'),
+    dict(norm_cfg={}), dict(norm_cfg=dict(type='GN')),
+    dict(layer_scale_init_value='a'),
     dict(layer_scale_init_value=float('nan')), dict(attention=[3, 3])])
 def test_arguments_of_another_type(argument):
     name = next(iter(argument))
@@ -351,6 +352,18 @@ def test_a_folder_of_save_pretrained(tmp_path):
     again = hpvit_mm.create_backbone(checkpoint=str(tmp_path / 'folder'))
     image = torch.randn(1, 3, 32, 32)
     torch.testing.assert_close(again(image), backbone(image))
+
+
+@pytest.mark.parametrize('to', ['mae', 'mmpretrain'])
+def test_biases_of_queries_and_values_are_joined(tmp_path, to):
+    kwargs = dict(arch=SIZES, qkv_bias='qv', patch_stride=16,
+                  with_cls_token=True)
+    torch.save(dict(state_dict=HPViT(**kwargs).state_dict(), meta=dict(
+        hpvit_mm='0', backbone=kwargs)), tmp_path / 'own.pth')
+    export(str(tmp_path / 'own.pth'), str(tmp_path / 'back.pth'), to)
+    names = next(iter(torch.load(tmp_path / 'back.pth').values()))
+    assert any(name.endswith('attn.qkv.bias') for name in names)
+    assert not any(name.endswith('q_bias') for name in names)
 
 
 def test_to_mae_all_prefix_tokens_have_rows(tmp_path):

@@ -35,14 +35,14 @@ RECIPES = {
     'coco/hpvit-base-conv-mae_mask-rcnn_8xb2-ms-1x_coco':
         (0.7**13, 0.7**12, 0.7, 1, 0.05, 1e-4),
     # ViT-Adapter, detection/configs/mask_rcnn/dinov2
-    'coco/hpvit-small-conv-dinov2_mask-rcnn_8xb2-ms-3x_coco':
+    'coco/hpvit-small-avg-dinov2_mask-rcnn_8xb2-ms-3x_coco':
         (0.7**13, 0.7**12, 0.7, 1, 0.05, 1e-4),
     'coco/vit-large-dinov2_mask-rcnn_8xb2-ms-3x_coco':
         (0.8**25, 0.8**24, 0.8, 1, 0.05, 1e-4),
     # mmdetection, configs/dino; mmsegmentation, configs/mask2former; EoMT
     'coco/vit-base-dinov2_dino-4scale_8xb2-ms-12e_coco':
         (0.7**13, 0.7**12, 0.7, 1, 1e-4, 1e-4),
-    'ade20k/hpvit-base-conv-dinov2_mask2former_8xb2-160k_ade20k-512x512':
+    'ade20k/hpvit-base-avg-dinov2_mask2former_8xb2-160k_ade20k-512x512':
         (0.8**13, 0.8**12, 0.8, 1, 0.05, 1e-4),
     # mmsegmentation, configs/mae
     'ade20k/hpvit-base-conv-mae_upernet_8xb2-160k_ade20k-512x512':

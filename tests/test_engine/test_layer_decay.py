@@ -20,7 +20,8 @@ class Model(nn.Module):
 
     def __init__(self, **kwargs):
         super().__init__()
-        self.backbone = HPViT(MINI, stage_depths=(1, 1, 1, 1), **kwargs)
+        self.backbone = HPViT(MINI, stage_depths=(1, 1, 1, 1),
+                              pooling='conv', **kwargs)
         self.head = nn.Linear(32, 10)
 
 

@@ -311,7 +311,8 @@ def test_conv_pooling_is_a_convolution():
     """Whatever the layout of the tokens, pools.0 is a Conv2d of stride 2."""
     for attention in ('dilated', 'global'):
         seen = []
-        model = mini(stage_depths=(3, 1), attention=attention)
+        model = mini(stage_depths=(3, 1), attention=attention,
+                     pooling='conv')
         model.blocks[3].register_forward_pre_hook(
             lambda m, args: seen.append(args[0]))
         outs = []

@@ -105,7 +105,7 @@ def test_data_are_drawn(inside, refused_text, write_config, kind):
     sheet = cv2.imread('browse.png')
     assert sheet.shape[1] > 900 and sheet.std() > 10
     assert 'exists' in refused_text('analysis/browse_dataset.py', config)
-    # of label maps of another size than the images
+    # the labels have another size than the resized images
     inside('analysis/browse_dataset.py', config, '--phase', 'val', '--force')
     assert 'does not exist; put the data there' in refused_text(
         'analysis/browse_dataset.py', config, '--force', '--phase', 'val',

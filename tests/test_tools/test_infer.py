@@ -126,7 +126,7 @@ def test_class_names_are_never_those_of_another_data_set(
     refused('infer', *argv, says=['names of the classes', '--classes'])
     (tmp_path / 'names').write_text('a\nb\nc\n')
     refused('infer', *argv, '--classes', tmp_path / 'names',
-            says=['num_classes is 5', '3 names'])
+            says=['num_classes is 5', '3 class names'])
     (tmp_path / 'names').write_text('a\nb\nc\nd\ne\n')
     status, log = tool('infer', *argv, '--classes', tmp_path / 'names')
     assert status == 0 and '1 predicted' in log, log

@@ -27,15 +27,14 @@ def build(cfg, phase: str):
 
     from hpvit_mm.engine.checks import check_entries, check_host
     from hpvit_mm.engine.checks.build import build as build_entry
-    from hpvit_mm.engine.checks.datasets import check_root
+    from hpvit_mm.engine.checks.datasets import check_root, leaves
     check_entries(cfg, (f'{phase}_dataloader', 'visualizer'))
     check_host(cfg)
     importlib.import_module(f'{cfg.default_scope}.visualization')
     path = f'{phase}_dataloader.dataset'
-    entry = inner = cfg[f'{phase}_dataloader'].dataset
-    while 'dataset' in inner:  # of a wrapper
-        inner = inner.dataset
-    check_root(inner, path)
+    entry = cfg[f'{phase}_dataloader'].dataset
+    for place, inner in leaves(entry, path):
+        check_root(inner, place)
     dataset = build_entry(DATASETS.build, entry, path)
     visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=[],
                                         name='browse'))
@@ -59,15 +58,11 @@ def drawn(item: dict, visualizer, scope: str, trains: bool):
         boxes = sample.gt_instances.bboxes
         if not isinstance(boxes, np.ndarray):
             sample.gt_instances.bboxes = boxes.tensor.numpy()
-    # test pipelines load labels behind Resize, of the original size
-    size = image.shape[:2]
+    # test pipelines load labels behind Resize: they have the original size
     if 'gt_sem_seg' in sample:
         size = sample.gt_sem_seg.shape
-    elif 'masks' in sample.gt_instances:
-        masks = sample.gt_instances.masks
-        size = masks.height, masks.width
-    elif not trains:
-        size = sample.ori_shape
+    else:
+        size = image.shape[:2] if trains else sample.ori_shape
     image = cv2.resize(image, tuple(size[::-1]))
     visualizer.add_datasample('browse', image, sample, draw_gt=True,
                               draw_pred=False)

@@ -22,8 +22,8 @@ A MAC is a multiply-add of a matmul, a convolution or attention; papers on
 vision transformers call it a FLOP. Counted is what the code executes: padding
 of windows included, and less where the last linear layer of a block follows a
 pooling. Heads of regions get as many regions as are sampled in training; heads
-that need data (DETR's, Mask2Former's) are not counted: '-'. Shapes are those
-in the blocks, of a ViT groups x tokens x channels."""
+that need data (DETR's, Mask2Former's) are not counted: '-'. The shape is that
+of the tokens in the blocks; of a ViT: groups x tokens x channels."""
 
 
 def rows_of(model, count) -> List[Row]:

@@ -40,8 +40,8 @@ def check_checkpoint(model: nn.Module, file: str,
     tensors = weights(content)
     if not tensors:
         raise UserError(f'{file} has no weights of a whole model; name a '
-                        'checkpoint that tools/train.py wrote (weights of a '
-                        'backbone alone belong into its init_cfg)')
+                        'checkpoint that tools/train.py wrote, or give '
+                        "weights of a backbone in the backbone's init_cfg")
     problems = [] if fits(model, tensors) else differences(
         model.state_dict(), tensors, new_heads)
     if problems:

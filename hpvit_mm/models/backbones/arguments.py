@@ -54,8 +54,10 @@ def check_rate(name: str, value: float) -> None:
 
 def check_norm(norm_cfg: dict, embed_dims: int) -> None:
     try:
+        if 'type' not in norm_cfg:
+            raise TypeError('no type')
         norm = build_norm(norm_cfg, embed_dims)
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+    except (AssertionError, TypeError, ValueError) as error:
         raise UserError(f'norm_cfg={norm_cfg!r} builds no norm ({error}): '
                         "give a dict such as dict(type='LN', eps=1e-6)."
                         ) from error

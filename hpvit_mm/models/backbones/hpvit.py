@@ -38,8 +38,8 @@ class HPViT(BaseBackbone):
     between them. From "Rethinking Hierarchies in Pre-trained Plain Vision
     Transformer" (arXiv 2211.01785). The attention is ours: with 'dilated' the
     network computes, before the first pooling, the plain ViT on the image
-    shifted by multiples of the stride: exactly with rotary positions, else
-    with a position embedding that is interpolated between the patches.
+    shifted by multiples of the stride: exactly without a position embedding
+    (DINOv3), else with one that is interpolated between the patches.
 
     **A plain ViT** is the network with one stage, which is the default where
     patches do not overlap: ``patch_stride=16``.
@@ -68,7 +68,8 @@ class HPViT(BaseBackbone):
             allowed. Defaults to (2, 2, num_layers - 6, 2), and to one stage
             where ``patch_stride`` is ``patch_size``.
         pooling: 'conv' (a 2x2 convolution that starts as the average) or
-            'avg'. Defaults to 'conv'.
+            'avg', which has no parameters and is cheaper. Defaults to 'avg': the
+            study in docs/study.md found no difference.
         attention: 'global', 'window' or 'dilated' for all blocks, or a
             sequence with one entry per stage, each a name or a sequence of
             names with one per block. Defaults to 'dilated' where the stride
@@ -151,7 +152,7 @@ class HPViT(BaseBackbone):
                  patch_stride: int = 4,
                  in_channels: int = 3,
                  stage_depths: Optional[Sequence[int]] = None,
-                 pooling: str = 'conv',
+                 pooling: str = 'avg',
                  attention: Union[str, Sequence, None] = None,
                  window_size: int = 14,
                  out_indices: Union[int, Sequence[int], None] = None,

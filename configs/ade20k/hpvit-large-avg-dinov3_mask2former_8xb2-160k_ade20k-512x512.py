@@ -1,0 +1,26 @@
+"""Mask2Former with HPViT-L from DINOv3 on ADE20K.
+
+Recipe    mmsegmentation's for Mask2Former, with layer decay instead of a tenth
+          of the rate for the backbone (see the schedule) and the jitter of the
+          UperNet configs.
+Command   bash tools/dist_train.sh \
+              configs/ade20k/hpvit-large-avg-dinov3_mask2former_8xb2-160k_ade20k-512x512.py 8 \
+              --amp --amp-dtype bfloat16
+Cost      (1,679 + 0 + 3,333) GFLOPs (backbone, neck, backward pass; not
+          counted: decode_head) x 16 images x 160,000 iterations = more than
+          12.8 EFLOPs, 28.5 GPU hours at 125 TFLOP/s in bf16; 12.1 GiB a GPU
+          (tools/model_zoo.py; not measured)
+Result    not yet trained
+"""
+_base_ = [
+    '../_base_/backbones/dinov3-large.py',
+    '../_base_/models/mask2former_hpvit_mmseg.py',
+    '../_base_/datasets/ade20k_512x512.py',
+    '../_base_/schedules/ade20k_mask2former-160k.py',
+    '../_base_/default_runtime/mmseg.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.normalization,
+    decode_head=dict(in_channels=[1024, 1024, 1024, 1024]),
+    backbone=dict(window_size=16, drop_path_rate=0.2, **_base_.backbone))
