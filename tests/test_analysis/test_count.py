@@ -35,7 +35,8 @@ def block(tokens: int, group: int) -> int:
 
 def test_stages_by_formula():
     """100 pixels are 25 x 25 tokens, in 16 dilated groups of 7 x 7."""
-    count = count_step(on_meta(arch=ARCH, stage_depths=(1, 1, 1, 1)),
+    count = count_step(on_meta(arch=ARCH, stage_depths=(1, 1, 1, 1),
+                               pooling='conv'),
                        (100, 100), train=False)
     assert count.shapes['blocks.0'] == (1, 16, 49, C)
     for i, (tokens, group) in enumerate((

@@ -54,14 +54,14 @@ def call(capsys, monkeypatch):
 def test_convert_inspect_publish_and_back(mae, call):
     status, log, _ = call(
         'convert_checkpoint', 'mae.pth', 'hpvit.safetensors',
-        '--stage-depths', '1,1', '--patch-stride', '8', '--pooling', 'avg')
+        '--stage-depths', '1,1', '--patch-stride', '8', '--pooling', 'conv')
     assert status == 0
     for word in ('MAE or timm ViT', 'used       29 tensors',
                  'starts as plain normalisation', 'for the way back',
                  'in a config: model', "checkpoint='hpvit.safetensors'"):
         assert word in log
     log = call('inspect_checkpoint', 'hpvit.safetensors')[1]
-    assert "pooling='avg'" in log and 'stage_depths=[1, 1]' in log
+    assert "pooling='conv'" in log and 'stage_depths=[1, 1]' in log
     found = json.loads(call('inspect_checkpoint', 'mae.pth', '--json')[1])
     assert found['encoder']['prefix_tokens'] == dict(cls_token=1)
     call('convert_checkpoint', 'hpvit.safetensors', 'back.pth', '--to', 'mae')
