@@ -67,9 +67,9 @@ class HPViT(BaseBackbone):
         stage_depths: Blocks per stage, summing to ``num_layers``; 0 is
             allowed. Defaults to (2, 2, num_layers - 6, 2), and to one stage
             where ``patch_stride`` is ``patch_size``.
-        pooling: 'conv' (a 2x2 convolution that starts as the average) or
-            'avg', which has no parameters and is cheaper. Defaults to 'avg': the
-            study in docs/study.md found no difference.
+        pooling: 'avg', or 'conv', a 2x2 convolution that starts as the
+            average. Defaults to 'avg', which has no parameters and is
+            cheaper (docs/study.md found no difference).
         attention: 'global', 'window' or 'dilated' for all blocks, or a
             sequence with one entry per stage, each a name or a sequence of
             names with one per block. Defaults to 'dilated' where the stride
