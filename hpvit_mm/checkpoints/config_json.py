@@ -27,7 +27,8 @@ TIMM_NAME = re.compile(
 HF_ACTIVATIONS = dict(gelu='gelu', gelu_python='gelu',
                       quick_gelu='quick_gelu', silu='swiglu', swish='swiglu',
                       gelu_pytorch_tanh='gelu_tanh', gelu_new='gelu_tanh',
-                      gelu_fast='gelu_tanh')
+                      gelu_fast='gelu_tanh', gelu_python_tanh='gelu_tanh',
+                      gelu_accurate='gelu_tanh')
 # model_type of transformers that were compared with HPViT. Many others have a
 # plain ViT's tensors and compute something else (YOLOS, OWL-ViT, ViLT, ...).
 HF_PLAIN = re.compile(
@@ -97,7 +98,8 @@ def timm_name(config: dict, arch: Any = None) -> str:
     name = config.get('architecture')
     if isinstance(name, str):
         return name
-    return arch if isinstance(arch, str) and TIMM_NAME.fullmatch(arch) else ''
+    name = str(arch).rpartition('/')[2]  # of hf-hub:timm/NAME
+    return name if TIMM_NAME.fullmatch(name) else ''
 
 
 def timm_arguments(config: dict) -> dict:

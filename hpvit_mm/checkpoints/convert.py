@@ -168,11 +168,17 @@ def backbone_arguments(plain: PlainViT,
                 and flags[name]):
             kwargs[name] = flags[name]
     if with_cls_token:
-        kwargs['with_cls_token'] = 'cls_token' in plain.tensors
-        kwargs['num_registers'] = plain.prefix_tokens.get('reg_token', 0)
+        kwargs['with_cls_token'] = _tokens(plain, 'cls_token') > 0
+        kwargs['num_registers'] = _tokens(plain, 'reg_token')
     elif with_cls_token is False:
         kwargs.update(with_cls_token=False, num_registers=0)
     return kwargs
+
+
+def _tokens(plain: PlainViT, name: str) -> int:
+    """Return the number of prefix tokens, also of those kept for export."""
+    tensor = plain.tensors.get(name, plain.tensors.get(KEPT + name))
+    return 0 if tensor is None else tensor.shape[1]
 
 
 def named(plain: PlainViT) -> List[str]:
@@ -254,9 +260,10 @@ def own_record(content: dict) -> dict:
             meta = json.loads(text)
         except ValueError:
             return {}
-    record = {key: meta[key] for key in ('hpvit_mm', 'backbone', 'plain')
-              if isinstance(meta.get(key), (dict, str))}
-    if isinstance(record.get('backbone'), dict):
+    record = {key: meta[key] for key, kind in (
+        ('hpvit_mm', str), ('backbone', dict), ('plain', dict))
+        if isinstance(meta.get(key), kind)}
+    if 'backbone' in record:
         record['backbone'] = dict(base, **record['backbone'])
     return record
 

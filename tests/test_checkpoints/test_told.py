@@ -277,9 +277,10 @@ def test_an_entry_arch_of_another_project(arch):
     tensors = tensors_of(pre_norm=True)
     plain = read_plain(dict(state_dict=tensors, arch=arch), 'x.pth')
     assert 'act' not in plain.told
-    plain = read_plain(dict(
-        state_dict=tensors, arch='vit_base_patch16_clip_quickgelu_224'), 'x')
-    assert plain.told['act'] == 'quick_gelu'
+    for name in ('', 'hf-hub:timm/'):
+        plain = read_plain(dict(state_dict=tensors, arch=name + (
+            'vit_base_patch16_clip_quickgelu_224.openai')), 'x')
+        assert plain.told['act'] == 'quick_gelu'
 
 
 def test_an_architecture_that_is_null():
@@ -298,6 +299,9 @@ def test_converted_again(tmp_path):
     _, backbone = convert(once, twice, stage_depths=(2, ), patch_stride=16)
     assert backbone['norm_cfg']['eps'] == 1e-3
     assert backbone['with_cls_token'] is True
+    convert(path, once, stage_depths=(1, 1), with_cls_token=False, force=True)
+    _, kept = convert(once, None, stage_depths=(2, ), with_cls_token=True)
+    assert kept['with_cls_token'] is True
     image = torch.randn(1, 3, 32, 32)
     ours = hpvit_mm.create_backbone(checkpoint=twice)
     direct = hpvit_mm.create_backbone(
@@ -329,7 +333,7 @@ def test_a_base_near_that_of_dinov3(base, dtype):
     assert not same_rotary(dict(base=99.), dict(base=100.))
 
 
-@pytest.mark.parametrize('head_dims', [48, 64, 128])
+@pytest.mark.parametrize('head_dims', [48, 64, 96, 112, 128, 192])
 def test_a_table_computed_in_bfloat16(head_dims):
     exponents = 2 * torch.arange(head_dims // 4, dtype=torch.bfloat16) / (
         head_dims // 2)

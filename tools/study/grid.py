@@ -310,8 +310,9 @@ SMOKE = Budget(
         iterations=2, batch=4, size=128, images=2))),
     seeds=(0, ))
 CPU = Budget(
-    'cpu', 'dinov2s', 'tools/study/README.md says how', SMALL, layers=12,
-    depth=10, grid=37, classification=IMAGENETTE, segmentation=CAMVID,
+    'cpu', 'dinov2s', 'facebook/dinov2-small on huggingface.co', SMALL,
+    layers=12, depth=10, grid=37, classification=IMAGENETTE,
+    segmentation=CAMVID,
     frozen=dict(segmentation=FROZEN,
                 classification=(*COMPARED, 'plain-1.5x', 'hpvit-window'),
                 features=(*COMPARED, 'hpvit-window')),
