@@ -78,9 +78,11 @@ def _check_poolings(tensors: Dict[str, Tensor], backbone: nn.Module,
     """Refuse trained convolutions where the backbone averages."""
     for s, pool in enumerate(backbone.pools):
         weight = tensors.get(f'pools.{s}.weight')
-        if weight is not None and isinstance(pool, AvgPooling) and not (
-                torch.equal(weight, ConvPooling(len(weight)).weight.to(
-                    weight.dtype))):
+        if weight is None or not isinstance(pool, AvgPooling):
+            continue
+        start = ConvPooling(len(weight)).to(weight.dtype).state_dict()
+        if any(not torch.equal(tensors.get(f'pools.{s}.{name}', value), value)
+               for name, value in start.items()):
             raise UserError(
                 f'{source} has a trained pooling, pools.{s}, where the '
                 "backbone averages: set pooling='conv'. Nothing was loaded.")

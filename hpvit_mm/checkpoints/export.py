@@ -109,7 +109,8 @@ def _timm_names(tensors: Dict[str, Tensor], arch: dict
                    if not re.search(r'\.key\.bias$', name)}
     renames = [(r'^norm_patches\.', 'patch_embed.norm.'),
                (r'^rotary\.freqs$', 'rope.freqs')]
-    if rotary:
+    if rotary or any(name.endswith('.q_bias') for name in tensors):
+        # of timm's Eva and Beit
         renames.append((r'\.ls([12])\.gamma$', r'.gamma_\1'))
     return {rename(name, renames): tensor
             for name, tensor in tensors.items()}

@@ -219,13 +219,14 @@ def test_what_was_trained_goes_back_too(tmp_path):
     load_pretrained(plain, tmp_path / 'mae.pth')
 
 
-def test_trained_poolings_are_not_dropped(tmp_path):
+@pytest.mark.parametrize('part', ['weight', 'bias'])
+def test_trained_poolings_are_not_dropped(tmp_path, part):
     """Convolutions that are still the average may be."""
     model = hierarchical(pooling='conv')
     torch.save(model.state_dict(), tmp_path / 'own.pth')
     load_pretrained(hierarchical(), tmp_path / 'own.pth')
     with torch.no_grad():
-        model.pools[1].weight[0, 1] += 1e-3
+        getattr(model.pools[1], part)[0] += 1e-3
     torch.save(model.state_dict(), tmp_path / 'own.pth')
     with pytest.raises(UserError, match=r"pools\.1, where.*pooling='conv'"):
         load_pretrained(hierarchical(), tmp_path / 'own.pth')

@@ -358,6 +358,16 @@ def test_a_folder_of_save_pretrained(tmp_path):
     torch.testing.assert_close(again(image), backbone(image))
 
 
+def test_layer_scale_of_beit_for_timm(tmp_path):
+    kwargs = dict(arch=SIZES, qkv_bias='qv', patch_stride=16,
+                  layer_scale_init_value=0.1)
+    torch.save(dict(state_dict=HPViT(**kwargs).state_dict(), meta=dict(
+        hpvit_mm='0', backbone=kwargs)), tmp_path / 'own.pth')
+    export(str(tmp_path / 'own.pth'), str(tmp_path / 'back.pth'), 'timm')
+    content = torch.load(tmp_path / 'back.pth')
+    assert 'blocks.0.gamma_1' in content.get('state_dict', content)
+
+
 @pytest.mark.parametrize('to', ['mae', 'mmpretrain'])
 def test_biases_of_queries_and_values_are_joined(tmp_path, to):
     kwargs = dict(arch=SIZES, qkv_bias='qv', patch_stride=16,
