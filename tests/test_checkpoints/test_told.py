@@ -273,7 +273,7 @@ def test_the_checkpoint_of_init_cfg(tmp_path):
 
 @pytest.mark.parametrize('arch', [None, 'ViT-B-16-quickgelu', 'vit_tiny'])
 def test_an_entry_arch_of_another_project(arch):
-    """It is no name of timm's, and tells no activation."""
+    """Only a name of timm's tells the activation."""
     tensors = tensors_of(pre_norm=True)
     plain = read_plain(dict(state_dict=tensors, arch=arch), 'x.pth')
     assert 'act' not in plain.told

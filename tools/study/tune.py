@@ -16,6 +16,7 @@ from probe import LATTICE, files, images_of, overlap, read_labels
 from hpvit_mm.analysis.cost import skeleton
 from hpvit_mm.analysis.count import count_step
 from hpvit_mm.errors import UserError
+from hpvit_mm.utils import replacing
 
 HERE = Path(__file__).resolve().parent
 TOOLS = HERE.parent
@@ -347,7 +348,8 @@ def one_class(base: str, split: str, folder: Path) -> str:
         content['categories'] = [dict(id=1, name='object')]
         for one in content['annotations']:
             one['category_id'] = 1
-        file.write_text(json.dumps(content))
+        with replacing(file) as part:
+            part.write_text(json.dumps(content))
     return str(file)
 
 
