@@ -173,3 +173,13 @@ def test_no_false_alarm(path, sample_data, tmp_path, monkeypatch):
     cfg.model.backbone.init_cfg = None  # the weights are another's test
     check_run(cfg, training=True)
     check_run(cfg, training=False)
+
+
+def test_the_cause_of_a_checkpoint_of_another_model():
+    """A part of the backbone that the model lacks is no matter of heads."""
+    own = {'backbone.a': torch.ones(2), 'head.b': torch.ones(2)}
+    for more, says in (({'head.b': torch.ones(3)}, 'not its other parts'),
+                       ({'backbone.pools.0.weight': torch.ones(1)},
+                        'model.backbone, neck')):
+        assert says in checkpoint.likely_cause(
+            own, dict(own, **more), 'x.pth')

@@ -105,14 +105,15 @@ def differences(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
 def likely_cause(own: Dict[str, Tensor], tensors: Dict[str, Tensor],
                  file: str) -> str:
     """The end of the sentence: the likely cause and its remedy."""
-    backbone = {name for name in own if name.startswith('backbone.')}
-    if backbone and not any(name.startswith('backbone.') for name in tensors):
+    backbone, given = ({name for name in one if name.startswith('backbone.')}
+                       for one in (own, tensors))
+    if backbone and not given:
         return ('it seems to hold the weights of a backbone alone, which are '
                 'given by --cfg-options model.backbone.init_cfg.type='
                 f'Pretrained model.backbone.init_cfg.checkpoint={file}')
     same = [name for name in own if name in tensors
             and own[name].shape == tensors[name].shape]
-    if backbone <= set(same):
+    if given <= backbone <= set(same):
         return ('its backbone fits, but not its other parts: use the config '
                 'with which it was trained (number of classes, head, neck)')
     return ('use the config with which it was trained (model.backbone, neck '
